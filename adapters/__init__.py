@@ -1,0 +1,1 @@
+"""Adapters that carry SOC policies onto the blue agents of CAGE Challenge 4."""

@@ -1,0 +1,1 @@
+"""CAGE Challenge 4 behind one interface, whichever engine plays it."""

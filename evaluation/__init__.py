@@ -1,0 +1,1 @@
+"""The evaluation harness: play, record, measure, report."""

@@ -1,0 +1,1 @@
+"""HMARL-SOC: the hierarchical defender, its learners and its baselines."""

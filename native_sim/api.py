@@ -1,0 +1,215 @@
+"""The contracts every engine, policy and codec of the project keeps: names and shapes, no behaviour.
+
+Letters used for shapes everywhere: E environments, A agents, F features of one observation, U actions of one
+agent, D uniform draws of one agent and step, T steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
+
+Array = npt.NDArray[Any]
+IntArray = npt.NDArray[np.integer[Any]]
+FloatArray = npt.NDArray[np.float64]
+ObservationBatch = Mapping[str, Array]
+ActionBatch = Mapping[str, Array]
+
+
+class StepBatch(NamedTuple):
+    """What one batched step returns; unpacks like Gymnasium's five-tuple.
+
+    N is the number of environments stepped: E, or the length of ``rows`` when only some were stepped.
+    """
+
+    observations: dict[str, Array]  # agent -> [N, F]
+    rewards: FloatArray  # [N], reward of the team in this step
+    terminations: npt.NDArray[np.bool_]  # [N], the episode ended by its own rules
+    truncations: npt.NDArray[np.bool_]  # [N], the episode ended by the time limit
+    infos: dict[str, Any]  # "action_mask": agent -> [N, U] int8, and what the engine documents
+
+
+class VectorEnv(GymnasiumVectorEnv[Any, Any, Any], ABC):
+    """Several independent copies of one multi-agent environment, advanced together.
+
+    This is a Gymnasium ``VectorEnv`` whose observations and actions are dictionaries from agent name to array,
+    with two additions: ``reset`` and ``step`` accept ``rows``, so that a free row can be given the next seed of
+    a list while the others play on, and ``agents`` names the agents in their fixed order.
+
+    Auto-reset is disabled (``metadata["autoreset_mode"]``): stepping a finished row raises ``ValueError`` and
+    changes nothing. Returned arrays are fresh or read-only; writing to them never changes the environment.
+    """
+
+    agents: tuple[str, ...]
+
+    @abstractmethod
+    def reset(  # type: ignore[override]
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        rows: Sequence[int] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Start new episodes in ``rows`` (default: all).
+
+        Args:
+            seed: One seed per row to reset; an int ``s`` means ``s, s + 1, ...`` as in Gymnasium; None continues
+                each row's own random stream.
+            rows: Indices of the rows to reset, without repetition.
+            options: ``{"reset_mask": bool array [E]}`` is Gymnasium's way of naming rows, and is accepted too.
+
+        Returns:
+            Observations (agent -> [N, F]) and infos of the rows that were reset.
+
+        Raises:
+            ValueError: If a row does not exist or the number of seeds differs from the number of rows.
+        """
+
+    @abstractmethod
+    def step(  # type: ignore[override]
+        self,
+        actions: ActionBatch,
+        messages: Array | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> StepBatch:
+        """Advance ``rows`` (default: all) by one step.
+
+        Args:
+            actions: Agent -> [N] integers.
+            messages: [N, A, bits] of 0/1, or None for silence.
+            rows: Indices of the rows to step, without repetition.
+
+        Raises:
+            ValueError: If an agent is missing, a shape or dtype is wrong, an action is out of range, or a row has
+                finished; the state is then unchanged.
+        """
+
+
+class Decision(NamedTuple):
+    """What a policy decides for N environments."""
+
+    actions: dict[str, Array]  # agent -> [N] integers
+    memory: Any  # whatever the policy wants to be handed at the next step
+    messages: Array | None = None  # [N, A, bits] of 0/1
+
+
+class Policy(ABC):
+    """Decides for all agents of N environments at once.
+
+    A policy holds no state that changes between calls and no random generator: what it remembers goes through
+    ``memory``, and randomness arrives as ``draws``. So the same episode seed gives the same episode whatever the
+    number of environments, rows or worker processes.
+    """
+
+    draws_per_agent: int = 0
+    """Number D of uniform draws in [0, 1) that ``act`` receives per agent and step."""
+
+    wants: tuple[str, ...] = ()
+    """Names of arrays from ``infos`` to be added to the observations under the same name, such as "busy"."""
+
+    @abstractmethod
+    def initial_memory(self, num_envs: int) -> Any:
+        """Return the memory of ``num_envs`` environments at the start of an episode.
+
+        A memory is None, an array whose first axis is the environment, or a dict or tuple of these.
+        """
+
+    @abstractmethod
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Choose one action per agent and environment.
+
+        Args:
+            obs: Agent -> [N, F], and the arrays named by ``wants``.
+            mask: Agent -> [N, U] int8, 1 where the action is valid.
+            memory: What ``initial_memory`` or the previous call returned.
+            draws: [N, A, D] uniform floats in [0, 1).
+        """
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named run of entries in a flat vector."""
+
+    name: str
+    start: int
+    shape: tuple[int, ...]
+    high: int
+    """Largest value; the smallest is 0."""
+    meaning: str
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def slice(self) -> slice:
+        """Where the field lies in the vector."""
+        return slice(self.start, self.start + self.size)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What each index of a flat vector means. Fields are contiguous, in order, and cover the vector.
+
+    Raises:
+        ValueError: If the fields leave a gap, overlap, or share a name.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        position = 0
+        for field in self.fields:
+            if field.start != position:
+                raise ValueError(f"layout {self.name}: field {field.name} starts at {field.start}, not {position}")
+            position += field.size
+        if len({field.name for field in self.fields}) != len(self.fields):
+            raise ValueError(f"layout {self.name}: two fields share a name")
+
+    def __iter__(self) -> Iterator[Field]:
+        return iter(self.fields)
+
+    def __getitem__(self, name: str) -> Field:
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"{self.name} has no field {name!r}; it has {', '.join(f.name for f in self.fields)}")
+
+    @property
+    def size(self) -> int:
+        """Length of the vector."""
+        return sum(field.size for field in self.fields)
+
+    def unpack(self, vector: Array) -> dict[str, Array]:
+        """Split [..., size] into named fields [..., *shape]; views where NumPy allows it."""
+        vector = np.asarray(vector)
+        if vector.shape[-1:] != (self.size,):
+            raise ValueError(f"{self.name} has {self.size} entries; the vector given has shape {vector.shape}")
+        return {f.name: vector[..., f.slice].reshape(*vector.shape[:-1], *f.shape) for f in self.fields}
+
+    def pack(self, values: Mapping[str, Array], dtype: npt.DTypeLike = np.int64) -> Array:
+        """Join named fields into one vector: the exact inverse of :meth:`unpack`."""
+        unknown = sorted(set(values) - {f.name for f in self.fields})
+        missing = sorted({f.name for f in self.fields} - set(values))
+        if unknown or missing:
+            raise ValueError(f"{self.name}: unknown fields {unknown}, missing fields {missing}")
+        parts = []
+        lead: tuple[int, ...] | None = None
+        for field in self.fields:
+            value = np.asarray(values[field.name])
+            depth = value.ndim - len(field.shape)
+            if depth < 0 or value.shape[depth:] != field.shape:
+                raise ValueError(f"{self.name}.{field.name} has shape {field.shape}; given {value.shape}")
+            lead = value.shape[:depth] if lead is None else lead
+            if value.shape[:depth] != lead:
+                raise ValueError(f"{self.name}.{field.name}: leading axes {value.shape[:depth]} differ from {lead}")
+            parts.append(value.reshape(*lead, field.size))
+        return np.concatenate(parts, axis=-1).astype(dtype)
