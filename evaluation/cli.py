@@ -156,7 +156,7 @@ def _one_sentence(console: Console) -> Iterator[None]:
     """Turn bad input into one sentence on standard error and exit code 2."""
     from rich.console import Console
 
-    from cage4.errors import CyborgUnavailable
+    from cage4.cyborg_locate import CyborgUnavailable
     from evaluation.errors import BadInput
 
     try:

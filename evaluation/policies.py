@@ -130,6 +130,10 @@ def check_policies(names: tuple[str, ...], engine: str) -> None:
             make_policy(name)
         elif engine != "cyborg":
             raise BadInput(f"{name} is a CC4 submission, which drives CybORG itself; use --engine cyborg for it")
+        else:
+            from evaluation.submissions import check_submission
+
+            check_submission(Path(name))
 
 
 def fingerprint(name: str) -> str | None:
