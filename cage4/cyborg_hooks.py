@@ -6,6 +6,7 @@ All functions take CybORG's own objects, which carry no types.
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import Any
 
@@ -130,10 +131,47 @@ def install_shortcuts(controller: Any) -> None:
     def last_unless_green(agent: str) -> Any:
         return empty if agent.startswith("green") else last_observation(agent)
 
+    replace_invalid = controller.replace_action_if_invalid
+    destinations = _Destinations()
+
+    def replace(action: Any, agent: Any) -> Any:
+        action = replace_invalid(action, agent)
+        if type(action).__name__ == "GreenAccessService":
+            choose = functools.partial(destinations.choose, action.ip_address, action.allowed_subnets)
+            action.random_reachable_ip = choose
+        return action
+
     controller._filter_obs = filter_unless_empty
+    controller.replace_action_if_invalid = replace
     controller.get_last_observation = last_unless_green
     controller.sort_action_order = types.MethodType(_order_without_routes, controller)
     controller.get_connected_agents = types.MethodType(_connected_agents, controller)
+
+
+class _Destinations:
+    """The servers that green users may visit, listed once per zone, phase and world instead of at each visit."""
+
+    def __init__(self) -> None:
+        self._state: Any = None
+        self._servers: dict[tuple[Any, ...], list[Any]] = {}
+
+    def choose(self, source: Any, allowed: list[Any], state: Any) -> Any:
+        """Draw a destination as ``GreenAccessService.random_reachable_ip`` does: same list, same draw.
+
+        The source itself needs no exclusion from the list: green users sit on user hosts, never on servers.
+        """
+        if state is not self._state:
+            self._state, self._servers = state, {}
+        zone = state.hostname_subnet_map[state.ip_addresses[source]]
+        zones = tuple(allowed) if zone in allowed else (zone,)
+        if zones not in self._servers:
+            networks = [state.subnet_name_to_cidr[name] for name in zones]
+            self._servers[zones] = [
+                address
+                for address, host in state.ip_addresses.items()
+                if "server" in host and any(address in network for network in networks)
+            ]
+        return state.np_random.choice(self._servers[zones])
 
 
 def shorten_state(controller: Any) -> None:
