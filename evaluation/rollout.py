@@ -73,7 +73,7 @@ class _Table:
         self.busy = np.zeros((count, spec.NUM_BLUE), np.int64)  # ticks left before the coming step
         self.time = np.zeros(count, np.int64)  # steps played
         self.rewards = np.zeros((count, length))
-        self.parts = np.zeros((count, spec.NUM_PHASES, spec.NUM_SUBNETS, spec.NUM_REWARD_PARTS), np.int64)
+        self.parts = np.zeros((count, spec.NUM_PHASES, spec.NUM_SUBNETS, spec.NUM_REWARD_PARTS))
         self.costs = np.zeros((count, spec.NUM_PHASES))
         self.verbs = np.zeros((count, spec.NUM_VERBS), np.int64)
         self.invalid = np.zeros(count, np.int64)
@@ -161,7 +161,7 @@ class _Table:
             variant=self.labels.variant,
             score=result.score,
             phase_scores=result.phase_scores,
-            parts=self.parts[row].astype(float).tolist(),
+            parts=self.parts[row].tolist(),
             action_costs=(first, second, third),
             length=length,
             actions={verb.cyborg_name: int(self.verbs[row, verb]) for verb in Verb},
