@@ -65,12 +65,17 @@ def evaluate(
         from evaluation.evaluate import prepare
 
         folder = prepare(engine, variant, steps, policies, episodes, seed, workers, envs, out)
+    from evaluation.errors import WorkerDied
     from evaluation.evaluate import evaluate as run
 
+    kept = f"What was finished is kept in {folder.path}; the same command goes on from there."
     try:
         result = run(folder, workers, envs, console)
+    except WorkerDied as error:
+        console.print(f"[red]Error:[/red] {error}. {kept}", highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        console.print(f"Interrupted. What was finished is kept in {folder.path}; the same command goes on from there.")
+        console.print(f"Interrupted. {kept}", highlight=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:
         folder.close()

@@ -16,3 +16,7 @@ class PolicyFailure(RuntimeError):
 
     def __str__(self) -> str:
         return f"policy {self.policy}: {self.message}"
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended without an answer: killed by the system, for lack of memory for example."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from evaluation.errors import PolicyFailure
+from evaluation.errors import PolicyFailure, WorkerDied
 from evaluation.policies import is_submission, make_policy
 from evaluation.records import RunFolder
 from evaluation.rollout import Episode, Labels, play
@@ -68,6 +68,9 @@ def run(
     Returns:
         How many episodes were played, and the policies that failed. A failed policy plays no further episode; its
         traceback is in the run's log, and everything recorded before stays.
+
+    Raises:
+        WorkerDied: If a worker process ends without an answer; what was recorded before stays.
     """
     folder.repair()
     spec = folder.spec
@@ -107,9 +110,13 @@ def _parallel(
     spec: EvalSpec, batches: Sequence[Batch], workers: int
 ) -> Iterator[tuple[str, list[EpisodeRecord] | PolicyFailure]]:
     from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
-    yield from pool(delayed(_attempt)(spec, batch) for batch in batches)
+    try:
+        yield from pool(delayed(_attempt)(spec, batch) for batch in batches)
+    except TerminatedWorkerError as error:
+        raise WorkerDied("a worker process died (killed, or out of memory)") from error
 
 
 def _attempt(spec: EvalSpec, batch: Batch) -> tuple[str, list[EpisodeRecord] | PolicyFailure]:

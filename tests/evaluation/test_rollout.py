@@ -80,7 +80,8 @@ def test_no_defense_sleeps_and_random_stays_valid():
 
 def test_random_is_uniform_over_valid_actions():
     generator = np.random.default_rng(1)
-    mask = {name: generator.integers(0, 2, (1, n), np.int8) for name, n in zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS)}
+    sizes = zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS, strict=True)
+    mask = {name: generator.integers(0, 2, (1, n), np.int8) for name, n in sizes}
     many = {name: np.repeat(row, 60_000, axis=0) for name, row in mask.items()}
     decision = RandomValid().act({}, many, None, generator.random((60_000, 5, 1)))
     for name, row in mask.items():
