@@ -219,6 +219,7 @@ COMMS_POLICY: Final = _policy_bits()
 *not* allowed. It is the wrapper's own graph: the own subnet counts as not allowed, and it differs from
 :data:`GREEN_PARTNERS`."""
 
+
 # ---------------------------------------------------------------------------------------------------------- actions
 class Verb(IntEnum):
     """Blue's eight commands, in the order of the action catalogue."""

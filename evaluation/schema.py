@@ -23,10 +23,12 @@ class EvalSpec(_Strict):
     engine: Literal["native", "cyborg"]
     variant: str = Field(description="id of the variant, such as base-v1")
     variant_knobs: dict[str, Any] = Field(description="every knob of the variant")
-    steps: int = Field(500, ge=3, description="length of an episode in CybORG's sense; done comes one step earlier")
+    steps: int = Field(
+        default=500, ge=3, description="length of an episode in CybORG's sense; done comes one step earlier"
+    )
     policies: tuple[str, ...] = Field(min_length=1)
-    episodes: int = Field(100, ge=1)
-    seed: int = Field(0, ge=0, description="base seed of which all episode seeds are spawned")
+    episodes: int = Field(default=100, ge=1)
+    seed: int = Field(default=0, ge=0, description="base seed of which all episode seeds are spawned")
 
     @property
     def id(self) -> str:
@@ -66,7 +68,7 @@ class EpisodeRecord(_Strict):
     actions: dict[str, int] = Field(description="submitted actions of the five agents by verb")
     invalid: int = Field(description="submissions under a zero of the mask (played as Sleep)")
     busy: int = Field(description="submissions other than Sleep while an action was in progress (dropped)")
-    fallbacks: int = Field(0, description="decisions that a policy's adapter could not express")
+    fallbacks: int = Field(default=0, description="decisions that a policy's adapter could not express")
     step_rewards: list[float] = Field(description="reward of each counted step (498 of 500)")
     wall_s: float = Field(description="seconds of this episode's share of the wall time")
 
@@ -91,7 +93,9 @@ class PolicySummary(_Strict):
     invalid: float
     busy: float
     fallbacks: float
-    versus_baseline: dict[str, Any] | None = Field(None, description="comparison with no-defense on the same seeds")
+    versus_baseline: dict[str, Any] | None = Field(
+        default=None, description="comparison with no-defense on the same seeds"
+    )
 
 
 class Summary(_Strict):

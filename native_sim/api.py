@@ -49,7 +49,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any], ABC):
     agents: tuple[str, ...]
 
     @abstractmethod
-    def reset(  # type: ignore[override]
+    def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
@@ -72,7 +72,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any], ABC):
         """
 
     @abstractmethod
-    def step(  # type: ignore[override]
+    def step(
         self,
         actions: ActionBatch,
         messages: Array | None = None,
@@ -193,7 +193,7 @@ class Layout:
         vector = np.asarray(vector)
         if vector.shape[-1:] != (self.size,):
             raise ValueError(f"{self.name} has {self.size} entries; the vector given has shape {vector.shape}")
-        return {f.name: vector[..., f.slice].reshape(*vector.shape[:-1], *f.shape) for f in self.fields}
+        return {f.name: vector[..., f.slice].reshape((*vector.shape[:-1], *f.shape)) for f in self.fields}
 
     def pack(self, values: Mapping[str, Array], dtype: npt.DTypeLike = np.int64) -> Array:
         """Join named fields into one vector: the exact inverse of :meth:`unpack`."""

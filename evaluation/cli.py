@@ -1,0 +1,176 @@
+"""The command line: arguments in, one call, an exit code out. No logic, and no heavy import before it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+app = typer.Typer(
+    name="hmarl-transfer",
+    help="Evaluate defenders on CAGE Challenge 4, and report honestly how good they are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 done, 1 it ran and the result is a failure, 2 bad input.",
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
+Run = Annotated[Path, typer.Argument(help="A run folder written by evaluate.", show_default=False)]
+
+
+@app.callback()
+def _root() -> None:
+    """Keep the commands a group even while there are few."""
+
+
+@app.command()
+def evaluate(
+    episodes: Annotated[int, typer.Option(help="Episodes per policy.")] = 100,
+    policies: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: registered names, module:object, or paths of CC4 submissions. "
+            "Default: every registered policy.",
+            show_default=False,
+        ),
+    ] = "",
+    engine: Annotated[
+        str, typer.Option(help="native, cyborg, or auto: native where it is built, else cyborg.")
+    ] = "auto",
+    variant: Annotated[str, typer.Option(help="Scenario variant.")] = "base",
+    steps: Annotated[int, typer.Option(help="Length of an episode.")] = 500,
+    seed: Annotated[int, typer.Option(help="Base seed of which all episode seeds are spawned.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
+    envs: Annotated[
+        int | None, typer.Option(help="Environments per process; changes no result.", show_default="by engine")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; the same command resumes there.", show_default="runs/...")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Play episodes with several policies on the same seeds, and report how they compare."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.evaluate import prepare
+
+        folder = prepare(engine, variant, steps, policies, episodes, seed, workers, envs, out)
+    from evaluation.evaluate import evaluate as run
+
+    try:
+        result = run(folder, workers, envs, console)
+    except KeyboardInterrupt:
+        console.print(f"Interrupted. What was finished is kept in {folder.path}; the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        folder.close()
+    for failure in result.failures:
+        console.print(f"[red]{failure}[/red] (traceback in {folder.path / 'run.log'})", highlight=False)
+    _finish(as_json, result.to_json(), FAILED if result.failures else OK)
+
+
+@app.command()
+def report(run: Run, as_json: Json = False) -> None:
+    """Rebuild summary, figures and reports of a run from its rows, without playing."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.evaluate import publish
+        from evaluation.records import RunFolder
+
+        result = publish(RunFolder.open(run), console)
+    _finish(as_json, result.to_json())
+
+
+@app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(help="The run compared with.", show_default=False)],
+    run_b: Annotated[Path, typer.Argument(help="The run in question.", show_default=False)],
+    margin: Annotated[float, typer.Option(help="Difference that does not matter, on the official scale.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Print paired differences between two runs; exit 1 if the second is worse."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.evaluate import compare_runs
+
+        result = compare_runs(run_a, run_b, margin, console)
+    _finish(as_json, result.to_json(), FAILED if result.worse else OK)
+
+
+@app.command()
+def doctor(
+    smoke: Annotated[bool, typer.Option(help="Play five steps on CybORG if it is found.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Look at this installation, and say what to do about each problem."""
+    from evaluation.doctor import diagnose, render
+
+    console = _console(as_json)
+    checks = diagnose(smoke=smoke)
+    console.print(render(checks))
+    failed = any(check.status == "fail" for check in checks)
+    _finish(as_json, {"checks": [check.to_json() for check in checks]}, FAILED if failed else OK)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="What to measure: cage4.")] = "cage4",
+    envs: Annotated[str, typer.Option(help="Comma-separated numbers of environments.")] = "1,64,1024",
+    threads: Annotated[str, typer.Option(help="Comma-separated numbers of threads.")] = "1,2",
+    seconds: Annotated[float, typer.Option(help="Time given to each row.")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Measure environment steps per second of every engine found, in one run."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.bench import bench as measure
+
+        result = measure(what, envs, threads, seconds, console)
+    _finish(as_json, result)
+
+
+def main() -> None:
+    """Entry point of the ``hmarl-transfer`` command."""
+    app()
+
+
+def _console(as_json: bool) -> Console:
+    """Return where humans are spoken to: standard output, or standard error when it is kept for JSON."""
+    from rich.console import Console
+
+    return Console(stderr=as_json)
+
+
+@contextmanager
+def _one_sentence(console: Console) -> Iterator[None]:
+    """Turn bad input into one sentence on standard error and exit code 2."""
+    from rich.console import Console
+
+    from cage4.cyborg_locate import CyborgUnavailable
+    from evaluation.errors import BadInput
+
+    try:
+        yield
+    except (BadInput, CyborgUnavailable) as error:
+        Console(stderr=True, soft_wrap=True).print(f"[red]Error:[/red] {error}", highlight=False, markup=True)
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def _finish(as_json: bool, value: dict[str, Any], code: int = OK) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(value) + "\n")
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""The action codec: exact inverse, documented indices, tables that agree with the words."""
+
+import pytest
+
+from cage4 import actions, spec
+from cage4.actions import BlueAction
+from cage4.spec import Subnet, Verb
+
+
+@pytest.mark.parametrize("agent", range(5))
+def test_decode_and_encode_are_exact_inverses(agent):
+    entries = actions.catalogue(agent)
+    assert len(entries) == len(set(entries)) == spec.NUM_ACTIONS[agent]
+    for index, action in enumerate(entries):
+        assert actions.decode(agent, index) == action
+        assert actions.encode(agent, action) == index
+
+
+@pytest.mark.parametrize(
+    ("agent", "index", "text"),
+    [
+        (0, 0, "Analyse restricted_zone_a_subnet_server_host_0"),
+        (0, 6, "Analyse restricted_zone_a_subnet_user_host_0"),
+        (0, 16, "Monitor"),
+        (1, 32, "Remove operational_zone_a_subnet_user_host_9"),
+        (2, 33, "Restore restricted_zone_b_subnet_server_host_0"),
+        (0, 49, "Sleep"),
+        (0, 50, "AllowTrafficZone restricted_zone_a_subnet <- admin_network_subnet"),
+        (0, 57, "AllowTrafficZone restricted_zone_a_subnet <- restricted_zone_b_subnet"),
+        (0, 58, "BlockTrafficZone restricted_zone_a_subnet <- admin_network_subnet"),
+        (3, 81, "DeployDecoy operational_zone_b_subnet_user_host_9"),
+        (4, 48, "Monitor"),
+        (4, 65, "Remove office_network_subnet_server_host_0"),
+        (4, 145, "Sleep"),
+        (4, 146, "AllowTrafficZone admin_network_subnet <- contractor_network_subnet"),
+        (4, 193, "BlockTrafficZone public_access_zone_subnet <- restricted_zone_b_subnet"),
+        (4, 241, "DeployDecoy public_access_zone_subnet_user_host_9"),
+    ],
+)
+def test_documented_indices(agent, index, text):
+    assert actions.label(agent, index) == text
+
+
+def test_sleep_and_monitor_indices():
+    assert actions.SLEEP == (49, 49, 49, 49, 145)
+    assert actions.MONITOR == (16, 16, 16, 16, 48)
+
+
+def test_tables_say_the_same_as_the_catalogue():
+    for agent in range(5):
+        for index, action in enumerate(actions.catalogue(agent)):
+            assert actions.VERB[agent, index] == action.verb
+            assert actions.SUBNET[agent, index] == (-1 if action.subnet is None else action.subnet)
+            assert actions.SLOT[agent, index] == (-1 if action.slot is None else action.slot)
+            assert actions.SOURCE[agent, index] == (-1 if action.source is None else action.source)
+        assert (actions.VERB[agent, spec.NUM_ACTIONS[agent] :] == Verb.SLEEP).all()
+    with pytest.raises(ValueError, match="read-only"):
+        actions.VERB[0, 0] = 1
+
+
+@pytest.mark.parametrize(("agent", "index"), [(0, -1), (0, 82), (4, 242), (5, 0), (-1, 0)])
+def test_indices_outside_the_catalogue_are_refused(agent, index):
+    with pytest.raises(ValueError, match="does not exist"):
+        actions.decode(agent, index)
+
+
+def test_foreign_and_malformed_actions_are_refused():
+    with pytest.raises(ValueError, match="blue_agent_0 has no action Restore office"):
+        actions.encode(0, BlueAction(Verb.RESTORE, Subnet.OFFICE_NETWORK, 3))
+    own = BlueAction(Verb.BLOCK_TRAFFIC, Subnet.RESTRICTED_ZONE_A, source=Subnet.RESTRICTED_ZONE_A)
+    with pytest.raises(ValueError, match="has no action"):
+        actions.encode(0, own)
+    for bad in (
+        lambda: BlueAction(Verb.SLEEP, Subnet.OFFICE_NETWORK),
+        lambda: BlueAction(Verb.RESTORE, Subnet.OFFICE_NETWORK),
+        lambda: BlueAction(Verb.BLOCK_TRAFFIC, Subnet.OFFICE_NETWORK, 3),
+    ):
+        with pytest.raises(ValueError, match="takes"):
+            bad()

@@ -1,0 +1,141 @@
+"""The house: who may import whom, one door per heavy dependency, our names resolve to our files."""
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
+TOP_LEVEL = {
+    *PACKAGES,
+    "tests",
+    "docs",
+    "benchmarks",
+    "pyproject.toml",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "constraints.txt",
+}
+CONTRACTS = {"native_sim", "native_sim.api", "native_sim.rng", "native_sim.checks"}
+TABLES = {"native_sim.soc.spec", "cage4.spec"}
+ALLOWED = {
+    "native_sim": lambda name: False,
+    "cage4": lambda name: name in CONTRACTS,
+    "adapters": lambda name: name in CONTRACTS | TABLES,
+    "hmarl_soc": lambda name: name.split(".")[0] == "native_sim",
+    "evaluation": lambda name: True,
+}
+"""Package -> which modules of our other packages it may import."""
+DOORS = {
+    "CybORG": {"cage4/cyborg_engine.py"},
+    "matplotlib": {"evaluation/plots.py"},
+    "sklearn": {"adapters/projection.py"},
+    "torch": {"hmarl_soc/", "evaluation/doctor.py"},
+    "joblib": {"evaluation/runner.py"},
+}
+"""Heavy dependency -> the only files (or folders) that may import it."""
+
+
+def sources():
+    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imports(path):
+    """Yield (module, at import time) of every import statement, `from a import b` giving a and a.b."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {
+        id(node)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) or _only_for_types(outer)
+        for node in ast.walk(outer)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) not in inner
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module, id(node) not in inner
+            for alias in node.names:
+                if (ROOT / node.module.replace(".", "/") / f"{alias.name}.py").exists():
+                    yield f"{node.module}.{alias.name}", id(node) not in inner
+
+
+def _only_for_types(node):
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def test_top_level_is_the_house():
+    found = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = {line.split("/")[0] for line in found.splitlines()}
+    assert {name for name in names if not name.startswith(".")} == TOP_LEVEL
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_downward_only(package):
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for module, _ in imports(path):
+            top = module.split(".")[0]
+            if top in PACKAGES and top != package:
+                assert ALLOWED[package](module), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_one_door_per_heavy_dependency():
+    for path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        for module, _ in imports(path):
+            door = DOORS.get(module.split(".")[0])
+            if door is not None:
+                assert any(name == entry or (entry.endswith("/") and name.startswith(entry)) for entry in door), (
+                    f"{name} imports {module}; only {sorted(door)} may"
+                )
+
+
+def test_no_global_random_state():
+    """Randomness is an argument: nothing seeds or draws from NumPy's or Python's global generator."""
+    allowed = {"default_rng", "Generator", "PCG64", "SeedSequence", "BitGenerator"}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "numpy.random"):
+                assert node.attr in allowed, f"{path.relative_to(ROOT)}:{node.lineno} uses np.random.{node.attr}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_names_resolve_to_our_files(package):
+    module = importlib.import_module(package)
+    assert Path(module.__file__).resolve() == ROOT / package / "__init__.py"
+
+
+def test_packages_are_listed_by_name_and_tests_stay_out():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    present = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in sources()}
+    assert listed == present
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom evaluation.cli import app\n"
+        "from typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "heavy = {'numpy', 'numba', 'torch', 'scipy', 'matplotlib', 'pyarrow', 'pydantic', 'gymnasium', 'pettingzoo',"
+        " 'joblib', 'pandas', 'sklearn', 'CybORG', 'yaml', 'jinja2'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reading_a_table_loads_no_compiler():
+    code = "import sys, cage4, cage4.spec, cage4.observation, native_sim; print('numba' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
