@@ -88,9 +88,7 @@ class CyborgFrame(NamedTuple):
     """What one reset or step of one environment returns. F is 92 or 210, U is 82 or 242."""
 
     observations: dict[str, npt.NDArray[np.int64]]  # agent -> [F], the flat vector
-    action_mask: dict[
-        str, npt.NDArray[np.int8]
-    ]  # agent -> [U], 1 where the action exists; constant per episode
+    action_mask: dict[str, npt.NDArray[np.int8]]  # agent -> [U], 1 where the action exists; constant per episode
     reward: float  # of the blue team
     reward_parts: npt.NDArray[np.float64]  # [9 subnets in generation order, LWF / ASF / RIA]
     action_cost: float  # of the actions blue submitted; parts and cost add up to the reward
@@ -192,9 +190,7 @@ class CyborgEpisode:
         events, cost = self._controller.reward["Blue"].values()
         parts = self._recorder.parts
         if parts.sum() != events:
-            raise RuntimeError(
-                f"the recorded reward parts add up to {parts.sum()}, but CybORG charged {events}"
-            )
+            raise RuntimeError(f"the recorded reward parts add up to {parts.sum()}, but CybORG charged {events}")
         self._done = bool(terminated[spec.BLUE_AGENTS[0]])
         return self._frame(observations, float(events + cost), parts, float(cost), done=self._done)
 
@@ -277,9 +273,7 @@ class CyborgVectorEnv(VectorEnv):
         )
         self.single_action_space, self.action_space = spaces.single_action_space, spaces.action_space
         self._sizes = action_sizes(self.pad_spaces)
-        self._mask = {
-            a: np.zeros((num_envs, n), np.int8) for a, n in zip(self.agents, self._sizes, strict=True)
-        }
+        self._mask = {a: np.zeros((num_envs, n), np.int8) for a, n in zip(self.agents, self._sizes, strict=True)}
         self._started = np.zeros(self.num_envs, np.bool_)
         self._finished = np.zeros(self.num_envs, np.bool_)
         info = locate()
@@ -319,8 +313,7 @@ class CyborgVectorEnv(VectorEnv):
         bits = validate.check_messages(messages, len(chosen))
         validate.check_playing(self._started, self._finished, chosen)
         requests = [
-            (int(row), (matrix[place], None if bits is None else bits[place]))
-            for place, row in enumerate(chosen)
+            (int(row), (matrix[place], None if bits is None else bits[place])) for place, row in enumerate(chosen)
         ]
         frames: list[CyborgFrame] = self._pool.call("step", requests)
         done = np.array([frame.done for frame in frames], np.bool_)
@@ -335,9 +328,7 @@ class CyborgVectorEnv(VectorEnv):
 
     def _observations(self, frames: list[CyborgFrame]) -> dict[str, Array]:
         return {
-            agent: np.array([frame.observations[agent] for frame in frames], np.int8).reshape(
-                len(frames), size
-            )
+            agent: np.array([frame.observations[agent] for frame in frames], np.int8).reshape(len(frames), size)
             for agent, size in zip(self.agents, observation_sizes(self.pad_spaces), strict=True)
         }
 
@@ -364,9 +355,7 @@ def _check_processes(processes: int | None, num_envs: int) -> int:
 class _Player:
     """One episode as the pool plays it: rows of arrays in, small frames out."""
 
-    def __init__(
-        self, path: Path | None, settings: tuple[Variant, int, bool, bool], seed: int | None
-    ) -> None:
+    def __init__(self, path: Path | None, settings: tuple[Variant, int, bool, bool], seed: int | None) -> None:
         if path is not None:  # in a worker: find the same CybORG, whatever its environment says
             os.environ[PATH_VARIABLE] = str(path)
         variant, steps, pad_spaces, shortcuts = settings

@@ -185,18 +185,14 @@ def _do_nothing() -> None:
 
 def _reward_without_true_state(calculator: Any, controller: Any) -> Any:
     # The true state takes more than half of a step to build, and no calculator of this challenge reads it.
-    return calculator.calculate_reward(
-        {}, controller.action, controller.observation, controller.done, controller.state
-    )
+    return calculator.calculate_reward({}, controller.action, controller.observation, controller.done, controller.state)
 
 
 def _order_without_routes(controller: Any, actions: dict[str, list[Any]]) -> list[tuple[str, Any]]:
     # Routes only decide which actions are dropped for lack of bandwidth, and every action uses none. The
     # order of that count is still drawn, because the draw moves the random stream.
     flat = [(agent, action) for agent, listed in actions.items() for action in listed]
-    ordered: list[tuple[str, Any]] = controller.filter_actions(
-        sorted(flat, key=lambda pair: pair[1].priority)
-    )
+    ordered: list[tuple[str, Any]] = controller.filter_actions(sorted(flat, key=lambda pair: pair[1].priority))
     controller.np_random.shuffle(list(range(len(ordered))))
     return ordered
 

@@ -175,8 +175,7 @@ def importing(info: CyborgInfo) -> Iterator[None]:
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"
         raise CyborgUnavailable(
-            f"CybORG {info.version} in {info.path} fails to import ({type(error).__name__}: {text}): "
-            f"{HOW_TO_GET}."
+            f"CybORG {info.version} in {info.path} fails to import ({type(error).__name__}: {text}): {HOW_TO_GET}."
         ) from error
     finally:
         with contextlib.suppress(ValueError):

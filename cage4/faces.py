@@ -11,6 +11,7 @@ from gymnasium.spaces import MultiDiscrete, Space
 from pettingzoo import ParallelEnv
 
 from cage4 import spec, validate
+from cage4.actions import SLEEP
 from cage4.engines import AUTO, vector_env
 from cage4.spaces import action_sizes, action_spaces, observation_spaces
 from cage4.variants import Variant
@@ -60,9 +61,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
 
     def __init__(self, engine: VectorEnv, pad_spaces: bool = False) -> None:
         if engine.num_envs != 1:
-            raise ValueError(
-                f"a parallel environment plays one environment; the engine given has {engine.num_envs}"
-            )
+            raise ValueError(f"a parallel environment plays one environment; the engine given has {engine.num_envs}")
         self.engine = engine
         self.possible_agents = list(spec.BLUE_AGENTS)
         self.agents: list[str] = []
@@ -91,9 +90,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
 
     def step(
         self, actions: Mapping[str, int], messages: Messages | None = None
-    ) -> tuple[
-        dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
-    ]:
+    ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Play one step.
 
         Args:
@@ -142,7 +139,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
 
     def _actions(self, actions: Mapping[str, int]) -> dict[str, Array]:
         validate.check_agent_names(actions)
-        chosen = {agent: _sleep(number) for number, agent in enumerate(spec.BLUE_AGENTS)}
+        chosen = dict(zip(spec.BLUE_AGENTS, SLEEP, strict=True))
         for agent, action in actions.items():
             chosen[agent] = validate.check_action(action, agent, self._sizes[agent])
         return {agent: np.array([action]) for agent, action in chosen.items()}
@@ -167,13 +164,6 @@ def _known(agent: str) -> str:
     return agent
 
 
-def _sleep(number: int) -> int:
-    """Index of Sleep: behind Analyse, Monitor, Remove and Restore."""
-    hosts = spec.MAX_HOSTS_PER_SUBNET * len(spec.BLUE_SUBNETS[number])
-    before = [verb for verb in spec.Verb if verb < spec.Verb.SLEEP]
-    return sum(hosts if verb in spec.HOST_VERBS else 1 for verb in before)
-
-
 def _message_batch(messages: Messages | None) -> npt.NDArray[np.int8] | None:
     if messages is None:
         return None
@@ -183,7 +173,5 @@ def _message_batch(messages: Messages | None) -> npt.NDArray[np.int8] | None:
     table = [messages.get(agent, np.zeros(spec.MESSAGE_BITS, np.int8)) for agent in spec.BLUE_AGENTS]
     for agent, bits in zip(spec.BLUE_AGENTS, table, strict=True):
         if np.shape(bits) != (spec.MESSAGE_BITS,):
-            raise ValueError(
-                f"the message of {agent} must have {spec.MESSAGE_BITS} bits; given {np.shape(bits)}"
-            )
+            raise ValueError(f"the message of {agent} must have {spec.MESSAGE_BITS} bits; given {np.shape(bits)}")
     return validate.check_messages(np.array(table)[None], 1)

@@ -21,9 +21,7 @@ def action_sizes(pad_spaces: bool = False) -> tuple[int, ...]:
     return (spec.MAX_ACTIONS,) * spec.NUM_BLUE if pad_spaces else spec.NUM_ACTIONS
 
 
-def observation_spaces(
-    pad_spaces: bool = False, dtype: type[np.integer[Any]] = np.int64
-) -> dict[str, Space[Any]]:
+def observation_spaces(pad_spaces: bool = False, dtype: type[np.integer[Any]] = np.int64) -> dict[str, Space[Any]]:
     """Return new observation spaces per agent: the mission phase (3 values), then bits."""
     sizes = zip(spec.BLUE_AGENTS, observation_sizes(pad_spaces), strict=True)
     return {agent: MultiDiscrete([spec.NUM_PHASES] + [2] * (size - 1), dtype=dtype) for agent, size in sizes}

@@ -34,9 +34,7 @@ def check_variant(variant: str | Variant) -> Variant:
 def check_steps(steps: int) -> int:
     """Return the episode length as an int; the shortest is 3, one step per mission phase."""
     if not is_integer(steps) or steps < MIN_STEPS:
-        raise ValueError(
-            f"steps must be an integer of at least {MIN_STEPS}, one per mission phase; given {steps!r}"
-        )
+        raise ValueError(f"steps must be an integer of at least {MIN_STEPS}, one per mission phase; given {steps!r}")
     return int(steps)
 
 
@@ -109,9 +107,7 @@ def check_reset_rows(
     return np.flatnonzero(mask).astype(np.int64)
 
 
-def check_playing(
-    started: npt.NDArray[np.bool_], finished: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64]
-) -> None:
+def check_playing(started: npt.NDArray[np.bool_], finished: npt.NDArray[np.bool_], rows: npt.NDArray[np.int64]) -> None:
     """Refuse to step rows that were never reset or whose episode is over (both [E] bool)."""
     fresh = rows[~started[rows]]
     if len(fresh):
@@ -121,9 +117,7 @@ def check_playing(
         raise ValueError(f"the episodes of rows {over.tolist()} are over: reset them before the next step")
 
 
-def check_actions(
-    actions: Mapping[str, Array], num_actions: Sequence[int], num_rows: int
-) -> npt.NDArray[np.int64]:
+def check_actions(actions: Mapping[str, Array], num_actions: Sequence[int], num_rows: int) -> npt.NDArray[np.int64]:
     """Return the actions as one array [N, 5] int64, in the order of the agents.
 
     Args:
@@ -132,9 +126,7 @@ def check_actions(
         num_rows: N.
     """
     if not isinstance(actions, Mapping):
-        raise ValueError(
-            f"actions must map each blue agent to an integer array; given {type(actions).__name__}"
-        )
+        raise ValueError(f"actions must map each blue agent to an integer array; given {type(actions).__name__}")
     check_agent_names(actions)
     missing = [agent for agent in spec.BLUE_AGENTS if agent not in actions]
     if missing:
@@ -148,8 +140,7 @@ def check_actions(
             raise ValueError(f"actions of {agent} must have shape ({num_rows},); given {given.shape}")
         if num_rows and (given.min() < 0 or given.max() >= num_actions[column]):
             raise ValueError(
-                f"actions of {agent} must lie in 0 to {num_actions[column] - 1}; "
-                f"given {given.min()} to {given.max()}"
+                f"actions of {agent} must lie in 0 to {num_actions[column] - 1}; given {given.min()} to {given.max()}"
             )
         checked[:, column] = given
     return checked
