@@ -149,7 +149,7 @@ def install_shortcuts(controller: Any) -> None:
 
 
 class _Destinations:
-    """The servers that green users may visit, listed once per zone, phase and world instead of at each visit."""
+    """The servers that green users may visit, listed once per zone, phase and world, not at each visit."""
 
     def __init__(self) -> None:
         self._state: Any = None
