@@ -155,6 +155,11 @@ class CyborgEpisode:
         generator: np.random.Generator = self.cyborg.np_random
         return generator
 
+    @property
+    def reward_parts(self) -> npt.NDArray[np.float64]:
+        """What CybORG charged in the last step: [9 subnets in generation order, LWF / ASF / RIA]."""
+        return self._recorder.parts
+
     def reset(self, seed: int | None = None) -> CyborgFrame:
         """Start the next episode of the stream, or the first one of a new stream.
 
