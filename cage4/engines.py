@@ -60,7 +60,7 @@ def vector_env(
         ValueError: If an argument is not valid.
         CyborgUnavailable: If the real CybORG is asked for and there is none.
     """
-    name = _choose(engine)
+    name = resolve_engine(engine)
     chosen = ENGINES[name]
     unknown = [option for option in engine_options if option not in chosen.options]
     if unknown:
@@ -77,13 +77,21 @@ def vector_env(
     return made
 
 
-def _choose(engine: str) -> str:
+def resolve_engine(engine: str = AUTO) -> str:
+    """Return the name of the engine that will play, importing none.
+
+    Raises:
+        ValueError: If there is no such engine.
+        CyborgUnavailable: If it is the real CybORG, and there is none that can be used.
+    """
     if engine == AUTO:
-        return "native" if _is_present(ENGINES["native"].module) else "cyborg"
+        engine = "native" if _is_present(ENGINES["native"].module) else "cyborg"
     if engine not in ENGINES:
         raise ValueError(f"unknown engine {engine!r}; choose {AUTO}, {' or '.join(ENGINES)}")
     if not _is_present(ENGINES[engine].module):
         raise ValueError(f"engine {engine!r} is not part of this installation; install the package again")
+    if engine == "cyborg" and not (found := cyborg_locate.locate()).available:
+        raise cyborg_locate.CyborgUnavailable(found.reason)
     return engine
 
 

@@ -46,7 +46,7 @@ def bench(what: str, envs: str, threads: str, seconds: float, console: Console) 
         for policy in POLICIES:
             settings = [(n, t) for n in counts for t in thread_counts] if engine == "native" else [(1, 1)]
             for num_envs, count in settings:
-                options = {"threads": count} if engine == "native" else {}
+                options: dict[str, Any] = {"threads": count} if engine == "native" else {}
                 env = cage4.vector_env(engine, num_envs=num_envs, **options)
                 speed = steps_per_second(env, policy, seconds)
                 env.close()

@@ -47,14 +47,14 @@ def resolve(engine: str, variant: str, steps: int, policies: str, episodes: int,
         BadInput: One sentence on the first thing that cannot be done.
         CyborgUnavailable: If CybORG is asked for, or needed, and is not there.
     """
-    import cage4
+    from cage4.engines import resolve_engine
     from cage4.variants import get_variant
 
     for name, value, least in (("--episodes", episodes, 1), ("--steps", steps, 3), ("--seed", seed, 0)):
         if value < least:
             raise BadInput(f"{name} must be at least {least}; given {value}")
     try:
-        chosen = cage4.resolve_engine(engine)
+        chosen = resolve_engine(engine)
         knobs = get_variant(variant)
     except ValueError as error:
         raise BadInput(str(error)) from error
@@ -62,7 +62,7 @@ def resolve(engine: str, variant: str, steps: int, policies: str, episodes: int,
     check_policies(names, chosen)
     try:
         return EvalSpec(
-            engine=chosen,
+            engine=chosen,  # type: ignore[arg-type]  # checked by pydantic
             variant=knobs.id,
             variant_knobs=knobs.to_dict(),
             steps=steps,
