@@ -57,21 +57,21 @@ _IS_HOST_VERB = np.array([verb in spec.HOST_VERBS for verb in spec.Verb] + [Fals
 
 
 @njit(cache=True)
-def decode(s, e, blue, index):  # type: ignore[no-untyped-def]
+def decode(row, blue, index):  # type: ignore[no-untyped-def]
     """Translate an action index; the index of an absent host means Sleep."""
     verb, a, b = CATALOGUE[blue, index]
-    if _IS_HOST_VERB[verb] and s.host_octet[e, a] == 0:
+    if _IS_HOST_VERB[verb] and row.host_octet[a] == 0:
         return codes.SLEEP, 0, 0
     return np.int64(verb), np.int64(a), np.int64(b)
 
 
 @njit(cache=True)
-def submit(s, e, blue, verb, a, b):  # type: ignore[no-untyped-def]
+def submit(row, blue, verb, a, b):  # type: ignore[no-untyped-def]
     """Put a command into the agent's slot, or drop it if the slot is taken."""
-    slot = s.blue_queue[e, blue]
+    slot = row.blue_queue[blue]
     if slot[BLUE_LEFT] > 0:
         return
-    if _IS_HOST_VERB[verb] and (codes.BLUE_OWNER[a // codes.SLOTS] != blue or s.host_octet[e, a] == 0):
+    if _IS_HOST_VERB[verb] and (codes.BLUE_OWNER[a // codes.SLOTS] != blue or row.host_octet[a] == 0):
         verb = codes.INVALID
     slot[BLUE_VERB] = verb
     slot[BLUE_A] = a
@@ -80,78 +80,78 @@ def submit(s, e, blue, verb, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def tick(s, e):  # type: ignore[no-untyped-def]
+def tick(row):  # type: ignore[no-untyped-def]
     """Count down every slot; what is due goes to ``blue_due``, Sleep stands for what is not."""
     for blue in range(codes.NUM_BLUE):
-        slot = s.blue_queue[e, blue]
-        due = s.blue_due[e, blue]
+        slot = row.blue_queue[blue]
+        due = row.blue_due[blue]
         slot[BLUE_LEFT] -= 1
         if slot[BLUE_LEFT] < 1:
             due[:] = slot
         else:
             due[BLUE_VERB] = codes.SLEEP
-        s.busy[e, blue] = slot[BLUE_LEFT]
+        row.busy[blue] = slot[BLUE_LEFT]
 
 
 @njit(cache=True)
-def act(s, e):  # type: ignore[no-untyped-def]
+def act(row, pools):  # type: ignore[no-untyped-def]
     """Carry out what is due: traffic commands of all agents first, then the others."""
     for blue in range(codes.NUM_BLUE):
-        due = s.blue_due[e, blue]
+        due = row.blue_due[blue]
         if due[BLUE_VERB] == codes.BLOCK:
-            s.blocked[e, due[BLUE_A], due[BLUE_B]] = 1
+            row.blocked[due[BLUE_A], due[BLUE_B]] = 1
         elif due[BLUE_VERB] == codes.ALLOW:
-            s.blocked[e, due[BLUE_A], due[BLUE_B]] = 0
+            row.blocked[due[BLUE_A], due[BLUE_B]] = 0
     for blue in range(codes.NUM_BLUE):
-        verb = s.blue_due[e, blue, BLUE_VERB]
-        host = s.blue_due[e, blue, BLUE_A]
+        verb = row.blue_due[blue, BLUE_VERB]
+        host = row.blue_due[blue, BLUE_A]
         if verb == codes.REMOVE:
-            remove(s, e, host)
+            remove(row, pools, host)
         elif verb == codes.RESTORE:
-            restore(s, e, host)
+            restore(row, pools, host)
         elif verb == codes.DECOY:
-            deploy_decoy(s, e, host)
+            deploy_decoy(row, pools, host)
 
 
 @njit(cache=True)
-def remove(s, e, host):  # type: ignore[no-untyped-def]
+def remove(row, pools, host):  # type: ignore[no-untyped-def]
     """Stop the processes of the host that Monitor ever suspected, except root's; a service starts anew."""
-    for i in range(s.suspects[e]):
-        if s.suspect_host[e, i] != host:
+    for i in range(row.suspects):
+        if pools.suspect[i].host != host:
             continue
-        pid = s.suspect_pid[e, i]
-        node = find_process(s, e, host, pid)
-        if node < 0 or s.proc_root[e, node] == 1:
+        pid = pools.suspect[i].pid
+        node = find_process(row, pools, host, pid)
+        if node < 0 or pools.proc[node].root == 1:
             continue
-        kind = s.proc_kind[e, node]
-        remove_process(s, e, host, pid)
-        for place in range(s.svc_count[e, host]):
-            if s.svc_pid[e, host, place] == pid:
-                s.svc_pid[e, host, place] = draw_pid(s, e, host)
-                add_process(s, e, host, s.svc_pid[e, host, place], kind, 0)
+        kind = pools.proc[node].kind
+        remove_process(row, pools, host, pid)
+        for place in range(row.svc_count[host]):
+            if row.svc_pid[host, place] == pid:
+                row.svc_pid[host, place] = draw_pid(row, pools, host)
+                add_process(row, pools, host, row.svc_pid[host, place], kind, 0)
                 break
-        close_session_of_process(s, e, host, pid)
+        close_session_of_process(row, pools, host, pid)
 
 
 @njit(cache=True)
-def restore(s, e, host):  # type: ignore[no-untyped-def]
+def restore(row, pools, host):  # type: ignore[no-untyped-def]
     """Bring the host back to the start of the episode; Monitor's memory stays."""
-    close_sessions_on(s, e, host)
-    install(s, e, host)
-    forget_ports(s, e, host)
-    s.files[e, host, :] = 0
-    s.net_events[e, host] = 0
-    s.proc_events[e, host] = 0
+    close_sessions_on(row, pools, host)
+    install(row, pools, host)
+    forget_ports(row, pools, host)
+    row.files[host, :] = 0
+    row.net_events[host] = 0
+    row.proc_events[host] = 0
 
 
 @njit(cache=True)
-def deploy_decoy(s, e, host):  # type: ignore[no-untyped-def]
+def deploy_decoy(row, pools, host):  # type: ignore[no-untyped-def]
     """Start a random decoy among those whose port is free; Vsftpd tests a port that is always free."""
     open_ports = 0
-    node = s.proc_head[e, host]
+    node = row.proc_head[host]
     while node >= 0:
-        open_ports |= codes.KIND_PORT[s.proc_kind[e, node]]
-        node = s.proc_next[e, node]
+        open_ports |= codes.KIND_PORT[pools.proc[node].kind]
+        node = pools.proc[node].next
     options = np.empty(4, np.int64)
     count = 0
     for kind in (codes.DECOY_APACHE, codes.DECOY_TOMCAT, codes.DECOY_HARAKA):
@@ -159,7 +159,7 @@ def deploy_decoy(s, e, host):  # type: ignore[no-untyped-def]
             options[count] = kind
             count += 1
     options[count] = codes.DECOY_VSFTPD
-    kind = options[below(s.rng[e], count + 1)]
-    pid = draw_pid(s, e, host)
-    add_process(s, e, host, pid, kind, 0)
-    set_service(s, e, host, kind, pid)
+    kind = options[below(row.rng, count + 1)]
+    pid = draw_pid(row, pools, host)
+    add_process(row, pools, host, pid, kind, 0)
+    set_service(row, host, kind, pid)

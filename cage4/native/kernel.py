@@ -6,7 +6,7 @@ from numba import njit, prange
 
 from cage4.native import blue, codes, green, observe, policy, red, reward, sessions
 from cage4.native.rng import skip_shuffle
-from cage4.native.state import FREE_COUNT, FULL, OK
+from cage4.native.state import FREE_COUNT, FULL, OK, Pools
 from cage4.native.topology import reset_row
 
 # The most that one step can take from the pools, besides what scans of crowded hosts need.
@@ -17,91 +17,118 @@ _PORTS_PER_NEW_CHUNK = 32
 
 
 @njit(cache=True)
-def has_room(s, e):  # type: ignore[no-untyped-def]
+def has_room(row, pools):  # type: ignore[no-untyped-def]
     """Tell whether the row's pools suffice for whatever one step can bring."""
-    used = s.proc_next.shape[1] - s.proc_pool[e, FREE_COUNT]
-    if s.proc_pool[e, FREE_COUNT] < _PROCESSES_PER_STEP or s.ses_pool[e, FREE_COUNT] < _SESSIONS_PER_STEP:
+    used = pools.proc.shape[0] - row.proc_pool[FREE_COUNT]
+    if row.proc_pool[FREE_COUNT] < _PROCESSES_PER_STEP or row.ses_pool[FREE_COUNT] < _SESSIONS_PER_STEP:
         return False
-    if s.port_pool[e, FREE_COUNT] < _CHUNKS_PER_STEP + codes.NUM_RED * (used // _PORTS_PER_NEW_CHUNK):
+    if row.port_pool[FREE_COUNT] < _CHUNKS_PER_STEP + codes.NUM_RED * (used // _PORTS_PER_NEW_CHUNK):
         return False
-    if s.suspects[e] + codes.NUM_RED > s.suspect_pid.shape[1]:
+    if row.suspects + codes.NUM_RED > pools.suspect.shape[0]:
         return False
-    room = s.known_id.shape[2] - _SESSIONS_PER_STEP
+    room = pools.known.shape[0] - _SESSIONS_PER_STEP
     for agent in range(codes.NUM_RED):
-        node = s.ses_head[e, agent]
+        node = row.ses_head[agent]
         while node >= 0:
-            if s.ses_id[e, node] >= room:
+            if pools.ses[node].id >= room:
                 return False
-            node = s.ses_next[e, node]
+            node = pools.ses[node].next
     return True
 
 
 @njit(cache=True)
-def update_phase(s, k, e):  # type: ignore[no-untyped-def]
+def update_phase(row, k):  # type: ignore[no-untyped-def]
     """Move on to the phase that the number of steps played calls for."""
-    if s.time[e] == k.phase_1:
-        s.phase[e] = 1
-    elif s.time[e] == k.phase_2:
-        s.phase[e] = 2
+    if row.time == k.phase_1:
+        row.phase = 1
+    elif row.time == k.phase_2:
+        row.phase = 2
 
 
 @njit(cache=True)
-def step_one(s, k, e, commands, messages):  # type: ignore[no-untyped-def]
-    """Play one step of row ``e`` with blue's ``commands`` [5, 3] (verb, target a, target b) and messages [5, 8]."""
-    if not has_room(s, e):
-        s.fault[e] = FULL
+def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
+    """Play one step of a row with blue's ``commands`` [5, 3] (verb, target a, target b) and messages [5, 8]."""
+    if not has_room(row, pools):
+        row.fault = FULL
         return
-    s.fault[e] = OK
-    s.parts[e] = 0
-    s.net_events[e] = 0
-    s.proc_events[e] = 0
-    update_phase(s, k, e)
+    row.fault = OK
+    row.parts[:] = 0
+    row.net_events[:] = 0
+    row.proc_events[:] = 0
+    update_phase(row, k)
 
     # Everyone is asked; who is busy is not heard.
     for agent in range(codes.NUM_BLUE):
-        blue.submit(s, e, agent, commands[agent, 0], commands[agent, 1], commands[agent, 2])
-    reward.charge_commands(s, e, commands[:, 0])
-    green.draw_wishes(s, k, e)
-    policy.decide_all(s, k, e)
-    blue.tick(s, e)
-    filtered = policy.tick(s, e)
+        blue.submit(row, agent, commands[agent, 0], commands[agent, 1], commands[agent, 2])
+    reward.charge_commands(row, commands[:, 0])
+    green.draw_wishes(row, k)
+    policy.decide_all(row, pools, k)
+    blue.tick(row)
+    filtered = policy.tick(row, pools)
 
     # CybORG shuffles all actions for a bandwidth limit that never binds; only the draws matter.
-    skip_shuffle(s.rng[e], codes.NUM_BLUE + s.num_green[e] + codes.NUM_RED - filtered)
-    blue.act(s, e)
-    green.act(s, k, e)
-    red.act(s, k, e)
-    sessions.reassign(s, e)
+    skip_shuffle(row.rng, codes.NUM_BLUE + row.num_green + codes.NUM_RED - filtered)
+    blue.act(row, pools)
+    green.act(row, pools, k)
+    red.act(row, pools, k)
+    sessions.reassign(row, pools)
     for agent in range(codes.NUM_RED):
-        if s.red_active[e, agent] == 1:
-            sessions.check_sessions(s, e, agent)
+        if row.red_active[agent] == 1:
+            sessions.check_sessions(row, pools, agent)
 
-    s.time[e] += 1
-    if s.time[e] >= k.steps - 1:
-        s.life[e] = codes.FINISHED
-    reward.charge_impacts(s, e)
-    observe.write_observations(s, e)
-    observe.write_messages(s, e, messages)
+    row.time += 1
+    if row.time >= k.steps - 1:
+        row.life = codes.FINISHED
+    reward.charge_impacts(row)
+    observe.write_observations(row)
+    observe.write_messages(row, messages)
 
 
 @njit(cache=True)
-def step_indexed(s, k, e, actions, commands, messages):  # type: ignore[no-untyped-def]
-    """Decode blue's action indices [5] into ``commands`` and play the step."""
+def pools_of(store, e):  # type: ignore[no-untyped-def]
+    """Return the pools of row ``e``."""
+    return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e])
+
+
+@njit(cache=True)
+def step_commands(store, k, e, commands, messages):  # type: ignore[no-untyped-def]
+    """Play one step of row ``e``."""
+    step_one(store.rows[e], pools_of(store, e), k, commands, messages)
+
+
+@njit(cache=True)
+def decode_row(store, e, actions, commands):  # type: ignore[no-untyped-def]
+    """Translate the action indices [5] of row ``e`` into ``commands`` [5, 3]."""
+    row = store.rows[e]
     for agent in range(codes.NUM_BLUE):
-        verb, a, b = blue.decode(s, e, agent, actions[agent])
-        commands[agent, 0], commands[agent, 1], commands[agent, 2] = verb, a, b
-    step_one(s, k, e, commands, messages)
+        verb, a, b = blue.decode(row, agent, actions[agent])
+        commands[agent, 0] = verb
+        commands[agent, 1] = a
+        commands[agent, 2] = b
 
 
 @njit(cache=True, parallel=True)
-def step_batch(s, k, rows, actions, commands, messages):  # type: ignore[no-untyped-def]
-    """Play one step in each of ``rows`` [N]: action indices [N, 5], scratch [N, 5, 3], messages [N, 5, 8]."""
+def step_batch(store, k, rows, commands, messages):  # type: ignore[no-untyped-def]
+    """Play one step in each of ``rows`` [N] with commands [N, 5, 3] and messages [N, 5, 8]."""
     for i in prange(rows.shape[0]):
-        step_indexed(s, k, rows[i], actions[i], commands[i], messages[i])
+        step_commands(store, k, rows[i], commands[i], messages[i])
+
+
+@njit(cache=True)
+def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]
+    """Translate action indices [N, 5] into commands [N, 5, 3]."""
+    for i in range(rows.shape[0]):
+        decode_row(store, rows[i], actions[i], commands[i])
+
+
+@njit(cache=True)
+def reset_one(store, k, e):  # type: ignore[no-untyped-def]
+    """Generate a new world in row ``e``."""
+    reset_row(store.rows[e], pools_of(store, e), k)
 
 
 @njit(cache=True, parallel=True)
-def reset_batch(s, k, rows):  # type: ignore[no-untyped-def]
+def reset_batch(store, k, rows):  # type: ignore[no-untyped-def]
     """Generate a new world in each of ``rows`` [N]."""
     for i in prange(rows.shape[0]):
-        reset_row(s, k, rows[i])
+        reset_one(store, k, rows[i])

@@ -30,34 +30,34 @@ def zone_of_block(blue, block):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def write_reset_outputs(s, e):  # type: ignore[no-untyped-def]
+def write_reset_outputs(row):  # type: ignore[no-untyped-def]
     """Write masks and what stays constant in the observations, then the first observation."""
-    s.parts[e] = 0
-    s.cost[e] = 0
-    s.busy[e] = 0
-    s.observation[e] = 0
-    s.action_mask[e] = 0
+    row.parts[:] = 0
+    row.cost = 0
+    row.busy[:] = 0
+    row.observation[:] = 0
+    row.action_mask[:] = 0
     for blue in range(codes.NUM_BLUE):
         for index in range(_NUM_ACTIONS[blue]):
             verb, a, _ = CATALOGUE[blue, index]
-            s.action_mask[e, blue, index] = not _IS_HOST_VERB[verb] or s.host_octet[e, a] > 0
+            row.action_mask[blue, index] = not _IS_HOST_VERB[verb] or row.host_octet[a] > 0
         for block in range(_HQ_ZONES.shape[0] if blue == codes.NUM_BLUE - 1 else 1):
-            s.observation[e, blue, 1 + block * _BLOCK + _RANK[zone_of_block(blue, block)]] = 1
-    write_observations(s, e)
+            row.observation[blue, 1 + block * _BLOCK + _RANK[zone_of_block(blue, block)]] = 1
+    write_observations(row)
 
 
 @njit(cache=True)
-def write_observations(s, e):  # type: ignore[no-untyped-def]
+def write_observations(row):  # type: ignore[no-untyped-def]
     """Write what can change from step to step, except the messages."""
-    phase = s.phase[e]
+    phase = row.phase
     for blue in range(codes.NUM_BLUE):
-        out = s.observation[e, blue]
+        out = row.observation[blue]
         out[0] = phase
         for block in range(_HQ_ZONES.shape[0] if blue == codes.NUM_BLUE - 1 else 1):
             zone = zone_of_block(blue, block)
             place = 1 + block * _BLOCK + codes.NUM_ZONES
             for other in range(codes.NUM_ZONES):
-                out[place + _RANK[other]] = s.blocked[e, zone, other]
+                out[place + _RANK[other]] = row.blocked[zone, other]
             place += codes.NUM_ZONES
             for rank in range(codes.NUM_ZONES):
                 out[place + rank] = _POLICY[phase, zone, rank]
@@ -65,21 +65,21 @@ def write_observations(s, e):  # type: ignore[no-untyped-def]
             server = zone * codes.SLOTS + codes.FIRST_SERVER
             user = zone * codes.SLOTS + codes.FIRST_USER
             for i in range(_MAX_SERVERS):
-                out[place + i] = s.proc_events[e, server + i] > 0
-                out[place + _SLOTS + i] = s.net_events[e, server + i] > 0
+                out[place + i] = row.proc_events[server + i] > 0
+                out[place + _SLOTS + i] = row.net_events[server + i] > 0
             place += _MAX_SERVERS
             for i in range(_MAX_USERS):
-                out[place + i] = s.proc_events[e, user + i] > 0
-                out[place + _SLOTS + i] = s.net_events[e, user + i] > 0
+                out[place + i] = row.proc_events[user + i] > 0
+                out[place + _SLOTS + i] = row.net_events[user + i] > 0
 
 
 @njit(cache=True)
-def write_messages(s, e, messages):  # type: ignore[no-untyped-def]
+def write_messages(row, messages):  # type: ignore[no-untyped-def]
     """Write the messages [5, 8] of this step into the observations of all other agents."""
     for blue in range(codes.NUM_BLUE):
         place = _SIZES[blue] - (codes.NUM_BLUE - 1) * _BITS
         for sender in range(codes.NUM_BLUE):
             if sender != blue:
                 for bit in range(_BITS):
-                    s.observation[e, blue, place + bit] = messages[sender, bit]
+                    row.observation[blue, place + bit] = messages[sender, bit]
                 place += _BITS

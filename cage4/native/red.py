@@ -97,14 +97,14 @@ _LINKS = _links()
 
 
 @njit(cache=True)
-def act(s, k, e):  # type: ignore[no-untyped-def]
+def act(row, pools, k):  # type: ignore[no-untyped-def]
     """Let all red agents carry out what is due, except what the session filter removed."""
     for agent in range(codes.NUM_RED):
-        due = s.red_due[e, agent]
+        due = row.red_due[agent]
         if due[RED_VERB] == codes.RED_SLEEP or due[RED_LEFT] < 0:
             continue
-        succeeded = execute(s, k, e, agent)
-        seen = s.red_seen[e, agent]
+        succeeded = execute(row, pools, k, agent)
+        seen = row.red_seen[agent]
         seen[SEEN_VERB] = due[RED_VERB]
         seen[SEEN_HOST] = due[RED_HOST]
         seen[SEEN_ZONE] = due[RED_ZONE]
@@ -112,92 +112,92 @@ def act(s, k, e):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def execute(s, k, e, agent):  # type: ignore[no-untyped-def]
+def execute(row, pools, k, agent):  # type: ignore[no-untyped-def]
     """Carry out one command; returns whether it succeeded. Its session may have gone since the filter."""
-    due = s.red_due[e, agent]
+    due = row.red_due[agent]
     verb = due[RED_VERB]
     host = np.int64(due[RED_HOST])
-    source = find_session(s, e, agent, due[RED_SESSION])
+    source = find_session(row, pools, agent, due[RED_SESSION])
     if verb == codes.ESCALATE:
-        return escalate(s, e, agent, host, source)
+        return escalate(row, pools, agent, host, source)
     if verb == codes.IMPACT:
-        return impact(s, e, agent, host, source)
+        return impact(row, pools, agent, host, source)
     if verb == codes.DEGRADE:
-        return degrade(s, e, agent, host)
+        return degrade(row, pools, agent, host)
     if source < 0:
         return False
     if verb == codes.DISCOVER:
-        return discover(s, e, agent, np.int64(due[RED_ZONE]))
+        return discover(row, agent, np.int64(due[RED_ZONE]))
     if verb == codes.AGGRESSIVE:
-        return scan(s, e, agent, host, source, k.aggressive_rate)
+        return scan(row, pools, agent, host, source, k.aggressive_rate)
     if verb == codes.STEALTH:
-        return scan(s, e, agent, host, source, k.stealth_rate)
+        return scan(row, pools, agent, host, source, k.stealth_rate)
     if verb == codes.DECEPTION:
-        return seek_decoys(s, e, agent, host)
+        return seek_decoys(row, pools, agent, host)
     if verb == codes.EXPLOIT:
-        return exploit(s, e, agent, host, source)
-    return withdraw(s, e, agent, host, due[RED_SESSION])
+        return exploit(row, pools, agent, host, source)
+    return withdraw(row, pools, agent, host, due[RED_SESSION])
 
 
 @njit(cache=True)
-def discover(s, e, agent, zone):  # type: ignore[no-untyped-def]
+def discover(row, agent, zone):  # type: ignore[no-untyped-def]
     """Sweep a subnet. The hosts found are listed when the agent looks at the result."""
     for host in range(zone * codes.SLOTS + 1, (zone + 1) * codes.SLOTS):
-        if s.host_octet[e, host] > 0:
-            s.known_address[e, agent, host] = 1
+        if row.host_octet[host] > 0:
+            row.known_address[agent, host] = 1
     return True
 
 
 @njit(cache=True)
-def is_cut_off(s, e, source, host):  # type: ignore[no-untyped-def]
+def is_cut_off(row, pools, source, host):  # type: ignore[no-untyped-def]
     """Tell whether blue blocks traffic from the session's subnet to the host's."""
-    return s.blocked[e, host // codes.SLOTS, s.ses_host[e, source] // codes.SLOTS] == 1
+    return row.blocked[host // codes.SLOTS, pools.ses[source].host // codes.SLOTS] == 1
 
 
 @njit(cache=True)
-def scan(s, e, agent, host, source, rate):  # type: ignore[no-untyped-def]
+def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
     """Scan a host's ports: seen port by port or not at all, decoys always; the session remembers the ports."""
-    if s.ses_abstract[e, source] == 0 or is_cut_off(s, e, source, host):
+    if pools.ses[source].abstract == 0 or is_cut_off(row, pools, source, host):
         return False
-    is_seen = uniform(s.rng[e]) <= rate
+    is_seen = uniform(row.rng) <= rate
     ports = codes.SCANNED
-    node = s.proc_head[e, host]
+    node = row.proc_head[host]
     while node >= 0:
-        kind = s.proc_kind[e, node]
+        kind = pools.proc[node].kind
         if codes.KIND_OPEN[kind] == 1:
             ports |= codes.KIND_PORT[kind]
             if is_seen or kind >= codes.DECOY_APACHE:
-                open_port(s, e, host)
-                s.net_events[e, host] += 1
-        node = s.proc_next[e, node]
-    s.ses_ports[e, source, host] = ports
-    add_key(s, e, agent, host, 0)
+                open_port(row, pools, host)
+                row.net_events[host] += 1
+        node = pools.proc[node].next
+    pools.ses[source].ports[host] = ports
+    add_key(row, agent, host, 0)
     return True
 
 
 @njit(cache=True)
-def seek_decoys(s, e, agent, host):  # type: ignore[no-untyped-def]
+def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Look for decoys among the host's processes; the only lasting effect is that its name becomes known."""
-    r = s.rng[e]
+    r = row.rng
     is_any = False
-    node = s.proc_head[e, host]
+    node = row.proc_head[host]
     while node >= 0:
-        kind = s.proc_kind[e, node]
+        kind = pools.proc[node].kind
         is_decoy = codes.DECOY_APACHE <= kind <= codes.DECOY_VSFTPD
         if uniform(r) <= _DECOY_FOUND and is_decoy:
             is_any = True
         elif uniform(r) <= _DECOY_MISTAKEN and not is_decoy:
             is_any = True
-        node = s.proc_next[e, node]
+        node = pools.proc[node].next
     if is_any:
-        add_key(s, e, agent, host, 1)
+        add_key(row, agent, host, 1)
     return True
 
 
 @njit(cache=True)
-def choose_exploit(s, e, ports):  # type: ignore[no-untyped-def]
+def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
     """Choose among the exploits that the remembered ports allow: never the best one if there is another."""
-    r = s.rng[e]
+    r = row.rng
     options = np.empty(_NUM_EXPLOITS, np.int64)
     count = 0
     web = ports & (codes.PORT_80 | codes.PORT_443) != 0
@@ -226,178 +226,178 @@ def choose_exploit(s, e, ports):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def exploit(s, e, agent, host, source):  # type: ignore[no-untyped-def]
+def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Exploit a host that the session has scanned; opens an ordinary session on success."""
-    ports = s.ses_ports[e, source, host]
-    if s.ses_abstract[e, source] == 0 or ports == 0 or is_cut_off(s, e, source, host):
+    ports = pools.ses[source].ports[host]
+    if pools.ses[source].abstract == 0 or ports == 0 or is_cut_off(row, pools, source, host):
         return False
-    way = choose_exploit(s, e, ports)
+    way = choose_exploit(row, ports)
     if way < 0:
         return False
     if way == SSH:
-        alarm_route(s, e, s.ses_host[e, source], host)
-    target = s.proc_head[e, host]
-    while target >= 0 and _EXPLOIT_KINDS[way, s.proc_kind[e, target]] == 0:
-        target = s.proc_next[e, target]
+        alarm_route(row, pools.ses[source].host, host)
+    target = row.proc_head[host]
+    while target >= 0 and _EXPLOIT_KINDS[way, pools.proc[target].kind] == 0:
+        target = pools.proc[target].next
     if target < 0:
         return False
     if way == SSH:
-        open_port(s, e, host)
-        s.net_events[e, host] += _BRUTE_FORCE_EVENTS
-        loot(s, e, agent, host, source, True)
+        open_port(row, pools, host)
+        row.net_events[host] += _BRUTE_FORCE_EVENTS
+        loot(row, pools, agent, host, source, True)
         return True
-    kind = s.proc_kind[e, target]
+    kind = pools.proc[target].kind
     is_decoy = kind >= codes.DECOY_APACHE
     if is_decoy:
-        open_port(s, e, host)
-        s.net_events[e, host] += 1
+        open_port(row, pools, host)
+        row.net_events[host] += 1
     # Against genuine services only the SQL injection works; the others work on decoys, where nothing is gained.
     works = is_decoy or way == SQL
-    if not works or uniform(s.rng[e]) <= 0.0:
-        add_key(s, e, agent, host, 0)
+    if not works or uniform(row.rng) <= 0.0:
+        add_key(row, agent, host, 0)
         return False
-    open_port(s, e, host)
+    open_port(row, pools, host)
     if is_decoy:
-        open_port(s, e, host)
-        s.net_events[e, host] += 1
-        add_key(s, e, agent, host, 0)
+        open_port(row, pools, host)
+        row.net_events[host] += 1
+        add_key(row, agent, host, 0)
         return False
-    loot(s, e, agent, host, source, False)
+    loot(row, pools, agent, host, source, False)
     return True
 
 
 @njit(cache=True)
-def alarm_route(s, e, source_host, host):  # type: ignore[no-untyped-def]
+def alarm_route(row, source_host, host):  # type: ignore[no-untyped-def]
     """Draw an alarm on every host of the route of a brute force, its source included."""
-    r = s.rng[e]
+    r = row.rng
     if uniform(r) > _UNSEEN_RATE:
-        s.net_events[e, source_host] += 1
+        row.net_events[source_host] += 1
     if source_host == host:
         return
     a, b = source_host // codes.SLOTS, host // codes.SLOTS
     for i in range(_ROUTE_LENGTH[a, b]):
         if uniform(r) > _UNSEEN_RATE:
-            s.net_events[e, _ROUTE[a, b, i] * codes.SLOTS] += 1
+            row.net_events[_ROUTE[a, b, i] * codes.SLOTS] += 1
     if uniform(r) > _UNSEEN_RATE:
-        s.net_events[e, host] += 1
+        row.net_events[host] += 1
 
 
 @njit(cache=True)
-def loot(s, e, agent, host, source, is_certain):  # type: ignore[no-untyped-def]
+def loot(row, pools, agent, host, source, is_certain):  # type: ignore[no-untyped-def]
     """Open the session of a successful exploit, leave its file, and alarm blue, surely or nearly so."""
-    pid = draw_pid(s, e, host)
-    add_process(s, e, host, pid, codes.SESSION_PROCESS, 0)
-    node = open_session(s, e, agent, host, codes.USER_USER, pid, 0, 1)
-    s.red_exploited[e, agent] = node
-    s.red_looted[e, agent] = host
-    s.files[e, host, 0] += 1
-    if is_certain or uniform(s.rng[e]) > _UNSEEN_RATE:
-        s.proc_events[e, host] += 1
+    pid = draw_pid(row, pools, host)
+    add_process(row, pools, host, pid, codes.SESSION_PROCESS, 0)
+    node = open_session(row, pools, agent, host, codes.USER_USER, pid, 0, 1)
+    row.red_exploited[agent] = node
+    row.red_looted[agent] = host
+    row.files[host, 0] += 1
+    if is_certain or uniform(row.rng) > _UNSEEN_RATE:
+        row.proc_events[host] += 1
         if codes.BLUE_OWNER[host // codes.SLOTS] >= 0:
             # Monitor will remember it at the end of the step; nothing reads or clears the memory before that.
-            n = s.suspects[e]
-            s.suspect_host[e, n] = host
-            s.suspect_pid[e, n] = pid
-            s.suspects[e] = n + 1
-    add_key(s, e, agent, host, 1)
-    add_key(s, e, agent, s.ses_host[e, source], 0)
+            n = row.suspects
+            pools.suspect[n].host = host
+            pools.suspect[n].pid = pid
+            row.suspects = n + 1
+    add_key(row, agent, host, 1)
+    add_key(row, agent, pools.ses[source].host, 0)
 
 
 @njit(cache=True)
-def root_session(s, e, agent, host):  # type: ignore[no-untyped-def]
+def root_session(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Return the agent's first root session on the host, or -1."""
-    node = s.ses_head[e, agent]
-    while node >= 0 and not (s.ses_host[e, node] == host and s.ses_user[e, node] == codes.USER_ROOT):
-        node = s.ses_next[e, node]
+    node = row.ses_head[agent]
+    while node >= 0 and not (pools.ses[node].host == host and pools.ses[node].user == codes.USER_ROOT):
+        node = pools.ses[node].next
     return node
 
 
 @njit(cache=True)
-def escalate(s, e, agent, host, source):  # type: ignore[no-untyped-def]
+def escalate(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Make one of the agent's sessions on the host root's, and reveal the hosts it is linked to."""
-    count = s.red_on_host[e, host, agent]
+    count = row.red_on_host[host, agent]
     if count == 0:
         return False
-    node = root_session(s, e, agent, host)
+    node = root_session(row, pools, agent, host)
     if node < 0:
-        n = below(s.rng[e], count)
-        if source < 0 or s.ses_abstract[e, source] == 0:
+        n = below(row.rng, count)
+        if source < 0 or pools.ses[source].abstract == 0:
             return False
-        node = s.ses_head[e, agent]
-        while n > 0 or s.ses_host[e, node] != host:
-            if s.ses_host[e, node] == host:
+        node = row.ses_head[agent]
+        while n > 0 or pools.ses[node].host != host:
+            if pools.ses[node].host == host:
                 n -= 1
-            node = s.ses_next[e, node]
-        s.ses_user[e, node] = codes.USER_ROOT
-        s.files[e, host, 1] += 1
-        process = s.proc_head[e, host]
+            node = pools.ses[node].next
+        pools.ses[node].user = codes.USER_ROOT
+        row.files[host, 1] += 1
+        process = row.proc_head[host]
         while process >= 0:
-            if s.proc_pid[e, process] == s.ses_pid[e, node]:
-                s.proc_root[e, process] = 1
+            if pools.proc[process].pid == pools.ses[node].pid:
+                pools.proc[process].root = 1
                 break
-            process = s.proc_next[e, process]
-    announce(s, e, agent, node)
-    add_key(s, e, agent, host, 1)
+            process = pools.proc[process].next
+    announce(row, pools, agent, node)
+    add_key(row, agent, host, 1)
     zone = host // codes.SLOTS
     if source >= 0 and host == zone * codes.SLOTS + codes.FIRST_SERVER:
         for other in range(codes.NUM_ZONES):
             if _LINKS[zone, other] == 1:
-                add_key(s, e, agent, other * codes.SLOTS + codes.FIRST_SERVER, 1)
+                add_key(row, agent, other * codes.SLOTS + codes.FIRST_SERVER, 1)
     return True
 
 
 @njit(cache=True)
-def impact(s, e, agent, host, source):  # type: ignore[no-untyped-def]
+def impact(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Stop the host's operational service for good, until a restore."""
-    if root_session(s, e, agent, host) < 0:
+    if root_session(row, pools, agent, host) < 0:
         return False
-    for place in range(s.svc_count[e, host]):
-        if s.svc_kind[e, host, place] == codes.OTSERVICE and s.svc_active[e, host, place] == 1:
-            add_key(s, e, agent, host, 1)
+    for place in range(row.svc_count[host]):
+        if row.svc_kind[host, place] == codes.OTSERVICE and row.svc_active[host, place] == 1:
+            add_key(row, agent, host, 1)
             if source < 0:
                 return False
-            s.svc_active[e, host, place] = 0
-            remove_process(s, e, host, s.svc_pid[e, host, place])
+            row.svc_active[host, place] = 0
+            remove_process(row, pools, host, row.svc_pid[host, place])
             return True
     return False
 
 
 @njit(cache=True)
-def degrade(s, e, agent, host):  # type: ignore[no-untyped-def]
+def degrade(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Take 20 points of reliability from every running service of the host."""
-    if root_session(s, e, agent, host) < 0:
+    if root_session(row, pools, agent, host) < 0:
         return False
-    for place in range(s.svc_count[e, host]):
-        if s.svc_active[e, host, place] == 1:
-            s.svc_reliability[e, host, place] = max(0, s.svc_reliability[e, host, place] - _DEGRADE_POINTS)
-    add_key(s, e, agent, host, 1)
+    for place in range(row.svc_count[host]):
+        if row.svc_active[host, place] == 1:
+            row.svc_reliability[host, place] = max(0, row.svc_reliability[host, place] - _DEGRADE_POINTS)
+    add_key(row, agent, host, 1)
     return True
 
 
 @njit(cache=True)
-def withdraw(s, e, agent, host, ident):  # type: ignore[no-untyped-def]
+def withdraw(row, pools, agent, host, ident):  # type: ignore[no-untyped-def]
     """Close the agent's sessions on the host: children, then the parentless except id 0, then the source."""
-    victims = np.empty(s.red_on_host[e, host, agent] + 1, np.int64)
+    victims = np.empty(row.red_on_host[host, agent] + 1, np.int64)
     count = 0
     for children in (1, 0):
-        node = s.ses_head[e, agent]
+        node = row.ses_head[agent]
         while node >= 0:
             if (
-                s.ses_host[e, node] == host
-                and s.ses_child[e, node] == children
-                and (children == 1 or s.ses_id[e, node] != 0)
+                pools.ses[node].host == host
+                and pools.ses[node].child == children
+                and (children == 1 or pools.ses[node].id != 0)
             ):
-                victims[count] = s.ses_id[e, node]
+                victims[count] = pools.ses[node].id
                 count += 1
-            node = s.ses_next[e, node]
-    if s.ses_host[e, find_session(s, e, agent, ident)] == host:
+            node = pools.ses[node].next
+    if pools.ses[find_session(row, pools, agent, ident)].host == host:
         victims[count] = ident
         count += 1
     if count == 0:
         return False
     for i in range(count):
-        victim = find_session(s, e, agent, victims[i])
-        if victim < 0 or find_session(s, e, agent, ident) < 0:
+        victim = find_session(row, pools, agent, victims[i])
+        if victim < 0 or find_session(row, pools, agent, ident) < 0:
             return False
-        stop_session(s, e, agent, victim)
+        stop_session(row, pools, agent, victim)
     return True

@@ -5,17 +5,20 @@ agents. What CybORG keeps in lists that can grow without bound lives in pools of
 processes, S red sessions, C chunks of ephemeral ports, I session ids, L remembered process ids. A pool's free
 elements form a chain through its ``next`` field. A row that could run out of room in its next step is not stepped
 but says so in ``fault``; the engine then enlarges the pools and repeats it, so no list is ever cut.
+
+In memory the fields of a row lie together, as one record, and so do those of a pool's element: kernels pass a row
+around as one pointer (which also keeps compilation short) and write ``row.time`` or ``pools.proc[i].pid``.
+:class:`State` shows the same memory as one array per field.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from cage4 import spec
 from cage4.native import codes
 
 I8 = npt.NDArray[np.int8]
@@ -110,8 +113,8 @@ class State(NamedTuple):
     fsm_state: I8  # [E, R, H] int8: [host] what the agent believes, 0 if not in the table
     fsm_named: I8  # [E, R, H] int8: [host] 1 if the agent knows its name
     known_count: I16  # [E, R] int16: session ids ever announced
-    known_id: I16  # [E, R, I] int16: those ids, in order
-    known_flag: I8  # [E, R, I] int8: [id] 1 if announced
+    known_id: I16  # [E, I, R] int16: those ids, in order
+    known_flag: I8  # [E, I, R] int8: [id] 1 if announced
     known_zone: I8  # [E, R, Z] int8: 1 if the agent may sweep the subnet
     known_address: I8  # [E, R, H] int8: 1 if the agent knows the host's address
     known_name: I8  # [E, R, H] int8: 1 if the agent knows the host's name
@@ -193,8 +196,8 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "fsm_state": (np.int8, ("E", "R", "H")),
     "fsm_named": (np.int8, ("E", "R", "H")),
     "known_count": (np.int16, ("E", "R")),
-    "known_id": (np.int16, ("E", "R", "I")),
-    "known_flag": (np.int8, ("E", "R", "I")),
+    "known_id": (np.int16, ("E", "I", "R")),
+    "known_flag": (np.int8, ("E", "I", "R")),
     "known_zone": (np.int8, ("E", "R", "Z")),
     "known_address": (np.int8, ("E", "R", "H")),
     "known_name": (np.int8, ("E", "R", "H")),
@@ -213,88 +216,119 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
 class Sizes(NamedTuple):
     """Elements per row of each pool."""
 
-    processes: int = 1024
-    sessions: int = 192
-    chunks: int = 768
-    ids: int = 256
-    suspects: int = 256
+    proc: int = 1024
+    ses: int = 192
+    port: int = 768
+    known: int = 256
+    suspect: int = 256
 
     def doubled(self) -> Sizes:
         """Return pools of twice the size."""
         return Sizes(*(2 * size for size in self))
 
 
-def allocate(num_envs: int, sizes: Sizes | None = None) -> State:
-    """Return the state of ``num_envs`` rows that were never reset."""
-    sizes = sizes or Sizes()
-    dims = {
-        "E": num_envs,
-        "H": codes.NUM_HOSTS,
-        "Z": codes.NUM_ZONES,
-        "B": codes.NUM_BLUE,
-        "R": codes.NUM_RED,
-        "P": sizes.processes,
-        "S": sizes.sessions,
-        "C": sizes.chunks,
-        "I": sizes.ids,
-        "L": sizes.suspects,
-    }
-    arrays = {}
+class Pools(NamedTuple):
+    """The pools of one row, as kernels see them; elements are records."""
+
+    proc: Any  # [P] processes
+    ses: Any  # [S] red sessions
+    port: Any  # [C] chunks of ephemeral ports
+    known: Any  # [I] known session ids
+    suspect: Any  # [L] remembered process ids
+
+
+class Store(NamedTuple):
+    """The memory of all rows: one record per row, and the pools."""
+
+    rows: Any  # [E] records
+    proc: Any  # [E, P] records
+    ses: Any  # [E, S] records
+    port: Any  # [E, C] records
+    known: Any  # [E, I] records
+    suspect: Any  # [E, L] records
+
+
+_POOL_LETTERS = {"P": "proc", "S": "ses", "C": "port", "I": "known", "L": "suspect"}
+_LETTERS = {"H": codes.NUM_HOSTS, "Z": codes.NUM_ZONES, "B": codes.NUM_BLUE, "R": codes.NUM_RED}
+
+
+def _place(name: str) -> tuple[str, str]:
+    """Return where a field of :class:`State` lies: member of :class:`Store` and field of its records."""
+    shape = _LAYOUT[name][1]
+    pool = _POOL_LETTERS.get(str(shape[1])) if len(shape) > 1 else None
+    return (pool, name.removeprefix(f"{pool}_")) if pool else ("rows", name)
+
+
+def _record_types() -> dict[str, np.dtype[np.void]]:
+    fields: dict[str, list[Any]] = {member: [] for member in Store._fields}
     for name, (dtype, shape) in _LAYOUT.items():
-        arrays[name] = np.zeros(tuple(dims[size] if isinstance(size, str) else size for size in shape), dtype)
+        member, field = _place(name)
+        inner = shape[1:] if member == "rows" else shape[2:]
+        fields[member].append((field, dtype, tuple(_LETTERS.get(str(size), size) for size in inner)))
+    return {member: np.dtype(list_of, align=True) for member, list_of in fields.items()}
+
+
+def allocate(num_envs: int, sizes: Sizes | None = None) -> Store:
+    """Return memory for ``num_envs`` rows that were never reset."""
+    lengths = (sizes or Sizes())._asdict()
+    arrays = {}
+    for member, dtype in _record_types().items():
+        shape = (num_envs, lengths[member]) if member in lengths else (num_envs,)
+        arrays[member] = np.zeros(shape, dtype).view(np.recarray)
+    return Store(**arrays)
+
+
+def view(store: Store) -> State:
+    """Show the memory as one array per field; writing to them writes to the memory."""
+    arrays = {}
+    for name in State._fields:
+        member, field = _place(name)
+        arrays[name] = np.asarray(getattr(store, member)[field])
     return State(**arrays)
 
 
-def enlarge(state: State) -> State:
+def enlarge(store: Store) -> Store:
     """Return a copy with every pool doubled; contents and their order stay."""
-    old = Sizes(
-        state.proc_next.shape[1],
-        state.ses_next.shape[1],
-        state.port_next.shape[1],
-        state.known_id.shape[2],
-        state.suspect_pid.shape[1],
-    )
-    new = allocate(len(state.time), old.doubled())
-    for name, array in state._asdict().items():
-        target = getattr(new, name)
-        target[tuple(slice(0, size) for size in array.shape)] = array
-    chains = (
-        (new.proc_next, new.proc_pool, old.processes),
-        (new.ses_next, new.ses_pool, old.sessions),
-        (new.port_next, new.port_pool, old.chunks),
-    )
-    for following, pool, size in chains:
+    old = Sizes(*(pool.shape[1] for pool in store[1:]))
+    new = allocate(len(store.rows), old.doubled())
+    new.rows[:] = store.rows
+    for target, source in zip(new[1:], store[1:], strict=True):
+        target[:, : source.shape[1]] = source
+    for name in ("proc", "ses", "port"):
+        following = getattr(new, name)["next"]
+        free = new.rows[f"{name}_pool"]
+        size = getattr(old, name)
         following[:, size:-1] = np.arange(size + 1, 2 * size)
-        following[:, -1] = pool[:, FREE]
-        pool[:, FREE] = size
-        pool[:, FREE_COUNT] += size
+        following[:, -1] = free[:, FREE]
+        free[:, FREE] = size
+        free[:, FREE_COUNT] += size
     return new
 
 
 @njit(cache=True)
-def clear_pool(pool, following):  # type: ignore[no-untyped-def]
+def clear_pool(pool, elements):  # type: ignore[no-untyped-def]
     """Make all elements of a row's pool free."""
-    size = following.shape[0]
+    size = elements.shape[0]
     for i in range(size):
-        following[i] = i + 1
-    following[size - 1] = -1
+        elements[i].next = i + 1
+    elements[size - 1].next = -1
     pool[FREE] = 0
     pool[FREE_COUNT] = size
 
 
 @njit(cache=True)
-def take(pool, following):  # type: ignore[no-untyped-def]
+def take(pool, elements):  # type: ignore[no-untyped-def]
     """Take a free element of a row's pool; the step's room check guarantees that there is one."""
-    i = pool[FREE]
-    pool[FREE] = following[i]
+    i = np.int64(pool[FREE])
+    pool[FREE] = elements[i].next
     pool[FREE_COUNT] -= 1
-    following[i] = -1
+    elements[i].next = -1
     return i
 
 
 @njit(cache=True)
-def give(pool, following, i):  # type: ignore[no-untyped-def]
+def give(pool, elements, i):  # type: ignore[no-untyped-def]
     """Return an element to a row's pool."""
-    following[i] = pool[FREE]
+    elements[i].next = pool[FREE]
     pool[FREE] = i
     pool[FREE_COUNT] += 1
