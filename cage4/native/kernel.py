@@ -91,15 +91,35 @@ def pools_of(store, e):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def step_commands(store, k, e, commands, messages):  # type: ignore[no-untyped-def]
-    """Play one step of row ``e``."""
-    step_one(store.rows[e], pools_of(store, e), k, commands, messages)
+def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
+    """Copy what the last step or reset of a row left to place ``i`` of the batch."""
+    out.observation[i] = row.observation
+    out.parts[i] = row.parts
+    out.cost[i] = row.cost
+    out.busy[i] = row.busy
+    out.phase[i] = row.phase
+    out.life[i] = row.life
+    out.fault[i] = row.fault
 
 
 @njit(cache=True)
-def decode_row(store, e, actions, commands):  # type: ignore[no-untyped-def]
-    """Translate the action indices [5] of row ``e`` into ``commands`` [5, 3]."""
-    row = store.rows[e]
+def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-untyped-def]
+    """Play one step of the row at place ``i`` of the batch."""
+    row = store.rows[rows[i]]
+    step_one(row, pools_of(store, rows[i]), k, commands[i], messages[i])
+    copy_outputs(row, out, i)
+
+
+@njit(cache=True, parallel=True)
+def step_batch(store, k, rows, places, commands, messages, out):  # type: ignore[no-untyped-def]
+    """Play one step at the given places of a batch: rows [N], commands [N, 5, 3], messages [N, 5, 8]."""
+    for j in prange(places.shape[0]):
+        step_place(store, k, rows, places[j], commands, messages, out)
+
+
+@njit(cache=True)
+def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
+    """Translate the action indices [5] of a row into ``commands`` [5, 3]."""
     for agent in range(codes.NUM_BLUE):
         verb, a, b = blue.decode(row, agent, actions[agent])
         commands[agent, 0] = verb
@@ -107,28 +127,23 @@ def decode_row(store, e, actions, commands):  # type: ignore[no-untyped-def]
         commands[agent, 2] = b
 
 
-@njit(cache=True, parallel=True)
-def step_batch(store, k, rows, commands, messages):  # type: ignore[no-untyped-def]
-    """Play one step in each of ``rows`` [N] with commands [N, 5, 3] and messages [N, 5, 8]."""
-    for i in prange(rows.shape[0]):
-        step_commands(store, k, rows[i], commands[i], messages[i])
-
-
 @njit(cache=True)
 def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]
     """Translate action indices [N, 5] into commands [N, 5, 3]."""
     for i in range(rows.shape[0]):
-        decode_row(store, rows[i], actions[i], commands[i])
+        decode_row(store.rows[rows[i]], actions[i], commands[i])
 
 
 @njit(cache=True)
-def reset_one(store, k, e):  # type: ignore[no-untyped-def]
-    """Generate a new world in row ``e``."""
-    reset_row(store.rows[e], pools_of(store, e), k)
+def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
+    """Generate a new world in the row at place ``i`` of the batch."""
+    row = store.rows[rows[i]]
+    reset_row(row, pools_of(store, rows[i]), k)
+    copy_outputs(row, out, i)
 
 
 @njit(cache=True, parallel=True)
-def reset_batch(store, k, rows):  # type: ignore[no-untyped-def]
+def reset_batch(store, k, rows, out):  # type: ignore[no-untyped-def]
     """Generate a new world in each of ``rows`` [N]."""
     for i in prange(rows.shape[0]):
-        reset_one(store, k, rows[i])
+        reset_place(store, k, rows, i, out)

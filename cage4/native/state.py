@@ -248,8 +248,31 @@ class Store(NamedTuple):
     suspect: Any  # [E, L] records
 
 
-_POOL_LETTERS = {"P": "proc", "S": "ses", "C": "port", "I": "known", "L": "suspect"}
 _LETTERS = {"H": codes.NUM_HOSTS, "Z": codes.NUM_ZONES, "B": codes.NUM_BLUE, "R": codes.NUM_RED}
+
+
+class Outputs(NamedTuple):
+    """What a batch of N rows shows after a step or reset; written by the kernels, fresh for every call."""
+
+    observation: I8  # [N, B, 210] int8: flat observations, zeros behind the last entry
+    parts: I32  # [N, Z, 3] int32: reward of LWF, ASF, RIA in each subnet (generation order)
+    cost: I32  # [N] int32: cost of blue's own actions
+    busy: I16  # [N, B] int16: ticks left of the command in progress
+    phase: I8  # [N] int8: mission phase played
+    life: I8  # [N] int8: playing or finished
+    fault: I8  # [N] int8: OK, FULL or BROKEN
+
+
+def allocate_outputs(num: int) -> Outputs:
+    """Return outputs for a batch of ``num`` rows."""
+    arrays = {}
+    for name in Outputs._fields:
+        dtype, shape = _LAYOUT[name]
+        arrays[name] = np.empty((num, *(int(_LETTERS.get(str(size), size)) for size in shape[1:])), dtype)
+    return Outputs(**arrays)
+
+
+_POOL_LETTERS = {"P": "proc", "S": "ses", "C": "port", "I": "known", "L": "suspect"}
 
 
 def _place(name: str) -> tuple[str, str]:
