@@ -9,6 +9,62 @@ from cage4 import spec
 RED_AGENTS = ("finite-state", "discovery", "verbose", "random-select", "sleep")
 GREEN_AGENTS = ("enterprise", "none")
 
+RED_STATES = ("K", "KD", "S", "SD", "U", "UD", "R", "RD")
+"""What a finite-state red knows of a host: rows of a choice table."""
+RED_ACTIONS = (
+    "DiscoverRemoteSystems",
+    "AggressiveServiceDiscovery",
+    "StealthServiceDiscovery",
+    "DiscoverDeception",
+    "ExploitRemoteService",
+    "PrivilegeEscalate",
+    "Impact",
+    "DegradeServices",
+    "Withdraw",
+)
+"""Columns of a choice table, in the order of CybORG's ``state_transitions_probability``."""
+
+Choices = tuple[tuple[float, ...], ...]
+"""[state][action] -> probability; 0 also stands for CybORG's None."""
+
+FINITE_STATE_CHOICES: Choices = (
+    (0.5, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.25, 0.0, 0.0, 0.25, 0.5, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.25, 0.75, 0.0, 0.0, 0.0, 0.0),
+    (0.5, 0.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.25, 0.25, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0),
+)
+"""What FiniteStateRedAgent (and VerboseFSRed) does."""
+DISCOVERY_CHOICES: Choices = (
+    (0.25, 0.75, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.25, 0.0, 0.0, 0.0, 0.75, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0),
+)
+"""What DiscoveryFSRed does."""
+
+
+def _with_rows(**rows: tuple[float, ...]) -> Choices:
+    return tuple(rows.get(state, row) for state, row in zip(RED_STATES, FINITE_STATE_CHOICES, strict=True))
+
+
+_AGGRESSIVE_ONLY = _with_rows(
+    K=(0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), KD=(0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+)
+_STEALTH_ONLY = _with_rows(
+    K=(0.5, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), KD=(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+)
+_IMPACT_ONLY = _with_rows(
+    R=(0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0), RD=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+)
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -35,6 +91,39 @@ class Variant:
     """Probability that an aggressive service scan is seen."""
     stealth_scan_detection: float = 0.25
     """Probability that a stealth service scan is seen."""
+    red_one_tick: bool = False
+    """Whether every red action takes one tick, instead of up to four."""
+    red_choices: Choices | None = None
+    """Probabilities of a finite-state red, [8 states][9 actions] (:data:`RED_STATES`, :data:`RED_ACTIONS`); None
+    keeps those of :attr:`red`."""
+
+    def __post_init__(self) -> None:
+        if self.red not in RED_AGENTS:
+            raise ValueError(f"unknown red agent {self.red!r}; choose one of {', '.join(RED_AGENTS)}")
+        if self.green not in GREEN_AGENTS:
+            raise ValueError(f"unknown green agent {self.green!r}; choose one of {', '.join(GREEN_AGENTS)}")
+        if not 1 <= self.min_users <= self.max_users <= spec.MAX_USERS:
+            raise ValueError(
+                f"user hosts per subnet must satisfy 1 <= min_users <= max_users <= {spec.MAX_USERS}; "
+                f"given {self.min_users} and {self.max_users}"
+            )
+        if not 1 <= self.min_servers <= self.max_servers <= spec.MAX_SERVERS:
+            raise ValueError(
+                f"server hosts per subnet must satisfy 1 <= min_servers <= max_servers <= {spec.MAX_SERVERS}; "
+                f"given {self.min_servers} and {self.max_servers}"
+            )
+        for name in _RATES:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is a probability between 0 and 1; given {getattr(self, name)}")
+        if self.red_choices is not None:
+            _check_choices(self.red, self.red_choices)
+
+    @property
+    def choices(self) -> Choices:
+        """The choice table in force, [8 states][9 actions]."""
+        if self.red_choices is not None:
+            return self.red_choices
+        return DISCOVERY_CHOICES if self.red == "discovery" else FINITE_STATE_CHOICES
 
     @property
     def id(self) -> str:
@@ -46,7 +135,38 @@ class Variant:
         return asdict(self)
 
 
-VARIANTS: dict[str, Variant] = {"base": Variant()}
+_RATES = ("phishing_rate", "false_alarm_rate", "aggressive_scan_detection", "stealth_scan_detection")
+
+
+def _check_choices(red: str, choices: Choices) -> None:
+    if red not in ("finite-state", "discovery", "verbose"):
+        raise ValueError(f"red_choices needs a finite-state red agent; {red!r} does not use them")
+    if len(choices) != len(RED_STATES) or any(len(row) != len(RED_ACTIONS) for row in choices):
+        raise ValueError(f"red_choices must have {len(RED_STATES)} rows of {len(RED_ACTIONS)} probabilities")
+    for state, row in zip(RED_STATES, choices, strict=True):
+        if min(row) < 0.0 or abs(sum(row) - 1.0) > 1e-9:
+            raise ValueError(f"red_choices of state {state} must be probabilities that add up to 1; given {row}")
+
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant(),
+        Variant("const-size", min_users=spec.MAX_USERS, min_servers=spec.MAX_SERVERS),
+        Variant("phishing", phishing_rate=0.75),
+        Variant(
+            "stealthy-red",
+            false_alarm_rate=0.75,
+            aggressive_scan_detection=0.05,
+            stealth_scan_detection=0.01,
+        ),
+        Variant("aggressive-red", red_one_tick=True),
+        Variant("singh-aggressive", red_choices=_AGGRESSIVE_ONLY),
+        Variant("singh-stealth", red_choices=_STEALTH_ONLY),
+        Variant("singh-impact", red_choices=_IMPACT_ONLY),
+    )
+}
+"""The named scenarios, each at its newest version."""
 
 
 def get_variant(name: str) -> Variant:

@@ -1,0 +1,341 @@
+"""The compiled engine behind the common face: many CAGE Challenge 4 episodes side by side."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numba
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from cage4 import spec
+from cage4.native import codes, kernel, rng
+from cage4.native.blue import CATALOGUE
+from cage4.native.knobs import make_knobs
+from cage4.native.state import (
+    BROKEN,
+    FULL,
+    Outputs,
+    Sizes,
+    State,
+    Store,
+    allocate,
+    allocate_outputs,
+    enlarge,
+    view,
+)
+from cage4.variants import Variant
+from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
+
+Rows = npt.NDArray[np.int64]
+
+
+class NativeVectorEnv(VectorEnv):
+    """E independent CC4 episodes that follow CybORG 4.0 draw by draw.
+
+    The same seed and the same actions give the same episode as CybORG, generator state included. As there,
+    construction already generates a world from the seed, ``reset()`` continues the random stream, and
+    ``reset(seed=s)`` starts a new one. Rows must be reset before their first step.
+
+    ``infos`` of reset and step hold, besides ``action_mask`` (agent -> [N, U] int8, read-only, constant in an
+    episode): ``busy`` [N, 5] int16, ticks left of each agent's action after the step (0: free); ``phase`` [N]
+    int8, the mission phase that was played (element 0 of every observation); ``reward_parts`` [N, 9, 3] int32,
+    reward per subnet (generation order) and cause (LWF, ASF, RIA); ``action_cost`` [N] int32. The parts and the
+    action cost add up to the reward. ``terminations`` equals ``truncations``, as in CybORG.
+    """
+
+    agents = spec.BLUE_AGENTS
+    metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (Gymnasium's own attribute)
+
+    def __init__(
+        self,
+        num_envs: int,
+        variant: Variant | None = None,
+        steps: int = spec.DEFAULT_STEPS,
+        seed: int | Sequence[int | None] | None = None,
+        threads: int = 1,
+        pad_spaces: bool = False,
+    ) -> None:
+        """Allocate E rows and generate a first world in each.
+
+        Args:
+            num_envs: E, at least 1.
+            variant: The scenario; None is the official one.
+            steps: Episode length in CybORG's sense (at least 3); done comes with step call ``steps - 1``.
+            seed: One seed per row, or an int ``s`` for ``s, s + 1, ...``; None takes system entropy.
+            threads: Threads that share the rows; results do not depend on it.
+            pad_spaces: Give all agents 210 observation entries and 242 actions, as CybORG's wrapper option does.
+
+        Raises:
+            ValueError: If a number is out of range.
+        """
+        _check_count("num_envs", num_envs, 1, None)
+        _check_count("threads", threads, 1, int(numba.config.NUMBA_NUM_THREADS))
+        self.num_envs = int(num_envs)
+        self.variant = variant or Variant()
+        self.steps = int(steps)
+        self.pad_spaces = bool(pad_spaces)
+        self.spec = None
+        self.render_mode = None
+        self.closed = False
+        self._threads = int(threads)
+        self._knobs = make_knobs(self.variant, steps)
+        self._set_memory(allocate(self.num_envs, _sizes_for(self.steps)))
+        self._sizes = [spec.MAX_OBSERVATION if pad_spaces else size for size in spec.OBSERVATION_SIZES]
+        self._num_actions = np.array([spec.MAX_ACTIONS if pad_spaces else n for n in spec.NUM_ACTIONS])
+        self._make_spaces()
+        self._masks = np.zeros((self.num_envs, codes.NUM_BLUE, spec.MAX_ACTIONS), np.int8)
+        self.state.life[:] = codes.NEVER_RESET
+        rows = np.arange(self.num_envs)
+        self._seed_rows(rows, [None] * self.num_envs if seed is None else _seeds_of(seed, rows))
+        self._new_worlds(rows)
+        self.state.life[:] = codes.NEVER_RESET
+
+    # ------------------------------------------------------------------------------------------------ the contract
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        rows: Sequence[int] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Start new episodes; see :meth:`native_sim.api.VectorEnv.reset`. A None among seeds continues its row."""
+        chosen = self._rows_to_reset(rows, options)
+        if seed is not None:
+            self._seed_rows(chosen, _seeds_of(seed, chosen))
+        out = self._new_worlds(chosen)
+        return self._observations(out), self._infos(out, chosen)
+
+    def step(
+        self,
+        actions: ActionBatch,
+        messages: Array | None = None,
+        rows: Sequence[int] | None = None,
+    ) -> StepBatch:
+        """Advance rows by one step; see :meth:`native_sim.api.VectorEnv.step`.
+
+        An index under a zero of the mask is played as Sleep, as in CybORG. An agent whose action is still in
+        progress ignores what it is given (a Restore is charged all the same).
+        """
+        chosen = self._rows_to_step(rows)
+        indices = self._checked_actions(actions, len(chosen))
+        commands = np.empty((len(chosen), codes.NUM_BLUE, 3), np.int64)
+        bits = _checked_messages(messages, len(chosen))
+        kernel.decode_batch(self.memory, chosen, indices, commands)
+        return self._play(chosen, commands, bits)
+
+    def step_commands(
+        self, commands: Array, messages: Array | None = None, rows: Sequence[int] | None = None
+    ) -> StepBatch:
+        """Advance rows by one step with commands instead of indices, as CybORG does with action objects.
+
+        Args:
+            commands: [N, 5, 3] integers: ``spec.Verb``; the host number (see ``codes``) or destination subnet;
+                the source subnet. Traffic commands may name any two subnets. A host that is absent or not the
+                agent's own makes the command invalid: one tick without effect, but a Restore is charged.
+            messages: As in :meth:`step`.
+            rows: As in :meth:`step`.
+
+        Raises:
+            ValueError: As in :meth:`step`.
+        """
+        chosen = self._rows_to_step(rows)
+        checked = _checked_commands(commands, len(chosen))
+        return self._play(chosen, checked, _checked_messages(messages, len(chosen)))
+
+    def close(self, **kwargs: Any) -> None:
+        """Do nothing: the engine holds no files, processes or devices."""
+        self.closed = True
+
+    def generator_state(self, row: int) -> dict[str, Any]:
+        """Return the state of a row's random generator in the form of NumPy's ``bit_generator.state``."""
+        return rng.state_of_row(self.state.rng[row])
+
+    # ---------------------------------------------------------------------------------------------------- playing
+    def _set_memory(self, memory: Store) -> None:
+        self.memory = memory
+        self.state: State = view(memory)
+
+    def _play(self, rows: Rows, commands: npt.NDArray[np.int64], messages: npt.NDArray[np.int8]) -> StepBatch:
+        out = allocate_outputs(len(rows))
+        places = np.arange(len(rows))
+        while len(places):
+            with self._compiled_calls():
+                kernel.step_batch(self.memory, self._knobs, rows, places, commands, messages, out)
+            places = places[out.fault[places] == FULL]
+            if len(places):
+                self._set_memory(enlarge(self.memory))
+        if (out.fault == BROKEN).any():
+            bad = rows[np.flatnonzero(out.fault == BROKEN)[0]]
+            raise RuntimeError(f"the native engine reached a state that cannot be (row {bad}); please report it")
+        done = out.life == codes.FINISHED
+        rewards = (out.parts.sum(axis=(1, 2)) + out.cost).astype(np.float64)
+        return StepBatch(self._observations(out), rewards, done, done.copy(), self._infos(out, rows))
+
+    def _new_worlds(self, rows: Rows) -> Outputs:
+        out = allocate_outputs(len(rows))
+        with self._compiled_calls():
+            kernel.reset_batch(self.memory, self._knobs, rows, out)
+        masks = self._masks.copy()
+        masks[rows] = self.state.action_mask[rows]
+        masks.flags.writeable = False
+        self._masks = masks
+        return out
+
+    @contextlib.contextmanager
+    def _compiled_calls(self) -> Any:
+        before = numba.get_num_threads()
+        numba.set_num_threads(self._threads)
+        try:
+            # Wrap-around of 64-bit integers is wanted; without the compiler NumPy would warn of it.
+            with np.errstate(over="ignore"):
+                yield
+        finally:
+            numba.set_num_threads(before)
+
+    def _seed_rows(self, rows: Rows, seeds: Sequence[int | None]) -> None:
+        for row, seed in zip(rows, seeds, strict=True):
+            if seed is not None or self.state.life[row] == codes.NEVER_RESET:
+                self.state.rng[row] = rng.seed_row(seed)
+
+    # ---------------------------------------------------------------------------------------------------- outputs
+    def _observations(self, out: Outputs) -> dict[str, Array]:
+        return {name: out.observation[:, i, : self._sizes[i]] for i, name in enumerate(self.agents)}
+
+    def _infos(self, out: Outputs, rows: Rows) -> dict[str, Any]:
+        masks = self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
+        return {
+            "action_mask": {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)},
+            "busy": out.busy,
+            "phase": out.phase,
+            "reward_parts": out.parts,
+            "action_cost": out.cost,
+        }
+
+    def _make_spaces(self) -> None:
+        observations = {
+            name: gymnasium.spaces.MultiDiscrete([spec.NUM_PHASES] + [2] * (size - 1))
+            for name, size in zip(self.agents, self._sizes, strict=True)
+        }
+        actions = {
+            name: gymnasium.spaces.Discrete(int(n)) for name, n in zip(self.agents, self._num_actions, strict=True)
+        }
+        self.single_observation_space = gymnasium.spaces.Dict(observations)
+        self.single_action_space = gymnasium.spaces.Dict(actions)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    # ----------------------------------------------------------------------------------------------------- checks
+    def _checked_rows(self, rows: Sequence[int] | None) -> Rows:
+        if rows is None:
+            return np.arange(self.num_envs)
+        chosen = np.asarray(rows)
+        if chosen.size == 0:
+            chosen = chosen.astype(np.int64)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+            raise ValueError(f"rows must be a list of row numbers; given {rows!r}")
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= self.num_envs):
+            raise ValueError(f"rows must lie in 0 to {self.num_envs - 1}; given {chosen.tolist()}")
+        if len(np.unique(chosen)) != len(chosen):
+            raise ValueError(f"rows must not repeat; given {chosen.tolist()}")
+        return chosen.astype(np.int64)
+
+    def _rows_to_reset(self, rows: Sequence[int] | None, options: dict[str, Any] | None) -> Rows:
+        mask = (options or {}).get("reset_mask")
+        if mask is None:
+            return self._checked_rows(rows)
+        if rows is not None:
+            raise ValueError("rows and options['reset_mask'] both name rows to reset; give only one of them")
+        mask = np.asarray(mask)
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise ValueError(
+                f"options['reset_mask'] must be a bool array of shape ({self.num_envs},); "
+                f"given {mask.dtype} of shape {mask.shape}"
+            )
+        return np.flatnonzero(mask)
+
+    def _rows_to_step(self, rows: Sequence[int] | None) -> Rows:
+        chosen = self._checked_rows(rows)
+        life = self.state.life[chosen]
+        if (life != codes.PLAYING).any():
+            row = chosen[np.flatnonzero(life != codes.PLAYING)[0]]
+            what = "has finished" if self.state.life[row] == codes.FINISHED else "was never reset"
+            raise ValueError(f"row {row} {what}; call reset(rows=[{row}]) before stepping it")
+        return chosen
+
+    def _checked_actions(self, actions: ActionBatch, num: int) -> npt.NDArray[np.int64]:
+        if set(actions) != set(self.agents):
+            raise ValueError(f"actions must name exactly {', '.join(self.agents)}; given {', '.join(map(str, actions))}")
+        indices = np.empty((num, codes.NUM_BLUE), np.int64)
+        for i, name in enumerate(self.agents):
+            chosen = np.asarray(actions[name])
+            if chosen.shape != (num,) or chosen.dtype.kind not in "iu":
+                raise ValueError(
+                    f"actions of {name} must be integers of shape ({num},); given {chosen.dtype} of shape {chosen.shape}"
+                )
+            if num and (chosen.min() < 0 or chosen.max() >= self._num_actions[i]):
+                raise ValueError(
+                    f"actions of {name} must lie in 0 to {self._num_actions[i] - 1}; "
+                    f"given {chosen.min()} to {chosen.max()}"
+                )
+            indices[:, i] = chosen
+        return indices
+
+
+def _check_count(name: str, value: Any, low: int, high: int | None) -> None:
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_integer or value < low or (high is not None and value > high):
+        limit = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name} must be an integer {limit}; given {value!r}")
+
+
+def _sizes_for(steps: int) -> Sizes:
+    """Return pools that an official episode of this length rarely outgrows; they grow by themselves if it does."""
+    return Sizes(port=384 + 32 * -(-steps // 40))
+
+
+def _seeds_of(seed: int | Sequence[int | None], rows: Rows) -> list[int | None]:
+    """Return one seed per row; an int counts upwards from the first of the rows given."""
+    seeds: list[Any] = list(range(seed, seed + len(rows))) if isinstance(seed, (int, np.integer)) else list(seed)
+    if len(seeds) != len(rows):
+        raise ValueError(f"one seed per row is needed: {len(rows)} rows, {len(seeds)} seeds")
+    for one in seeds:
+        if one is not None and (not isinstance(one, (int, np.integer)) or isinstance(one, bool) or one < 0):
+            raise ValueError(f"a seed is None or an integer of at least 0; given {one!r}")
+    return [None if one is None else int(one) for one in seeds]
+
+
+def _checked_messages(messages: Array | None, num: int) -> npt.NDArray[np.int8]:
+    shape = (num, codes.NUM_BLUE, spec.MESSAGE_BITS)
+    if messages is None:
+        return np.zeros(shape, np.int8)
+    bits = np.asarray(messages)
+    if bits.shape != shape or bits.dtype.kind not in "iub":
+        raise ValueError(f"messages must be 0/1 integers of shape {shape}; given {bits.dtype} of shape {bits.shape}")
+    if bits.size and not ((bits == 0) | (bits == 1)).all():
+        raise ValueError(f"messages must hold only 0 and 1; given {bits.min()} to {bits.max()}")
+    return bits.astype(np.int8)
+
+
+_MAX_A = np.full(spec.NUM_VERBS, codes.NUM_HOSTS - 1)
+_MAX_A[list(spec.TRAFFIC_VERBS)] = codes.NUM_ZONES - 1
+
+
+def _checked_commands(commands: Array, num: int) -> npt.NDArray[np.int64]:
+    given = np.asarray(commands)
+    shape = (num, codes.NUM_BLUE, CATALOGUE.shape[2])
+    if given.shape != shape or given.dtype.kind not in "iu":
+        raise ValueError(f"commands must be integers of shape {shape}; given {given.dtype} of shape {given.shape}")
+    verbs, a, b = given[..., 0], given[..., 1], given[..., 2]
+    if given.size and (given.min() < 0 or verbs.max() >= spec.NUM_VERBS):
+        raise ValueError(f"commands must hold verbs 0 to {spec.NUM_VERBS - 1} and targets of at least 0")
+    if given.size and ((a > _MAX_A[verbs]).any() or b.max() >= codes.NUM_ZONES):
+        raise ValueError(
+            f"command targets must be hosts 0 to {codes.NUM_HOSTS - 1} or subnets 0 to {codes.NUM_ZONES - 1}"
+        )
+    return np.ascontiguousarray(given, dtype=np.int64)

@@ -1,0 +1,128 @@
+"""Green users: what they wish, their local work, their access to servers, and the phishing mails they open."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from cage4.native import codes
+from cage4.native.hosts import add_process, draw_pid, open_port
+from cage4.native.reward import charge
+from cage4.native.rng import below, uniform
+from cage4.native.sessions import open_session
+
+ACCESS, LOCAL_WORK = 0, 1
+
+
+@njit(cache=True)
+def draw_wishes(row, k):  # type: ignore[no-untyped-def]
+    """Draw what each green agent will do: access, local work or sleep."""
+    if k.green_acts == 0:
+        return
+    r = row.rng
+    choice = row.green_choice
+    for green in range(row.num_green):
+        choice[green] = below(r, 3)
+
+
+@njit(cache=True)
+def act(row, pools, k):  # type: ignore[no-untyped-def]
+    """Let all green agents act, in host order."""
+    if k.green_acts == 0:
+        return
+    green = 0
+    for zone in range(codes.INTERNET):
+        for i in range(row.num_users[zone]):
+            wish = row.green_choice[green]
+            if wish == ACCESS:
+                access_service(row, pools, k, zone)
+            elif wish == LOCAL_WORK:
+                work_locally(row, pools, k, zone, zone * codes.SLOTS + codes.FIRST_USER + i)
+            green += 1
+
+
+@njit(cache=True)
+def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
+    """Use a random running service; may fail, raise a false alarm, or open a phishing mail."""
+    r = row.rng
+    count = row.svc_count[host]
+    active = 0
+    for i in range(count):
+        active += row.svc_active[host, i]
+    if active == 0:
+        charge(row, zone, codes.LWF)
+        return
+    n = below(r, active)
+    place = 0
+    while n > 0 or row.svc_active[host, place] == 0:
+        n -= row.svc_active[host, place]
+        place += 1
+    if below(r, 100) >= row.svc_reliability[host, place]:
+        charge(row, zone, codes.LWF)
+        return
+    if uniform(r) < k.false_alarm_rate:
+        open_port(row, pools, host)
+        row.proc_events[host] += 1
+    if uniform(r) < k.phishing_rate:
+        open_mail(row, pools, zone, host)
+
+
+@njit(cache=True)
+def access_service(row, pools, k, zone):  # type: ignore[no-untyped-def]
+    """Visit a random server that the phase allows; fails if a block lies on either direction."""
+    r = row.rng
+    allowed = codes.GREEN_ALLOWED[row.phase, zone]
+    servers = row.num_servers
+    total = 0
+    for other in range(codes.INTERNET):
+        total += allowed[other] * servers[other]
+    n = below(r, total)
+    target = 0
+    while True:
+        here = allowed[target] * servers[target]
+        if n < here:
+            break
+        n -= here
+        target += 1
+    host = target * codes.SLOTS + codes.FIRST_SERVER + n
+    open_port(row, pools, host)
+    if row.blocked[zone, target] == 1 or row.blocked[target, zone] == 1:
+        row.net_events[host] += 1
+        charge(row, zone, codes.ASF)
+    elif uniform(r) < k.false_alarm_rate:
+        row.net_events[host] += 1
+
+
+@njit(cache=True)
+def open_mail(row, pools, zone, host):  # type: ignore[no-untyped-def]
+    """Give red a session on the host, unless it has one: the sender is the last neighbour's, else a random one."""
+    for agent in range(codes.NUM_RED):
+        if row.red_on_host[host, agent] > 0:
+            return
+    sender = -1
+    candidates = 0
+    for other in range(codes.NUM_HOSTS):
+        for agent in range(codes.NUM_RED):
+            if row.red_on_host[other, agent] > 0:
+                if other // codes.SLOTS == zone:
+                    sender = agent
+                    break
+                candidates += 1
+    if sender < 0:
+        if candidates == 0:
+            return
+        sender = nth_candidate(row, below(row.rng, candidates))
+    pid = draw_pid(row, pools, host)
+    add_process(row, pools, host, pid, codes.SESSION_PROCESS, 0)
+    open_session(row, pools, sender, host, codes.USER_USER, pid, 1, 0)
+
+
+@njit(cache=True)
+def nth_candidate(row, n):  # type: ignore[no-untyped-def]
+    """Return the agent of the n-th (host, red agent) pair with a session, in host order."""
+    for host in range(codes.NUM_HOSTS):
+        for agent in range(codes.NUM_RED):
+            if row.red_on_host[host, agent] > 0:
+                if n == 0:
+                    return agent
+                n -= 1
+    return -1

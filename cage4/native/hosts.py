@@ -1,0 +1,160 @@
+"""What every host has: processes and services in order, process ids, ephemeral ports."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from cage4.native import codes
+from cage4.native.rng import below
+from cage4.native.state import PORTS_PER_CHUNK, give, take
+
+
+@njit(cache=True)
+def add_process(row, pools, host, pid, kind, root):  # type: ignore[no-untyped-def]
+    """Append a process to the host's list."""
+    node = take(row.proc_pool, pools.proc)
+    pools.proc[node].pid = pid
+    pools.proc[node].kind = kind
+    pools.proc[node].root = root
+    if row.proc_head[host] < 0:
+        row.proc_head[host] = node
+    else:
+        pools.proc[row.proc_tail[host]].next = node
+    row.proc_tail[host] = node
+
+
+@njit(cache=True)
+def find_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
+    """Return the first process of the host with this id, or -1."""
+    node = row.proc_head[host]
+    while node >= 0 and pools.proc[node].pid != pid:
+        node = pools.proc[node].next
+    return node
+
+
+@njit(cache=True)
+def remove_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
+    """Remove the first process of the host with this id, if there is one."""
+    previous = -1
+    node = row.proc_head[host]
+    while node >= 0 and pools.proc[node].pid != pid:
+        previous = node
+        node = pools.proc[node].next
+    if node < 0:
+        return
+    following = pools.proc[node].next
+    if previous < 0:
+        row.proc_head[host] = following
+    else:
+        pools.proc[previous].next = following
+    if following < 0:
+        row.proc_tail[host] = previous
+    give(row.proc_pool, pools.proc, node)
+
+
+@njit(cache=True)
+def clear_processes(row, pools, host):  # type: ignore[no-untyped-def]
+    """Empty the host's process list."""
+    node = row.proc_head[host]
+    while node >= 0:
+        following = pools.proc[node].next
+        give(row.proc_pool, pools.proc, node)
+        node = following
+    row.proc_head[host] = -1
+    row.proc_tail[host] = -1
+
+
+@njit(cache=True)
+def draw_pid(row, pools, host):  # type: ignore[no-untyped-def]
+    """Draw a new process id: 1 to 9 above the highest in use on the host."""
+    highest = 0
+    node = row.proc_head[host]
+    while node >= 0:
+        highest = max(highest, pools.proc[node].pid)
+        node = pools.proc[node].next
+    return highest + 1 + below(row.rng, 9)
+
+
+@njit(cache=True)
+def set_service(row, host, kind, pid):  # type: ignore[no-untyped-def]
+    """Start a service: a new one comes last, one of the same kind is replaced where it stands."""
+    count = row.svc_count[host]
+    place = 0
+    while place < count and row.svc_kind[host, place] != kind:
+        place += 1
+    if place == count:
+        row.svc_count[host] = count + 1
+    row.svc_kind[host, place] = kind
+    row.svc_active[host, place] = 1
+    row.svc_reliability[host, place] = 100
+    row.svc_pid[host, place] = pid
+
+
+@njit(cache=True)
+def install(row, pools, host):  # type: ignore[no-untyped-def]
+    """Give the host the processes and services of the start of the episode."""
+    clear_processes(row, pools, host)
+    row.svc_count[host] = 0
+    for i in range(codes.MAX_BASE_PROCESSES):
+        kind = row.base_kind[host, i]
+        if kind < 0:
+            break
+        pid = row.base_pid[host, i]
+        add_process(row, pools, host, pid, kind, 0)
+        if kind != codes.SESSION_PROCESS:
+            set_service(row, host, kind, pid)
+
+
+@njit(cache=True)
+def remember_base(row, host, kind, pid):  # type: ignore[no-untyped-def]
+    """Add a process to what the host has at the start of the episode."""
+    i = 0
+    while row.base_kind[host, i] >= 0:
+        i += 1
+    row.base_kind[host, i] = kind
+    row.base_pid[host, i] = pid
+
+
+@njit(cache=True)
+def is_port_known(row, pools, host, port):  # type: ignore[no-untyped-def]
+    """Tell whether the host remembers an ephemeral port (counted from the first)."""
+    count = row.port_count[host]
+    chunk = row.port_head[host]
+    used = (count - 1) % PORTS_PER_CHUNK + 1
+    while chunk >= 0:
+        values = pools.port[chunk].value
+        hits = 0
+        for i in range(used):
+            hits += values[i] == port
+        if hits > 0:
+            return True
+        chunk = pools.port[chunk].next
+        used = PORTS_PER_CHUNK
+    return False
+
+
+@njit(cache=True)
+def open_port(row, pools, host):  # type: ignore[no-untyped-def]
+    """Draw an ephemeral port of the host and remember it; a known one is redrawn once, whatever comes."""
+    port = below(row.rng, codes.NUM_PORTS)
+    if is_port_known(row, pools, host, port):
+        port = below(row.rng, codes.NUM_PORTS)
+    place = row.port_count[host] % PORTS_PER_CHUNK
+    if place == 0:
+        chunk = take(row.port_pool, pools.port)
+        pools.port[chunk].next = row.port_head[host]
+        row.port_head[host] = chunk
+    pools.port[row.port_head[host]].value[place] = port
+    row.port_count[host] += 1
+
+
+@njit(cache=True)
+def forget_ports(row, pools, host):  # type: ignore[no-untyped-def]
+    """Empty the host's list of ephemeral ports."""
+    chunk = row.port_head[host]
+    while chunk >= 0:
+        following = pools.port[chunk].next
+        give(row.port_pool, pools.port, chunk)
+        chunk = following
+    row.port_head[host] = -1
+    row.port_count[host] = 0

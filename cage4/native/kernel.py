@@ -1,0 +1,149 @@
+"""The order of a step, on one page, and the two parallel loops over rows."""
+
+from __future__ import annotations
+
+from numba import njit, prange
+
+from cage4.native import blue, codes, green, observe, policy, red, reward, sessions
+from cage4.native.rng import skip_shuffle
+from cage4.native.state import FREE_COUNT, FULL, OK, Pools
+from cage4.native.topology import reset_row
+
+# The most that one step can take from the pools, besides what scans of crowded hosts need.
+_PROCESSES_PER_STEP = 5 + 6 + codes.MAX_GREEN + 5 * codes.MAX_BASE_PROCESSES
+_SESSIONS_PER_STEP = 6 + codes.MAX_GREEN
+_CHUNKS_PER_STEP = codes.MAX_GREEN + 4 * codes.NUM_RED
+_PORTS_PER_NEW_CHUNK = 32
+
+
+@njit(cache=True)
+def has_room(row, pools):  # type: ignore[no-untyped-def]
+    """Tell whether the row's pools suffice for whatever one step can bring."""
+    used = pools.proc.shape[0] - row.proc_pool[FREE_COUNT]
+    if row.proc_pool[FREE_COUNT] < _PROCESSES_PER_STEP or row.ses_pool[FREE_COUNT] < _SESSIONS_PER_STEP:
+        return False
+    if row.port_pool[FREE_COUNT] < _CHUNKS_PER_STEP + codes.NUM_RED * (used // _PORTS_PER_NEW_CHUNK):
+        return False
+    if row.suspects + codes.NUM_RED > pools.suspect.shape[0]:
+        return False
+    room = pools.known.shape[0] - _SESSIONS_PER_STEP
+    for agent in range(codes.NUM_RED):
+        node = row.ses_head[agent]
+        while node >= 0:
+            if pools.ses[node].id >= room:
+                return False
+            node = pools.ses[node].next
+    return True
+
+
+@njit(cache=True)
+def update_phase(row, k):  # type: ignore[no-untyped-def]
+    """Move on to the phase that the number of steps played calls for."""
+    if row.time == k.phase_1:
+        row.phase = 1
+    elif row.time == k.phase_2:
+        row.phase = 2
+
+
+@njit(cache=True)
+def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
+    """Play one step of a row with blue's ``commands`` [5, 3] (verb, target a, target b) and messages [5, 8]."""
+    if not has_room(row, pools):
+        row.fault = FULL
+        return
+    row.fault = OK
+    row.parts[:] = 0
+    row.net_events[:] = 0
+    row.proc_events[:] = 0
+    update_phase(row, k)
+
+    # Everyone is asked; who is busy is not heard.
+    for agent in range(codes.NUM_BLUE):
+        blue.submit(row, agent, commands[agent, 0], commands[agent, 1], commands[agent, 2])
+    reward.charge_commands(row, commands[:, 0])
+    green.draw_wishes(row, k)
+    policy.decide_all(row, pools, k)
+    blue.tick(row)
+    filtered = policy.tick(row, pools)
+
+    # CybORG shuffles all actions for a bandwidth limit that never binds; only the draws matter.
+    skip_shuffle(row.rng, codes.NUM_BLUE + row.num_green + codes.NUM_RED - filtered)
+    blue.act(row, pools)
+    green.act(row, pools, k)
+    red.act(row, pools, k)
+    sessions.reassign(row, pools)
+    for agent in range(codes.NUM_RED):
+        if row.red_active[agent] == 1:
+            sessions.check_sessions(row, pools, agent)
+
+    row.time += 1
+    if row.time >= k.steps - 1:
+        row.life = codes.FINISHED
+    reward.charge_impacts(row)
+    observe.write_observations(row)
+    observe.write_messages(row, messages)
+
+
+@njit(cache=True)
+def pools_of(store, e):  # type: ignore[no-untyped-def]
+    """Return the pools of row ``e``."""
+    return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e])
+
+
+@njit(cache=True)
+def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
+    """Copy what the last step or reset of a row left to place ``i`` of the batch."""
+    out.observation[i] = row.observation
+    out.parts[i] = row.parts
+    out.cost[i] = row.cost
+    out.busy[i] = row.busy
+    out.phase[i] = row.phase
+    out.life[i] = row.life
+    out.fault[i] = row.fault
+
+
+@njit(cache=True)
+def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-untyped-def]
+    """Play one step of the row at place ``i`` of the batch."""
+    row = store.rows[rows[i]]
+    step_one(row, pools_of(store, rows[i]), k, commands[i], messages[i])
+    copy_outputs(row, out, i)
+
+
+@njit(cache=True, parallel=True)
+def step_batch(store, k, rows, places, commands, messages, out):  # type: ignore[no-untyped-def]
+    """Play one step at the given places of a batch: rows [N], commands [N, 5, 3], messages [N, 5, 8]."""
+    for j in prange(places.shape[0]):
+        step_place(store, k, rows, places[j], commands, messages, out)
+
+
+@njit(cache=True)
+def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
+    """Translate the action indices [5] of a row into ``commands`` [5, 3]."""
+    for agent in range(codes.NUM_BLUE):
+        verb, a, b = blue.decode(row, agent, actions[agent])
+        commands[agent, 0] = verb
+        commands[agent, 1] = a
+        commands[agent, 2] = b
+
+
+@njit(cache=True)
+def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]
+    """Translate action indices [N, 5] into commands [N, 5, 3]."""
+    for i in range(rows.shape[0]):
+        decode_row(store.rows[rows[i]], actions[i], commands[i])
+
+
+@njit(cache=True)
+def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
+    """Generate a new world in the row at place ``i`` of the batch."""
+    row = store.rows[rows[i]]
+    reset_row(row, pools_of(store, rows[i]), k)
+    copy_outputs(row, out, i)
+
+
+@njit(cache=True, parallel=True)
+def reset_batch(store, k, rows, out):  # type: ignore[no-untyped-def]
+    """Generate a new world in each of ``rows`` [N]."""
+    for i in prange(rows.shape[0]):
+        reset_place(store, k, rows, i, out)
