@@ -208,9 +208,7 @@ class NativeVectorEnv(VectorEnv):
         return {name: out.observation[:, i, : self._sizes[i]] for i, name in enumerate(self.agents)}
 
     def _infos(self, out: Outputs, rows: Rows) -> dict[str, Any]:
-        masks = (
-            self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
-        )
+        masks = self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
         return {
             "action_mask": {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)},
             "busy": out.busy,
@@ -272,9 +270,7 @@ class NativeVectorEnv(VectorEnv):
 
     def _checked_actions(self, actions: ActionBatch, num: int) -> npt.NDArray[np.int64]:
         if set(actions) != set(self.agents):
-            raise ValueError(
-                f"actions must name exactly {', '.join(self.agents)}; given {', '.join(map(str, actions))}"
-            )
+            raise ValueError(f"actions must name exactly {', '.join(self.agents)}; given {', '.join(map(str, actions))}")
         indices = np.empty((num, codes.NUM_BLUE), np.int64)
         for i, name in enumerate(self.agents):
             chosen = np.asarray(actions[name])

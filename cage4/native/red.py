@@ -184,7 +184,9 @@ def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     while node >= 0:
         kind = pools.proc[node].kind
         is_decoy = codes.DECOY_APACHE <= kind <= codes.DECOY_VSFTPD
-        if (uniform(r) <= _DECOY_FOUND and is_decoy) or (uniform(r) <= _DECOY_MISTAKEN and not is_decoy):
+        if uniform(r) <= _DECOY_FOUND and is_decoy:
+            is_any = True
+        elif uniform(r) <= _DECOY_MISTAKEN and not is_decoy:
             is_any = True
         node = pools.proc[node].next
     if is_any:
