@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from native_sim.api import VectorEnv
 
-POLICIES = ("no-defense", "random")
+POLICIES = ("no-defense", "random", "reactive")
+UNTOUCHED = "cyborg"
+"""The real CybORG as it is: what the ratios refer to."""
 
 
 def bench(what: str, envs: str, threads: str, seconds: float, console: Console) -> dict[str, Any]:
@@ -41,17 +43,21 @@ def bench(what: str, envs: str, threads: str, seconds: float, console: Console) 
     if not seconds > 0:
         raise BadInput(f"--seconds must be positive; given {seconds}")
     counts, thread_counts = _numbers("--envs", envs), _numbers("--threads", threads)
-    rows = []
+    settings: list[tuple[str, str, int, int, dict[str, Any]]] = []
     for engine in cage4.available_engines():
-        for policy in POLICIES:
-            settings = [(n, t) for n in counts for t in thread_counts] if engine == "native" else [(1, 1)]
-            for num_envs, count in settings:
-                options: dict[str, Any] = {"threads": count} if engine == "native" else {}
-                env = cage4.vector_env(engine, num_envs=num_envs, **options)
-                speed = steps_per_second(env, policy, seconds)
-                env.close()
-                row = {"what": engine, "policy": policy, "num_envs": num_envs, "threads": count, "steps_per_s": speed}
-                rows.append(row)
+        if engine == "native":
+            settings += [("native", "native", n, t, {"threads": t}) for n in counts for t in thread_counts]
+        else:
+            settings.append((engine, "cyborg, our shortcuts", 1, 1, {}))
+            settings.append((engine, UNTOUCHED, 1, 1, {"shortcuts": False}))
+    rows = []
+    for policy in POLICIES:
+        for engine, name, num_envs, count, options in settings:
+            env = cage4.vector_env(engine, num_envs=num_envs, **options)
+            speed = steps_per_second(env, policy, seconds)
+            env.close()
+            row = {"what": name, "policy": policy, "num_envs": num_envs, "threads": count, "steps_per_s": speed}
+            rows.append(row)
     console.print(_table(rows))
     return {"rows": rows}
 
@@ -65,7 +71,8 @@ def steps_per_second(env: VectorEnv, policy_name: str, seconds: float) -> float:
     steps, started = 0, 0.0
     while True:
         draws = generator.random((env.num_envs, len(env.agents), policy.draws_per_agent))
-        decision = policy.act(observations, infos["action_mask"], memory, draws)
+        wanted = {name: infos[name] for name in policy.wants}
+        decision = policy.act({**observations, **wanted}, infos["action_mask"], memory, draws)
         batch = env.step(decision.actions, decision.messages)
         observations, infos, memory = batch.observations, batch.infos, decision.memory
         if started == 0.0:
@@ -91,12 +98,12 @@ def _numbers(option: str, text: str) -> list[int]:
 def _table(rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
-    slowest = {row["policy"]: row["steps_per_s"] for row in rows if row["what"] == "cyborg"}
+    base_speed = {row["policy"]: row["steps_per_s"] for row in rows if row["what"] == UNTOUCHED}
     table = Table("engine", "policy", title="Environment steps per second")
     for name in ("environments", "threads", "steps/s", "times CybORG"):
         table.add_column(name, justify="right")
     for row in rows:
-        base = slowest.get(row["policy"])
+        base = base_speed.get(row["policy"])
         ratio = f"{row['steps_per_s'] / base:,.1f}" if base else "-"
         cells = (f"{row['num_envs']:,}", str(row["threads"]), f"{row['steps_per_s']:,.0f}", ratio)
         table.add_row(row["what"], row["policy"], *cells)

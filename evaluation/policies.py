@@ -17,6 +17,7 @@ import numpy as np
 
 from cage4 import actions, spec
 from evaluation.errors import BadInput
+from evaluation.reactive import Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
 
 
@@ -73,6 +74,7 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
     "no-defense": NoDefense,
     "random": RandomValid,
     "random-unmasked": RandomUnmasked,
+    "reactive": Reactive,
 }
 """Name -> factory."""
 BASELINE: Final = "no-defense"

@@ -7,6 +7,7 @@ import cage4
 from cage4 import actions, spec
 from evaluation.errors import PolicyFailure
 from evaluation.policies import NoDefense, RandomUnmasked, RandomValid
+from evaluation.reactive import Reactive
 from evaluation.rollout import Episode, Labels, play, put, take
 from native_sim.api import Decision, Policy
 
@@ -42,7 +43,7 @@ def play_all(policy, num_envs, episodes=EPISODES, steps=STEPS):
     return [record.model_copy(update={"wall_s": 0.0}) for record in records]
 
 
-@pytest.mark.parametrize("policy", [NoDefense(), RandomValid(), RandomUnmasked(), Remembering()])
+@pytest.mark.parametrize("policy", [NoDefense(), RandomValid(), RandomUnmasked(), Reactive(), Remembering()])
 def test_an_episode_depends_on_its_seed_alone(policy):
     alone = play_all(policy, 1)
     assert [record.index for record in alone] == list(range(7))

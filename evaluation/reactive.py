@@ -1,0 +1,68 @@
+"""A scripted defender that sees the flat observation only: the least that a learned one should beat.
+
+Per agent: a host that showed process and connection events in the same step is restored; one that showed either is
+remembered and removed from; with nothing to answer, decoys are placed on hosts in turn. While an action is in
+progress the agent sleeps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cage4 import actions, observation, spec
+from cage4.actions import BlueAction
+from cage4.spec import Verb
+from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
+
+CLEAR, ALARM, INTRUSION = 0, 1, 2
+
+
+def _indices(agent: int, verb: Verb) -> Array:
+    """[host slots of the agent] -> index of a host command."""
+    slots = range(spec.MAX_HOSTS_PER_SUBNET)
+    owned = spec.BLUE_SUBNETS[agent]
+    return np.array([actions.encode(agent, BlueAction(verb, subnet, slot)) for subnet in owned for slot in slots])
+
+
+class Reactive(Policy):
+    """Answer events with Restore and Remove, and place decoys in quiet times."""
+
+    wants = ("busy",)
+
+    def __init__(self) -> None:
+        agents = range(spec.NUM_BLUE)
+        self._restore = [_indices(agent, Verb.RESTORE) for agent in agents]
+        self._remove = [_indices(agent, Verb.REMOVE) for agent in agents]
+        self._decoy = [_indices(agent, Verb.DEPLOY_DECOY) for agent in agents]
+
+    def initial_memory(self, num_envs: int) -> Any:
+        """Per agent: the suspicion of every host slot, and how many decoys were placed on it."""
+        return {
+            name: (np.zeros((num_envs, len(slots)), np.int64), np.zeros((num_envs, len(slots)), np.int64))
+            for name, slots in zip(spec.BLUE_AGENTS, self._restore, strict=True)
+        }
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Answer the worst suspicion of each agent."""
+        chosen, kept = {}, {}
+        for i, name in enumerate(spec.BLUE_AGENTS):
+            suspicion, decoys = memory[name]
+            fields = observation.decode(i, obs[name])
+            process, connection = (field.reshape(suspicion.shape) for field in (fields.process, fields.connection))
+            suspicion = np.maximum(suspicion, np.where(process & connection, INTRUSION, process * ALARM))
+            free = obs["busy"][:, i] == 0
+            rows, worst = np.arange(len(free)), suspicion.argmax(axis=1)
+            level = suspicion[rows, worst]
+            exists = mask[name][:, self._decoy[i]] == 1
+            next_decoy = np.where(exists, decoys, np.iinfo(np.int64).max).argmin(axis=1)
+            answer = np.where(level == INTRUSION, self._restore[i][worst], self._remove[i][worst])
+            action = np.where(level == CLEAR, self._decoy[i][next_decoy], answer)
+            chosen[name] = np.where(free, action, actions.SLEEP[i])
+            suspicion, decoys = suspicion.copy(), decoys.copy()
+            suspicion[rows[free], worst[free]] = CLEAR
+            placed = free & (level == CLEAR)
+            decoys[rows[placed], next_decoy[placed]] += 1
+            kept[name] = (suspicion, decoys)
+        return Decision(chosen, kept)

@@ -1,0 +1,65 @@
+"""The scripted defender: each rule of its docstring, on hand-made observations."""
+
+import numpy as np
+import pytest
+
+from cage4 import actions, observation, spec
+from cage4.spec import Verb
+from evaluation.reactive import Reactive
+
+
+def observe(agent=0, process=(), connection=()):
+    obs = {}
+    for i, name in enumerate(spec.BLUE_AGENTS):
+        fields = observation.decode(i, np.zeros((1, spec.OBSERVATION_SIZES[i]), np.int64))
+        if i == agent:
+            for slot in process:
+                fields.process.reshape(1, -1)[0, slot] = 1
+            for slot in connection:
+                fields.connection.reshape(1, -1)[0, slot] = 1
+        obs[name] = observation.encode(i, fields)
+    return obs
+
+
+@pytest.fixture
+def ask():
+    policy = Reactive()
+    mask = {name: np.ones((1, n), np.int8) for name, n in zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS, strict=True)}
+
+    def answer(agent, obs, memory=None, busy=0, absent=()):
+        for slot in absent:
+            mask[spec.BLUE_AGENTS[agent]][0, actions.VERB[agent, : spec.NUM_ACTIONS[agent]] == Verb.DEPLOY_DECOY] = 1
+            hidden = policy._decoy[agent][slot]
+            mask[spec.BLUE_AGENTS[agent]][0, hidden] = 0
+        obs = {**obs, "busy": np.full((1, 5), busy)}
+        decision = policy.act(obs, mask, memory or policy.initial_memory(1), np.zeros((1, 5, 0)))
+        return actions.decode(agent, int(decision.actions[spec.BLUE_AGENTS[agent]][0])), decision.memory
+
+    return answer
+
+
+@pytest.mark.parametrize(("agent", "slot"), [(0, 0), (1, 15), (4, 20), (4, 47)])
+def test_both_events_are_answered_with_restore_and_one_with_remove(ask, agent, slot):
+    action, _ = ask(agent, observe(agent, process=[slot], connection=[slot]))
+    assert (action.verb, action.slot) == (Verb.RESTORE, slot % 16)
+    assert action.subnet == spec.BLUE_SUBNETS[agent][slot // 16]
+    action, _ = ask(agent, observe(agent, process=[slot]))
+    assert (action.verb, action.slot) == (Verb.REMOVE, slot % 16)
+
+
+def test_what_is_seen_while_busy_is_answered_later_and_once(ask):
+    action, memory = ask(0, observe(0, process=[3], connection=[3]), busy=2)
+    assert action.verb == Verb.SLEEP
+    action, memory = ask(0, observe(), memory)
+    assert (action.verb, action.slot) == (Verb.RESTORE, 3)
+    action, memory = ask(0, observe(), memory)
+    assert action.verb == Verb.DEPLOY_DECOY
+
+
+def test_quiet_times_place_decoys_on_existing_hosts_in_turn(ask):
+    memory, slots = None, []
+    for _ in range(4):
+        action, memory = ask(0, observe(connection=[7]), memory, absent=(0, 2))
+        assert action.verb == Verb.DEPLOY_DECOY
+        slots.append(action.slot)
+    assert slots == [1, 3, 4, 5]
