@@ -14,9 +14,9 @@ def observe(agent=0, process=(), connection=()):
         fields = observation.decode(i, np.zeros((1, spec.OBSERVATION_SIZES[i]), np.int64))
         if i == agent:
             for slot in process:
-                fields.process.reshape(1, -1)[0, slot] = 1
+                fields.process[0, slot // 16, slot % 16] = 1
             for slot in connection:
-                fields.connection.reshape(1, -1)[0, slot] = 1
+                fields.connection[0, slot // 16, slot % 16] = 1
         obs[name] = observation.encode(i, fields)
     return obs
 
@@ -27,10 +27,7 @@ def ask():
     mask = {name: np.ones((1, n), np.int8) for name, n in zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS, strict=True)}
 
     def answer(agent, obs, memory=None, busy=0, absent=()):
-        for slot in absent:
-            mask[spec.BLUE_AGENTS[agent]][0, actions.VERB[agent, : spec.NUM_ACTIONS[agent]] == Verb.DEPLOY_DECOY] = 1
-            hidden = policy._decoy[agent][slot]
-            mask[spec.BLUE_AGENTS[agent]][0, hidden] = 0
+        mask[spec.BLUE_AGENTS[agent]][0, policy._decoy[agent][list(absent)]] = 0
         obs = {**obs, "busy": np.full((1, 5), busy)}
         decision = policy.act(obs, mask, memory or policy.initial_memory(1), np.zeros((1, 5, 0)))
         return actions.decode(agent, int(decision.actions[spec.BLUE_AGENTS[agent]][0])), decision.memory
