@@ -72,15 +72,16 @@ def evaluate(
     try:
         result = run(folder, workers, envs, console)
     except WorkerDied as error:
-        console.print(f"[red]Error:[/red] {error}. {kept}", highlight=False, soft_wrap=True)
+        console.print(f"Error: {error}. {kept}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        console.print(f"Interrupted. {kept}", highlight=False, soft_wrap=True)
+        console.print(f"Interrupted. {kept}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     finally:
         folder.close()
     for failure in result.failures:
-        console.print(f"[red]{failure}[/red] (traceback in {folder.path / 'run.log'})", highlight=False)
+        message = f"{failure} (traceback in {folder.path / 'run.log'})"
+        console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     _finish(as_json, result.to_json(), FAILED if result.failures else OK)
 
 
@@ -167,7 +168,7 @@ def _one_sentence(console: Console) -> Iterator[None]:
     try:
         yield
     except (BadInput, CyborgUnavailable) as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]Error:[/red] {error}", highlight=False, markup=True)
+        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from None
 
 

@@ -119,11 +119,12 @@ def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console
     console.print(
         f"Run {spec.id}: {spec.episodes} episodes of {', '.join(spec.policies)} on {spec.engine}, {spec.variant}, "
         f"{spec.steps} steps -> {folder.path}",
+        markup=False,
         highlight=False,
         soft_wrap=True,
     )
     for notice in folder.notices:
-        console.print(f"[yellow]{notice}[/yellow]")
+        console.print(notice, style="yellow", markup=False)
     if done:
         console.print(f"{len(done)} of {total} episodes are there already.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -162,7 +163,7 @@ def publish(folder: RunFolder, console: Console) -> Result:
     write_atomically(folder.path / "report.md", render_markdown(summary, folder.provenance, paths))
     write_atomically(folder.path / "report.html", render_html(summary, folder.provenance, drawn))
     console.print(terminal_table(summary))
-    console.print(f"Report: {folder.path / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {folder.path / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
     return Result(summary, folder.path)
 
 

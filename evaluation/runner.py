@@ -114,20 +114,20 @@ def _parallel(
 
     pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
     try:
-        yield from pool(delayed(_attempt)(spec, batch) for batch in batches)
+        yield from pool(delayed(_attempt)(spec, batch, nested=True) for batch in batches)
     except TerminatedWorkerError as error:
         raise WorkerDied("a worker process died (killed, or out of memory)") from error
 
 
-def _attempt(spec: EvalSpec, batch: Batch) -> tuple[str, list[EpisodeRecord] | PolicyFailure]:
+def _attempt(spec: EvalSpec, batch: Batch, nested: bool = False) -> tuple[str, list[EpisodeRecord] | PolicyFailure]:
     try:
-        return batch.policy, play_batch(spec, batch)
+        return batch.policy, play_batch(spec, batch, nested)
     except PolicyFailure as failure:
         return batch.policy, failure
 
 
-def play_batch(spec: EvalSpec, batch: Batch) -> list[EpisodeRecord]:
-    """Play one batch in this process.
+def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[EpisodeRecord]:
+    """Play one batch in this process; ``nested`` says that it is a worker, which starts no processes of its own.
 
     Raises:
         PolicyFailure: If the policy raises or answers with something that is no action.
@@ -139,13 +139,14 @@ def play_batch(spec: EvalSpec, batch: Batch) -> list[EpisodeRecord]:
         from evaluation.submissions import play_submission
 
         return list(play_submission(batch.policy, batch.episodes, labels))
-    env = _environment(spec.engine, spec.variant, spec.steps, len(batch.episodes), os.getpid())
+    env = _environment(spec.engine, spec.variant, spec.steps, len(batch.episodes), nested, os.getpid())
     return list(play(env, make_policy(batch.policy), batch.episodes, labels))
 
 
 @lru_cache(maxsize=2)
-def _environment(engine: Any, variant: str, steps: int, num_envs: int, process: int) -> VectorEnv:
+def _environment(engine: str, variant: str, steps: int, num_envs: int, nested: bool, process: int) -> VectorEnv:
     """Keep an environment for the next batch of the same size; ``process`` guards against a fork's inheritance."""
     import cage4
 
-    return cage4.vector_env(engine, num_envs=num_envs, variant=variant, steps=steps)
+    options: dict[str, Any] = {"processes": 0} if engine == "cyborg" and nested else {}
+    return cage4.vector_env(engine, num_envs=num_envs, variant=variant, steps=steps, **options)
