@@ -1,10 +1,10 @@
 """The statistics of a report: arrays in, numbers out; the random generator is an argument.
 
 Samples are one-dimensional: N episode scores of one policy. Where a task structure exists (variants,
-fine-tuning budgets), a matrix [N runs, T tasks] is accepted too and resampled within each task, as rliable does.
+fine-tuning budgets), a matrix [N runs, T tasks] is accepted and redrawn within each task, as in rliable.
 
-Bad input (empty, NaN, infinite, pairs of unequal length) is a ``ValueError``. Input that is sound but too poor
-to answer the question (one episode, no spread) gives ``None``, not a number; each docstring says when.
+Bad input (empty, NaN, infinite, pairs of unequal length) is a ``ValueError``. Sound input that is too poor to
+answer the question (one episode, no spread) gives ``None``, not a number; each docstring says when.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def paired_difference(
 
 
 def improvement_percent(score: float, baseline: float) -> float | None:
-    """Return how far ``score`` lies above ``baseline``, in percent of its absolute value; None when that is 0."""
+    """Return how far ``score`` lies above ``baseline``, in percent of its size; None when that is 0."""
     if not np.isfinite([score, baseline]).all():
         raise ValueError(f"score {score} and baseline {baseline} must be finite numbers")
     return 100.0 * (score - baseline) / abs(baseline) if baseline != 0 else None
@@ -404,7 +404,7 @@ def equivalence_welch(
     """Return two one-sided Welch tests of |mean(x) - mean(y)| < margin; None below two values on a side.
 
     Source: Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", Journal of
-    Pharmacokinetics and Biopharmaceutics 1987. Without any spread p is its limit: 0 inside the margin, else 1.
+    Pharmacokinetics and Biopharmaceutics 1987. Without any spread p is its limit: 0 inside the margin, or 1.
     """
     parts = _welch(_as_moments(x), _as_moments(y))
     _check_margin(margin, alpha)
@@ -414,7 +414,7 @@ def equivalence_welch(
 def equivalence_paired(
     x: npt.ArrayLike, y: npt.ArrayLike, margin: float, *, alpha: float = 0.05
 ) -> Equivalence | None:
-    """Return two one-sided t tests of |mean(x - y)| < margin over pairs [N]; None for N = 1. Source as above."""
+    """Return two one-sided t tests of |mean(x - y)| < margin over pairs [N]; None for N = 1 (see Welch's)."""
     first, second = _pairs(x, y)
     _check_margin(margin, alpha)
     n, difference, std = moments(first - second)
