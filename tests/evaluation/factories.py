@@ -60,7 +60,7 @@ def make_record(
         parts=parts.tolist(),
         action_costs=tuple(costs.tolist()),
         length=spec.steps - 1,
-        actions={"Sleep": 1500, "Monitor": 400, "Restore": restores, "Analyse": 5 * (spec.steps - 1) - 1900},
+        actions={"Sleep": 5 * (spec.steps - 1) - restores - 20, "Monitor": 20, "Restore": restores},
         invalid=int(rng.integers(0, 5)),
         busy=int(rng.integers(0, 50)),
         fallbacks=0,
