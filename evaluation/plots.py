@@ -1,7 +1,7 @@
 """The figures of a report, as SVG text: the only file that imports matplotlib; import it where it is needed.
 
-Equal input gives equal text. Figures stand alone on white; text, lines and paper use the colours ``INK``,
-``MUTED``, ``GRID`` and ``PAPER`` and nothing else does, so that a page may restyle them for a dark screen.
+Equal input gives equal text. Figures stand alone on white; text, lines and paper use the colours of
+:mod:`evaluation.theme` and nothing else does, so that a page may restyle them for a dark screen.
 """
 
 from __future__ import annotations
@@ -21,11 +21,8 @@ from cage4 import spec as cc4
 from evaluation import statistics
 from evaluation.schema import EpisodeRecord, Summary
 from evaluation.summarise import BASELINE, REFERENCE_GAME
+from evaluation.theme import GRID, INK, MUTED, PAPER
 
-INK: Final = "#1f2328"
-MUTED: Final = "#59636e"
-GRID: Final = "#d8dee4"
-PAPER: Final = "#ffffff"
 ON_DARK: Final = "#fefefe"
 ON_LIGHT: Final = "#111111"
 BASELINE_COLOUR: Final = "#8c8c8c"
