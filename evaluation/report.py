@@ -107,11 +107,11 @@ def terminal_table(summary: Summary) -> RichTable:
     from rich.text import Text
 
     title = f"{summary.variant}, {summary.engine} engine, {summary.steps} steps, base seed {summary.seed}"
-    note = (
-        f"official scale, 0 is the best; gain: over {BASELINE}, on the same seeds; x5: sum over five agents"
+    note = f"0 is the best; gain: over {BASELINE}, same seeds; x5: sum over five agents"
+    table = RichTable(
+        title=title, caption="\n".join([*caveats(summary, {}), note]), box=SIMPLE_HEAD, pad_edge=False
     )
-    table = RichTable(title=title, caption="\n".join([*caveats(summary, {}), note]), box=SIMPLE_HEAD)
-    table.add_column("policy", overflow="fold")
+    table.add_column("policy", overflow="fold", min_width=len(BASELINE))
     for column in ("n", "mean", "95 % interval", "std", "gain", "x5"):
         table.add_column(column, justify="right", no_wrap=True)
     for name, found in summary.policies.items():
@@ -159,7 +159,7 @@ def _sections(summary: Summary, provenance: Mapping[str, Any]) -> list[Section]:
         Section("Over an episode", figures=("steps",)),
         Section("Where the reward goes", figures=("parts", "zones")),
         Section("What the policies did", text=_ACTIONS_NOTE, table=_action_table(summary)),
-        Section("All pairs", text=_PAIRS_NOTE, table=_pair_table(summary)),
+        Section("All pairs", text=_pairs_note(summary), table=_pair_table(summary)),
         Section("Published scores, for orientation", text=_PUBLISHED_NOTE, table=_published_table(summary)),
     ]
     measured = Section("How this was measured", points=_method(summary))
@@ -169,18 +169,14 @@ def _sections(summary: Summary, provenance: Mapping[str, Any]) -> list[Section]:
 
 _VERSUS_NOTE: Final = (
     f"Differences are taken on the seeds that both have played. Normalised: 0 is {BASELINE}, 1 is the "
-    f"published mean of UC ({UC_SCORE:.0f}, a constant from the literature). P(better) is the probability that "
-    "an episode of the policy scores above one of the baseline, ties counted half. p-values are "
+    f"published mean of UC ({UC_SCORE:.0f}, a constant from the literature). P(better) is the probability "
+    "that an episode of the policy scores above one of the baseline, ties counted half. p-values are "
     "Holm-corrected over the policies."
 )
 _ACTIONS_NOTE: Final = (
     "Mean number per episode, over the five agents. Invalid: forbidden by the mask, played as Sleep. Busy: "
     "submitted while an earlier action was in progress, dropped. Fallbacks: decisions that the adapter of a "
     "policy could not express."
-)
-_PAIRS_NOTE: Final = (
-    "First minus second. p-values are corrected over all pairs: Holm for the risk of any false finding, "
-    "Benjamini-Hochberg for the share of false ones."
 )
 _PUBLISHED_NOTE: Final = (
     "± is the standard deviation between episodes for this run, and as published for the others. They were "
@@ -259,8 +255,6 @@ def _action_table(summary: Summary) -> Table | None:
 
 
 def _pair_table(summary: Summary) -> Table | None:
-    if not summary.comparisons:
-        return None
     rows = [
         [
             f"{pair['a']} vs {pair['b']}",
@@ -269,16 +263,20 @@ def _pair_table(summary: Summary) -> Table | None:
             _p(pair["p"]),
             _p(pair["p_holm"]),
             _p(pair["p_fdr"]),
-            pair["test"],
         ]
         for pair in summary.comparisons
     ]
-    columns = ["pair", "n", "difference", "p", "Holm", "Benjamini-Hochberg", "test"]
-    tests = {pair["test"] for pair in summary.comparisons}
-    if len(tests) > 1:
-        return Table("Every policy against every other", columns, rows, prose=True)
-    caption = f"Every policy against every other; test: {tests.pop()}"
-    return Table(caption, columns[:-1], [row[:-1] for row in rows])
+    columns = ["pair", "n", "difference", "p", "Holm", "Benjamini-Hochberg"]
+    return Table("Every policy against every other", columns, rows) if rows else None
+
+
+def _pairs_note(summary: Summary) -> str:
+    tests = sorted({pair["test"] for pair in summary.comparisons}, reverse=True)
+    which = " where two seeds or more are shared, else ".join(tests)
+    return (
+        f"First minus second. Test: {which}. p-values are corrected over all pairs: Holm for the risk of any "
+        "false finding, Benjamini-Hochberg for the share of false ones."
+    )
 
 
 def _published_table(summary: Summary) -> Table | None:
@@ -299,8 +297,8 @@ def _method(summary: Summary) -> list[str]:
         "done one step early and the step that ends it is not counted. The column x5 is the sum over five "
         "agents, the scale of the HMARL-SOC paper.",
         f"Episodes: {summary.episodes} per policy were asked for, on {summary.variant} with the "
-        f"{summary.engine} engine. All policies play the same seeds, spawned from base seed {summary.seed}, so "
-        "that differences are paired.",
+        f"{summary.engine} engine. All policies play the same seeds, spawned from base seed {summary.seed}, "
+        "so that differences are paired.",
         "Intervals: 95 % percentile bootstrap of 10 000 resamples, unless said otherwise. Its random numbers "
         "derive from the base seed, so the same rows give the same report. IQM is the mean of the middle "
         "half.",
@@ -382,7 +380,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters: dict[str, Callable[[str], str]] = {"md": _markdown_text, "minus": _true_minus}
+    filters: dict[str, Callable[[str], str]] = {"md": _markdown_text, "minus": _true_minus, "cell": _cell}
     environment.filters.update(filters)
     return environment
 
@@ -394,7 +392,17 @@ def _markdown_text(text: str) -> str:
 
 def _true_minus(text: str) -> str:
     """Set a minus sign before numbers; hyphens within words stay."""
-    return re.sub(r"(?<![\w.])-(?=\d| )", "\u2212", text)
+    return re.sub(r"(?<![\w.])-(?=\d)", "\u2212", text)
+
+
+def _cell(text: str) -> str:
+    """Put the interval of a number on a line of its own, to keep tables narrow; everything is escaped."""
+    from markupsafe import Markup, escape
+
+    number, bracket, rest = _true_minus(text).partition(" [")
+    if not (bracket and rest.endswith("]")):
+        return escape(number + bracket + rest)
+    return escape(number) + Markup(" <small>[{}</small>").format(rest)
 
 
 def _inline(name: str, svg: str) -> str:
