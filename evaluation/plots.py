@@ -287,7 +287,7 @@ def _draw_steps(summary: Summary, records: Sequence[EpisodeRecord]) -> Figure:
     upper.set_ylabel(f"reward per step\n(mean of {window} steps)" if window > 1 else "reward per step")
     lower.set_ylabel("reward so far")
     lower.set_xlabel("step")
-    lower.set_xlim(1, counted)
+    lower.set_xlim(0.5, counted + 0.5)
     _phases(upper, lower, summary.steps, counted)
     if _spans_decades(summary):
         _log_losses(upper, max(found.mean for found in summary.policies.values()) / counted)
@@ -333,9 +333,12 @@ def _mean_and_band(
 
 
 def _phases(upper: Axes, lower: Axes, steps: int, counted: int) -> None:
+    """Name the phases above the panels and part them by lines; one without a counted step is left out."""
     start = 0
     for name, length in zip(cc4.PHASE_NAMES, cc4.phase_lengths(steps), strict=True):
         end = min(start + length, counted)
+        if start >= end:
+            return
         if start > 0:
             for axes in (upper, lower):
                 axes.axvline(start + 0.5, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)

@@ -39,15 +39,14 @@ def make_record(
     parts = np.zeros((cc4.NUM_PHASES, cc4.NUM_SUBNETS, cc4.NUM_REWARD_PARTS))
     costs = np.zeros(cc4.NUM_PHASES)
     zones = rng.dirichlet(np.full(cc4.NUM_SUBNETS, 0.8))
-    for event in range(losses):
-        step = int(counted * rng.beta(1.6, 1.0))
-        phase = cc4.phase_of_step(step, spec.steps)
-        step_rewards[step] -= 1
-        if event < restores:
-            costs[phase] -= 1
-        else:
-            parts[phase, rng.choice(cc4.NUM_SUBNETS, p=zones), rng.choice(3, p=(0.55, 0.35, 0.1))] -= 1
-    phases = [cc4.phase_of_step(step, spec.steps) for step in range(counted)]
+    phases = np.array([cc4.phase_of_step(step, spec.steps) for step in range(counted)])
+    steps = (counted * rng.beta(1.6, 1.0, losses)).astype(int)
+    np.add.at(step_rewards, steps, -1)
+    np.add.at(costs, phases[steps[:restores]], -1)
+    others = phases[steps[restores:]]
+    zone = rng.choice(cc4.NUM_SUBNETS, len(others), p=zones)
+    part = rng.choice(cc4.NUM_REWARD_PARTS, len(others), p=(0.55, 0.35, 0.1))
+    np.add.at(parts, (others, zone, part), -1)
     by_phase = np.bincount(phases, weights=step_rewards, minlength=3)
     return EpisodeRecord(
         policy=policy,
