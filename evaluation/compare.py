@@ -127,9 +127,7 @@ def _check(a: Summary, b: Summary, margin: float) -> None:
     for what in ("variant", "steps"):
         first, second = getattr(a, what), getattr(b, what)
         if first != second:
-            raise ValueError(
-                f"{what} differs: {first} and {second}; only runs of the same game can be compared"
-            )
+            raise ValueError(f"{what} differs: {first} and {second}; only runs of the same game can be compared")
 
 
 def _compare_policy(a: Run, b: Run, policy: str, margin: float) -> PolicyComparison:
@@ -184,9 +182,7 @@ def _verdict(
 def _notes(a: Run, b: Run, policies: Sequence[PolicyComparison]) -> list[str]:
     notes = []
     if a.summary.engine != b.summary.engine:
-        notes.append(
-            f"engines differ ({a.summary.engine}, {b.summary.engine}): equal seeds do not mean equal episodes"
-        )
+        notes.append(f"engines differ ({a.summary.engine}, {b.summary.engine}): equal seeds do not mean equal episodes")
     if any(not entry.paired for entry in policies):
         notes.append("not paired on seeds where rows or common seeds are missing: Welch intervals")
     for run in (a, b):

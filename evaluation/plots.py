@@ -81,9 +81,7 @@ def figures(summary: Summary, records: Sequence[EpisodeRecord]) -> dict[str, str
 def _svg(name: str, draw: _Draw, summary: Summary, records: Sequence[EpisodeRecord]) -> str:
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):  # type: ignore[arg-type,unused-ignore]
         text = io.StringIO()
-        metadata = dict.fromkeys(
-            ("Creator", "Date", "Format", "Type")
-        )  # none: no date, no version, no address
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # none: no date, no version, no address
         draw(summary, records).savefig(text, format="svg", metadata=metadata)
     return _tidy(name, text.getvalue())
 
@@ -132,9 +130,7 @@ def _legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> No
         widths = [max(len(label) for label in part) + 9 for part in np.array_split(labels, columns)]
         if sum(widths) <= 120:
             break
-    figure.legend(
-        handles, labels, loc="outside upper left", ncols=columns, handlelength=2.2, columnspacing=1.6
-    )
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, handlelength=2.2, columnspacing=1.6)
 
 
 def _score_axis(axes: Axes, summary: Summary, label: str) -> None:
@@ -360,9 +356,7 @@ def _draw_profile(summary: Summary, records: Sequence[EpisodeRecord]) -> Figure:
         bands = np.array([statistics.wilson_interval(int(count), len(scores)) for count in better])
         taus, shares = scores[kept], better / len(scores)
         look: dict[str, Any] = {"color": colours[policy], "linestyle": dashes[policy], "label": label}
-        axes.step(
-            [ends[0], *taus, ends[1]], [1.0, *shares, 0.0], where="post", linewidth=1.8, zorder=3, **look
-        )
+        axes.step([ends[0], *taus, ends[1]], [1.0, *shares, 0.0], where="post", linewidth=1.8, zorder=3, **look)
         band: dict[str, Any] = {"color": colours[policy], "alpha": 0.18, "linewidth": 0}
         axes.fill_between(taus, bands[:, 0], bands[:, 1], step="post", **band)
     axes.set_ylim(-0.02, 1.02)
@@ -411,9 +405,7 @@ def _share_bar(axes: Axes, row: int, rewards: statistics.FloatArray) -> None:
     for share, (colour, ink) in zip(shares, PART_COLOURS, strict=True):
         axes.barh(row, share, left=left, height=0.68, color=colour, edgecolor=PAPER, linewidth=0.6)
         if share >= 0.13:
-            axes.text(
-                left + share / 2, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=8.5
-            )
+            axes.text(left + share / 2, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=8.5)
         left += share
     axes.text(1.02, row, _number(float(total)), va="center", fontsize=9, clip_on=False)
 

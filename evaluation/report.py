@@ -108,9 +108,7 @@ def terminal_table(summary: Summary) -> RichTable:
 
     title = f"{summary.variant}, {summary.engine} engine, {summary.steps} steps, base seed {summary.seed}"
     note = f"0 is the best; gain: over {BASELINE}, same seeds; x5: sum over five agents"
-    table = RichTable(
-        title=title, caption="\n".join([*caveats(summary, {}), note]), box=SIMPLE_HEAD, pad_edge=False
-    )
+    table = RichTable(title=title, caption="\n".join([*caveats(summary, {}), note]), box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("policy", overflow="fold", min_width=len(BASELINE))
     for column in ("n", "mean", "95 % interval", "std", "gain", "x5"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -336,9 +334,7 @@ def _number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     return f"{rounded:{'+' if sign else ''}.{digits}f}"
 
 
-def _interval(
-    value: float | None, bounds: Sequence[float] | None, digits: int = 1, *, sign: bool = False
-) -> str:
+def _interval(value: float | None, bounds: Sequence[float] | None, digits: int = 1, *, sign: bool = False) -> str:
     text = _number(value, digits, sign=sign)
     if bounds is None:
         return text
@@ -351,9 +347,7 @@ def _p(p: float | None) -> str:
 
 
 # -------------------------------------------------------------------------------------------------- rendering
-def _render(
-    template: str, summary: Summary, provenance: Mapping[str, Any], figures: Mapping[str, str]
-) -> str:
+def _render(template: str, summary: Summary, provenance: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     warnings = caveats(summary, provenance)
     return (
         _environment()

@@ -411,9 +411,7 @@ def equivalence_welch(
     return None if parts is None else _two_one_sided(*parts, margin, alpha)
 
 
-def equivalence_paired(
-    x: npt.ArrayLike, y: npt.ArrayLike, margin: float, *, alpha: float = 0.05
-) -> Equivalence | None:
+def equivalence_paired(x: npt.ArrayLike, y: npt.ArrayLike, margin: float, *, alpha: float = 0.05) -> Equivalence | None:
     """Return two one-sided t tests of |mean(x - y)| < margin over pairs [N]; None for N = 1 (see Welch's)."""
     first, second = _pairs(x, y)
     _check_margin(margin, alpha)
@@ -430,9 +428,7 @@ def _check_margin(margin: float, alpha: float) -> None:
         raise ValueError(f"alpha is {alpha}; it lies between 0 and 0.5, such as 0.05")
 
 
-def _two_one_sided(
-    difference: float, error: float, freedom: float, margin: float, alpha: float
-) -> Equivalence:
+def _two_one_sided(difference: float, error: float, freedom: float, margin: float, alpha: float) -> Equivalence:
     inside = margin - abs(difference)  # distance to the nearer limit: the larger of the two p-values
     if error == 0:
         p = 0.0 if inside > 0 else 1.0
@@ -476,9 +472,7 @@ def _known(p_values: Sequence[float | None]) -> tuple[list[int], FloatArray]:
     return known, p
 
 
-def _back(
-    stepped: FloatArray, order: npt.NDArray[np.intp], known: list[int], length: int
-) -> list[float | None]:
+def _back(stepped: FloatArray, order: npt.NDArray[np.intp], known: list[int], length: int) -> list[float | None]:
     """Put corrected values, sorted by ``order``, back at their places."""
     corrected: list[float | None] = [None] * length
     for value, position in zip(stepped, order, strict=True):

@@ -64,14 +64,10 @@ def _by_policy(spec: EvalSpec, records: Iterable[EpisodeRecord]) -> dict[str, _R
         if row.policy not in rows:
             raise ValueError(f"{name} is of no policy of this run; they are {', '.join(spec.policies)}")
         if row.index >= len(seeds) or row.seed != seeds[row.index]:
-            raise ValueError(
-                f"{name} has seed {row.seed}, which this run does not play there; check the folder"
-            )
+            raise ValueError(f"{name} has seed {row.seed}, which this run does not play there; check the folder")
         if (row.engine, row.variant) != (spec.engine, spec.variant):
             played = f"{row.engine} {row.variant}"
-            raise ValueError(
-                f"{name} was played on {played}, but the run asks for {spec.engine} {spec.variant}"
-            )
+            raise ValueError(f"{name} was played on {played}, but the run asks for {spec.engine} {spec.variant}")
         if row.index in rows[row.policy]:
             raise ValueError(f"{name} is there twice; keep one row per policy and seed")
         rows[row.policy][row.index] = row

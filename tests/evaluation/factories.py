@@ -26,9 +26,7 @@ def make_spec(policies: Sequence[str] = ("no-defense", "full"), **changes: Any) 
     return EvalSpec(**{**fields, **changes})
 
 
-def make_record(
-    spec: EvalSpec, policy: str, index: int, mean: float = -300.0, spread: float = 0.25
-) -> EpisodeRecord:
+def make_record(spec: EvalSpec, policy: str, index: int, mean: float = -300.0, spread: float = 0.25) -> EpisodeRecord:
     """Return one episode whose reward falls on random steps, subnets and parts, and adds up exactly."""
     name = [ord(letter) for letter in policy]
     rng = np.random.default_rng([spec.episode_seeds()[index], *name])

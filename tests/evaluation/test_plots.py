@@ -75,9 +75,7 @@ def test_other_scores_give_another_figure() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("figure", FIGURES)
-def test_no_text_overlaps_another_or_leaves_the_figure(
-    name: str, figure: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_text_overlaps_another_or_leaves_the_figure(name: str, figure: str, monkeypatch: pytest.MonkeyPatch) -> None:
     boxes: dict[Text, Bbox] = {}
     draw = Text.draw
 

@@ -27,9 +27,7 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg"><path id="a" style="fill: #1f2328
 
 
 def markdown(summary: Summary = SUMMARY, provenance: dict[str, Any] | None = None) -> str:
-    return report.render_markdown(
-        summary, GOOD if provenance is None else provenance, {"scores": "scores.svg"}
-    )
+    return report.render_markdown(summary, GOOD if provenance is None else provenance, {"scores": "scores.svg"})
 
 
 def html(summary: Summary = SUMMARY, provenance: dict[str, Any] | None = None) -> str:
@@ -215,9 +213,7 @@ def test_the_terminal_table_fits_eighty_columns() -> None:
 
 
 def test_reports_load_neither_matplotlib_nor_scipy() -> None:
-    code = (
-        "import sys, evaluation.report, evaluation.compare; print([m for m in sys.modules if m in sys.argv])"
-    )
+    code = "import sys, evaluation.report, evaluation.compare; print([m for m in sys.modules if m in sys.argv])"
     command = [sys.executable, "-c", code, "matplotlib", "scipy", "scipy.stats", "pandas", "jinja2", "rich"]
     root = Path(__file__).parents[2]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)

@@ -237,9 +237,7 @@ def test_equivalence_is_the_larger_of_two_one_sided_scipy_tests() -> None:
 
 
 @given(scores, scores, st.floats(0.1, 500))
-def test_equivalent_exactly_when_the_interval_lies_inside(
-    x: np.ndarray, y: np.ndarray, margin: float
-) -> None:
+def test_equivalent_exactly_when_the_interval_lies_inside(x: np.ndarray, y: np.ndarray, margin: float) -> None:
     result = statistics.equivalence_welch(x, y, margin)
     assert result is not None
     low, high = result.interval

@@ -68,9 +68,7 @@ def test_the_interval_of_a_policy_is_its_own() -> None:
     alone = summarise(make_spec(("full",), episodes=12), [row for row in RECORDS if row.policy == "full"])
     assert alone.policies["full"].ci95 == SUMMARY.policies["full"].ci95
     other_seed = make_spec(("full",), episodes=12, seed=8)
-    assert (
-        summarise(other_seed, make_records(other_seed)).policies["full"].ci95 != alone.policies["full"].ci95
-    )
+    assert summarise(other_seed, make_records(other_seed)).policies["full"].ci95 != alone.policies["full"].ci95
 
 
 def test_against_the_baseline() -> None:
