@@ -180,7 +180,7 @@ class NativeVectorEnv(VectorEnv):
     def _new_worlds(self, rows: Rows) -> Outputs:
         out = allocate_outputs(len(rows))
         with self._compiled_calls():
-            kernel.reset_batch(self.memory, self._knobs, rows, out)
+            kernel.reset_batch(self.memory, self._knobs, rows, np.arange(len(rows)), out)
         masks = self._masks.copy()
         masks[rows] = self.state.action_mask[rows]
         masks.flags.writeable = False

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from cage4.native.jit import inner
 
 from cage4.native import codes
 
@@ -29,6 +29,9 @@ U64 = npt.NDArray[np.uint64]
 PORTS_PER_CHUNK = 32
 OK, FULL, BROKEN = 0, 1, 2
 FREE, FREE_COUNT = 0, 1
+# NumPy scalars, because Numba compiles a function once more for every plain literal it is called with.
+UNNAMED, NAMED = np.int64(0), np.int64(1)
+ORDINARY, ABSTRACT = np.int64(0), np.int64(1)
 RED_VERB, RED_HOST, RED_ZONE, RED_SESSION, RED_LEFT = range(5)
 BLUE_VERB, BLUE_A, BLUE_B, BLUE_LEFT = range(4)
 SEEN_VERB, SEEN_HOST, SEEN_ZONE, SEEN_TRUE = range(4)
@@ -52,6 +55,7 @@ class State(NamedTuple):
     num_users: I8  # [E, Z] int8: user hosts
     num_servers: I8  # [E, Z] int8: server hosts
     num_green: I16  # [E] int16: green agents
+    green_reach: I16  # [E, Z, Z] int16: [from, to] servers that green may visit in this phase, summed up to subnet "to"
     blue_parent: I16  # [E, B] int16: host of the agent's first session
     base_kind: I8  # [E, H, 7] int8: processes at the start, in order; -1 behind the last
     base_pid: I16  # [E, H, 7] int16: their process ids
@@ -61,6 +65,7 @@ class State(NamedTuple):
     svc_active: I8  # [E, H, 9] int8: 1 while running
     svc_reliability: I8  # [E, H, 9] int8: percent
     svc_pid: I32  # [E, H, 9] int32: process id
+    svc_worn: I8  # [E, H] int8: 1 if a service of the host was ever degraded or stopped since its last restore
     # Processes of each host: chains through a pool
     proc_pool: I32  # [E, 2] int32: first free element, number of free elements
     proc_head: I32  # [E, H] int32: first process of the host, -1 if none
@@ -72,12 +77,13 @@ class State(NamedTuple):
     # Ephemeral ports of each host: chains of chunks, the newest first
     port_pool: I32  # [E, 2] int32: first free chunk, number of free chunks
     port_count: I32  # [E, H] int32: ports remembered
+    port_trace: U64  # [E, H, 16] uint64: bit p of 1024 is set if a port p modulo 1024 is remembered
     port_head: I32  # [E, H] int32: newest chunk, -1 if none
     port_next: I32  # [E, C] int32: next older chunk, or next free one; -1 at the end
     port_value: I16  # [E, C, 32] int16: port minus 49152
     # What happened on each host in this step, and what stays there
-    net_events: I32  # [E, H] int32: network connection events of this step
-    proc_events: I32  # [E, H] int32: process creation events of this step
+    net_events: I16  # [E, H] int16: network connection events of this step
+    proc_events: I16  # [E, H] int16: process creation events of this step
     files: I16  # [E, H, 2] int16: files left by exploits and by escalations
     suspects: I32  # [E] int32: process ids that Monitor remembered, on all hosts
     suspect_host: I16  # [E, L] int16: host, in order of appearance
@@ -108,7 +114,11 @@ class State(NamedTuple):
     red_key_host: I16  # [E, R, 16] int16: those hosts, in order
     red_key_named: I8  # [E, R, 16] int8: 1 if the result gave the host's name
     red_calls: I32  # [E, R] int32: decisions asked of the agent in this episode
+    red_moved: I8  # [E, R] int8: 1 if the agent's sessions changed since it last looked at them
+    red_opened: I8  # [E] int8: 1 if a red session was opened in this step
+    red_top_id: I16  # [E] int16: highest session id given in this episode
     fsm_count: I16  # [E, R] int16: hosts in the agent's table
+    fsm_given_up: I16  # [E, R] int16: of those, hosts in state F
     fsm_host: I16  # [E, R, H] int16: hosts in order of entry
     fsm_state: I8  # [E, R, H] int8: [host] what the agent believes, 0 if not in the table
     fsm_named: I8  # [E, R, H] int8: [host] 1 if the agent knows its name
@@ -141,6 +151,7 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "num_users": (np.int8, ("E", "Z")),
     "num_servers": (np.int8, ("E", "Z")),
     "num_green": (np.int16, ("E",)),
+    "green_reach": (np.int16, ("E", "Z", "Z")),
     "blue_parent": (np.int16, ("E", "B")),
     "base_kind": (np.int8, ("E", "H", 7)),
     "base_pid": (np.int16, ("E", "H", 7)),
@@ -149,6 +160,7 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "svc_active": (np.int8, ("E", "H", 9)),
     "svc_reliability": (np.int8, ("E", "H", 9)),
     "svc_pid": (np.int32, ("E", "H", 9)),
+    "svc_worn": (np.int8, ("E", "H")),
     "proc_pool": (np.int32, ("E", 2)),
     "proc_head": (np.int32, ("E", "H")),
     "proc_tail": (np.int32, ("E", "H")),
@@ -158,11 +170,12 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "proc_root": (np.int8, ("E", "P")),
     "port_pool": (np.int32, ("E", 2)),
     "port_count": (np.int32, ("E", "H")),
+    "port_trace": (np.uint64, ("E", "H", 16)),
     "port_head": (np.int32, ("E", "H")),
     "port_next": (np.int32, ("E", "C")),
     "port_value": (np.int16, ("E", "C", 32)),
-    "net_events": (np.int32, ("E", "H")),
-    "proc_events": (np.int32, ("E", "H")),
+    "net_events": (np.int16, ("E", "H")),
+    "proc_events": (np.int16, ("E", "H")),
     "files": (np.int16, ("E", "H", 2)),
     "suspects": (np.int32, ("E",)),
     "suspect_host": (np.int16, ("E", "L")),
@@ -191,7 +204,11 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "red_key_host": (np.int16, ("E", "R", 16)),
     "red_key_named": (np.int8, ("E", "R", 16)),
     "red_calls": (np.int32, ("E", "R")),
+    "red_moved": (np.int8, ("E", "R")),
+    "red_opened": (np.int8, ("E",)),
+    "red_top_id": (np.int16, ("E",)),
     "fsm_count": (np.int16, ("E", "R")),
+    "fsm_given_up": (np.int16, ("E", "R")),
     "fsm_host": (np.int16, ("E", "R", "H")),
     "fsm_state": (np.int8, ("E", "R", "H")),
     "fsm_named": (np.int8, ("E", "R", "H")),
@@ -328,7 +345,7 @@ def enlarge(store: Store) -> Store:
     return new
 
 
-@njit
+@inner
 def clear_pool(pool, elements):  # type: ignore[no-untyped-def]
     """Make all elements of a row's pool free."""
     size = elements.shape[0]
@@ -339,7 +356,7 @@ def clear_pool(pool, elements):  # type: ignore[no-untyped-def]
     pool[FREE_COUNT] = size
 
 
-@njit
+@inner
 def take(pool, elements):  # type: ignore[no-untyped-def]
     """Take a free element of a row's pool; the step's room check guarantees that there is one."""
     i = np.int64(pool[FREE])
@@ -349,7 +366,7 @@ def take(pool, elements):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit
+@inner
 def give(pool, elements, i):  # type: ignore[no-untyped-def]
     """Return an element to a row's pool."""
     elements[i].next = pool[FREE]
