@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from cage4.native.jit import inner
 
 from cage4 import spec
 from cage4.native import codes
@@ -19,6 +18,7 @@ from cage4.native.hosts import (
     remove_process,
     set_service,
 )
+from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.sessions import close_session_of_process, close_sessions_on
 from cage4.native.state import BLUE_A, BLUE_B, BLUE_LEFT, BLUE_VERB

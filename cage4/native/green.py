@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from cage4.native.jit import inner
 
 from cage4.native import codes
 from cage4.native.hosts import add_process, draw_pid, open_port
+from cage4.native.jit import inner
 from cage4.native.reward import charge
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from cage4.native.jit import inner
 
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.state import PORTS_PER_CHUNK, give, take
 

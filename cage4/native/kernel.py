@@ -9,31 +9,34 @@ from typing import Any
 from numba import njit, prange
 
 from cage4 import spec
-
 from cage4.native import blue, codes, green, observe, policy, red, reward, sessions
 from cage4.native.jit import inner
 from cage4.native.rng import skip_shuffle
-from cage4.native.state import FREE_COUNT, FULL, OK, Pools
+from cage4.native.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
 from cage4.native.topology import reset_row
 
 # The most that one step can take from the pools, besides what scans of crowded hosts need.
 _PROCESSES_PER_STEP = 5 + 6 + codes.MAX_GREEN + 5 * codes.MAX_BASE_PROCESSES
 _SESSIONS_PER_STEP = 6 + codes.MAX_GREEN
 _CHUNKS_PER_STEP = codes.MAX_GREEN + 4 * codes.NUM_RED
-_PORTS_PER_NEW_CHUNK = 32
 
 
 @inner
-def has_room(row, pools):  # type: ignore[no-untyped-def]
-    """Tell whether the row's pools suffice for whatever one step can bring."""
+def pool_without_room(row, pools):  # type: ignore[no-untyped-def]
+    """Return the first pool that may not suffice for what one step can bring, as a fault; OK if all do."""
+    if row.proc_pool[FREE_COUNT] < _PROCESSES_PER_STEP:
+        return 1
+    if row.ses_pool[FREE_COUNT] < _SESSIONS_PER_STEP:
+        return 2
+    # Each scan takes at most one port per process of a host.
     used = pools.proc.shape[0] - row.proc_pool[FREE_COUNT]
-    if row.proc_pool[FREE_COUNT] < _PROCESSES_PER_STEP or row.ses_pool[FREE_COUNT] < _SESSIONS_PER_STEP:
-        return False
-    if row.port_pool[FREE_COUNT] < _CHUNKS_PER_STEP + codes.NUM_RED * (used // _PORTS_PER_NEW_CHUNK):
-        return False
+    if row.port_pool[FREE_COUNT] < _CHUNKS_PER_STEP + codes.NUM_RED * (used // PORTS_PER_CHUNK):
+        return 3
+    if row.red_top_id + _SESSIONS_PER_STEP >= pools.known.shape[0]:
+        return 4
     if row.suspects + codes.NUM_RED > pools.suspect.shape[0]:
-        return False
-    return row.red_top_id + _SESSIONS_PER_STEP < pools.known.shape[0]
+        return 5
+    return OK
 
 
 @inner
@@ -48,10 +51,9 @@ def update_phase(row, k):  # type: ignore[no-untyped-def]
 @inner
 def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     """Play one step of a row with blue's ``commands`` [5, 3] (verb, target a, target b) and messages [5, 8]."""
-    if not has_room(row, pools):
-        row.fault = FULL
+    row.fault = pool_without_room(row, pools)
+    if row.fault != OK:
         return
-    row.fault = OK
     row.parts[:] = 0
     row.net_events[:] = 0
     row.proc_events[:] = 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from cage4.native.jit import inner
 
 from cage4 import spec
 from cage4.native import codes
-from cage4.native.blue import CATALOGUE, _IS_HOST_VERB
+from cage4.native.blue import _IS_HOST_VERB, CATALOGUE
+from cage4.native.jit import inner
 
 _NUM_ACTIONS: Final = np.array(spec.NUM_ACTIONS, np.int64)
 _SIZES: Final = np.array(spec.OBSERVATION_SIZES, np.int64)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from cage4.native.jit import inner
 
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.rng import below, uniform, weighted
 from cage4.native.sessions import find_session
 from cage4.native.state import (
@@ -149,11 +149,7 @@ def notice_losses(row, agent):  # type: ignore[no-untyped-def]
     looted = row.red_looted[agent] if row.red_exploited[agent] >= 0 else -1
     for i in range(row.fsm_count[agent]):
         host = row.fsm_host[agent, i]
-        if (
-            codes.U <= row.fsm_state[agent, host] <= codes.RD
-            and row.red_on_host[host, agent] == 0
-            and host != looted
-        ):
+        if codes.U <= row.fsm_state[agent, host] <= codes.RD and row.red_on_host[host, agent] == 0 and host != looted:
             row.fsm_state[agent, host] = codes.KD
 
 

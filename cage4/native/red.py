@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from cage4.native.jit import inner
 
 from cage4 import spec
 from cage4.native import codes
 from cage4.native.hosts import add_process, draw_pid, open_port, remove_process
+from cage4.native.jit import inner
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import add_key, announce, find_session, open_session, stop_session
 from cage4.native.state import (
@@ -188,9 +188,7 @@ def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     while node >= 0:
         kind = pools.proc[node].kind
         is_decoy = codes.DECOY_APACHE <= kind <= codes.DECOY_VSFTPD
-        if uniform(r) <= _DECOY_FOUND and is_decoy:
-            is_any = True
-        elif uniform(r) <= _DECOY_MISTAKEN and not is_decoy:
+        if (uniform(r) <= _DECOY_FOUND and is_decoy) or (uniform(r) <= _DECOY_MISTAKEN and not is_decoy):
             is_any = True
         node = pools.proc[node].next
     if is_any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from cage4.native.jit import inner
 
 from cage4.native import codes
 from cage4.native.hosts import remove_process
+from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.state import BROKEN, MAX_KEYS, NAMED, give, take
 

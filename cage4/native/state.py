@@ -13,13 +13,14 @@ around as one pointer (which also keeps compilation short) and write ``row.time`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from cage4.native.jit import inner
 
 from cage4.native import codes
+from cage4.native.jit import inner
 
 I8 = npt.NDArray[np.int8]
 I16 = npt.NDArray[np.int16]
@@ -27,7 +28,8 @@ I32 = npt.NDArray[np.int32]
 U64 = npt.NDArray[np.uint64]
 
 PORTS_PER_CHUNK = 32
-OK, FULL, BROKEN = 0, 1, 2
+OK, BROKEN = 0, -1
+"""Values of ``fault``; a positive one is 1 + the place in :class:`Sizes` of a pool that needs room."""
 FREE, FREE_COUNT = 0, 1
 # NumPy scalars, because Numba compiles a function once more for every plain literal it is called with.
 UNNAMED, NAMED = np.int64(0), np.int64(1)
@@ -48,7 +50,7 @@ class State(NamedTuple):
     time: I32  # [E] int32: step calls played in this episode
     phase: I8  # [E] int8: mission phase played last
     life: I8  # [E] int8: never reset, playing or finished
-    fault: I8  # [E] int8: OK, FULL (a pool needs room, row not stepped) or BROKEN (a state that cannot be)
+    fault: I8  # [E] int8: OK, BROKEN (a state that cannot be), or the pool that needs room (row not stepped)
     # The world, constant in an episode
     subnet_octet: I16  # [E, Z] int16: third number of the subnet's addresses
     host_octet: I16  # [E, H] int16: last number of the host's address, 0 where there is no host
@@ -235,13 +237,9 @@ class Sizes(NamedTuple):
 
     proc: int = 1024
     ses: int = 192
-    port: int = 768
+    port: int = 896
     known: int = 256
     suspect: int = 256
-
-    def doubled(self) -> Sizes:
-        """Return pools of twice the size."""
-        return Sizes(*(2 * size for size in self))
 
 
 class Pools(NamedTuple):
@@ -277,12 +275,12 @@ class Outputs(NamedTuple):
     busy: I16  # [N, B] int16: ticks left of the command in progress
     phase: I8  # [N] int8: mission phase played
     life: I8  # [N] int8: playing or finished
-    fault: I8  # [N] int8: OK, FULL or BROKEN
+    fault: I8  # [N] int8: OK, BROKEN, or the pool that needs room
 
 
 def allocate_outputs(num: int) -> Outputs:
     """Return outputs for a batch of ``num`` rows."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in Outputs._fields:
         dtype, shape = _LAYOUT[name]
         arrays[name] = np.empty((num, *(int(_LETTERS.get(str(size), size)) for size in shape[1:])), dtype)
@@ -327,10 +325,11 @@ def view(store: Store) -> State:
     return State(**arrays)
 
 
-def enlarge(store: Store) -> Store:
-    """Return a copy with every pool doubled; contents and their order stay."""
+def enlarge(store: Store, faults: Iterable[int]) -> Store:
+    """Return a copy with the pools that the faults name doubled; contents and their order stay."""
     old = Sizes(*(pool.shape[1] for pool in store[1:]))
-    new = allocate(len(store.rows), old.doubled())
+    sizes = Sizes(*(2 * size if 1 + i in faults else size for i, size in enumerate(old)))
+    new = allocate(len(store.rows), sizes)
     new.rows[:] = store.rows
     for target, source in zip(new[1:], store[1:], strict=True):
         target[:, : source.shape[1]] = source
@@ -338,6 +337,8 @@ def enlarge(store: Store) -> Store:
         following = getattr(new, name)["next"]
         free = new.rows[f"{name}_pool"]
         size = getattr(old, name)
+        if getattr(sizes, name) == size:
+            continue
         following[:, size:-1] = np.arange(size + 1, 2 * size)
         following[:, -1] = free[:, FREE]
         free[:, FREE] = size

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from cage4.native.jit import inner
 
 from cage4.native import codes
 from cage4.native.green import map_green_reach
 from cage4.native.hosts import add_process, draw_pid, install, remember_base
+from cage4.native.jit import inner
 from cage4.native.observe import write_reset_outputs
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session
