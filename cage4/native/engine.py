@@ -110,7 +110,8 @@ class NativeVectorEnv(VectorEnv):
         """Start new episodes; see :meth:`native_sim.api.VectorEnv.reset`. A None among seeds continues its row."""
         chosen = self._rows_to_reset(rows, options)
         if seed is not None:
-            self._seed_rows(chosen, _seeds_of(seed, chosen))
+            given = [(row, one) for row, one in zip(chosen, _seeds_of(seed, chosen), strict=True) if one is not None]
+            self._seed_rows(np.array([row for row, _ in given], np.int64), [one for _, one in given])
         out = self._new_worlds(chosen)
         return self._observations(out), self._infos(out, chosen)
 
@@ -203,8 +204,7 @@ class NativeVectorEnv(VectorEnv):
 
     def _seed_rows(self, rows: Rows, seeds: Sequence[int | None]) -> None:
         for row, seed in zip(rows, seeds, strict=True):
-            if seed is not None or self.state.life[row] == codes.NEVER_RESET:
-                self.state.rng[row] = rng.seed_row(seed)
+            self.state.rng[row] = rng.seed_row(seed)
 
     # ---------------------------------------------------------------------------------------------------- outputs
     def _observations(self, out: Outputs) -> dict[str, Array]:
