@@ -108,7 +108,9 @@ def _cyborg_red(controller: Any) -> Snapshot:
             name: [str(getattr(zones[cidr], "value", zones[cidr])) for cidr in _known(space[name].subnet)]
             for name in spec.RED_AGENTS
         },
-        "known addresses": {name: [str(addresses[ip]) for ip in _known(space[name].ip_address)] for name in spec.RED_AGENTS},
+        "known addresses": {
+            name: [str(addresses[ip]) for ip in _known(space[name].ip_address)] for name in spec.RED_AGENTS
+        },
         "known names": {name: [str(host) for host in _known(space[name].hostname)] for name in spec.RED_AGENTS},
     }
 
@@ -119,9 +121,7 @@ def _cyborg_hosts(controller: Any) -> Snapshot:
     return {
         "hosts": [str(name) for name in hosts],
         "processes": {str(n): [int(p.pid) for p in h.processes] for n, h in hosts.items()},
-        "root processes": {
-            str(n): [int(p.pid) for p in h.processes if p.user == "root"] for n, h in hosts.items()
-        },
+        "root processes": {str(n): [int(p.pid) for p in h.processes if p.user == "root"] for n, h in hosts.items()},
         "services": {
             str(n): [(int(s.process), bool(s.active), int(s.get_service_reliability())) for s in h.services.values()]
             for n, h in hosts.items()
@@ -139,7 +139,9 @@ def _cyborg_hosts(controller: Any) -> Snapshot:
             for name in sorted(owned)
         },
         "suspicious processes": {
-            agent: {str(h): [int(p) for p in pids] for h, pids in sorted(state.sessions[agent][0].sus_pids.items()) if pids}
+            agent: {
+                str(h): [int(p) for p in pids] for h, pids in sorted(state.sessions[agent][0].sus_pids.items()) if pids
+            }
             for agent in spec.BLUE_AGENTS
         },
         "blocks": sorted(
@@ -151,9 +153,7 @@ def _cyborg_hosts(controller: Any) -> Snapshot:
 
 
 def _owned_hosts(blue: int) -> list[str]:
-    return [
-        _HOST_NAMES[host] for host in range(codes.NUM_HOSTS) if codes.BLUE_OWNER[host // codes.SLOTS] == blue
-    ]
+    return [_HOST_NAMES[host] for host in range(codes.NUM_HOSTS) if codes.BLUE_OWNER[host // codes.SLOTS] == blue]
 
 
 def snapshot_cyborg(wrapper: Any, observations: Mapping[str, Array], is_reset: bool) -> Snapshot:
@@ -219,9 +219,7 @@ def _native_hosts(s: State, row: int) -> Snapshot:
         "ephemeral ports": {_HOST_NAMES[h]: _native_ports(s, row, h) for h in present},
         "events": {
             name: (int(s.net_events[row, h]), int(s.proc_events[row, h]))
-            for name, h in sorted(
-                (_HOST_NAMES[h], h) for h in present if codes.BLUE_OWNER[h // codes.SLOTS] >= 0
-            )
+            for name, h in sorted((_HOST_NAMES[h], h) for h in present if codes.BLUE_OWNER[h // codes.SLOTS] >= 0)
         },
         "suspicious processes": {name: dict(sorted(memory.items())) for name, memory in suspects.items()},
         "blocks": sorted((_ZONE_NAMES[to], _ZONE_NAMES[source]) for to, source in np.argwhere(s.blocked[row])),
