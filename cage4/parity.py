@@ -2,8 +2,8 @@
 
 :func:`play_side_by_side` drives one CybORG episode (through its ``BlueFlatWrapper``, given by the caller) and the
 same episode in :class:`~cage4.native.engine.NativeVectorEnv`, reads everything that decides their future from
-both, and stops at the first difference. Nothing here imports CybORG: objects of it arrive as arguments, and what
-must be built from its classes is imported when it is needed.
+both, and stops at the first difference. Nothing here imports CybORG: objects of it arrive as arguments, and its
+classes come through ``cage4.cyborg_engine``.
 """
 
 from __future__ import annotations
@@ -442,23 +442,19 @@ DRIVERS: dict[str, Driver] = {
 
 
 def cyborg_action(command: Array, blue: int) -> Any:
-    """Return CybORG's action object for a command; imports CybORG."""
-    from CybORG.Simulator import Actions
-    from CybORG.Simulator.Actions.ConcreteActions import ControlTraffic
-    from CybORG.Simulator.Actions.ConcreteActions.DecoyActions import DeployDecoy
+    """Return CybORG's action object for a command (verb, target, source)."""
+    from cage4.cyborg_engine import load_cyborg
 
     verb = spec.Verb(int(command[0]))
-    agent = spec.BLUE_AGENTS[blue]
+    make = load_cyborg().commands[verb.cyborg_name]
     if verb is spec.Verb.SLEEP:
-        return Actions.Sleep()
+        return make()
+    common = {"session": 0, "agent": spec.BLUE_AGENTS[blue]}
     if verb is spec.Verb.MONITOR:
-        return Actions.Monitor(session=0, agent=agent)
+        return make(**common)
     if verb in spec.TRAFFIC_VERBS:
-        make = getattr(ControlTraffic, verb.cyborg_name)
-        to, source = _ZONE_NAMES[command[1]], _ZONE_NAMES[command[2]]
-        return make(session=0, agent=agent, from_subnet=source, to_subnet=to)
-    make = DeployDecoy if verb is spec.Verb.DEPLOY_DECOY else getattr(Actions, verb.cyborg_name)
-    return make(session=0, agent=agent, hostname=_HOST_NAMES[command[1]])
+        return make(**common, from_subnet=_ZONE_NAMES[command[2]], to_subnet=_ZONE_NAMES[command[1]])
+    return make(**common, hostname=_HOST_NAMES[command[1]])
 
 
 def _step_cyborg(wrapper: Any, play: Play) -> Any:
@@ -480,6 +476,17 @@ def _step_native(env: NativeVectorEnv, play: Play) -> None:
         return
     assert play.indices is not None
     env.step({name: play.indices[i : i + 1] for i, name in enumerate(spec.BLUE_AGENTS)}, messages)
+
+
+def untouched_cyborg(variant: Variant, steps: int, seed: int) -> Any:
+    """Make the CybORG side of a comparison, without any of our shortcuts.
+
+    Raises:
+        CyborgUnavailable: If there is no CybORG to compare with.
+    """
+    from cage4.cyborg_engine import CyborgEpisode
+
+    return CyborgEpisode(variant, steps, seed, pad_spaces=True, shortcuts=False).wrapper
 
 
 def play_side_by_side(
