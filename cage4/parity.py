@@ -8,6 +8,8 @@ classes come through ``cage4.cyborg_engine``.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -320,6 +322,22 @@ def differences(cyborg: Snapshot, native: Snapshot) -> list[Difference]:
         else:
             found.append(Difference(field, a, b))
     return found
+
+
+def digest(snapshot: Snapshot) -> str:
+    """Return 12 hexadecimal digits of everything in a snapshot: equal snapshots of either engine, equal digests."""
+    text = json.dumps(_plain(snapshot), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True)
