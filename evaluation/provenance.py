@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -21,8 +22,8 @@ def describe(spec: EvalSpec) -> dict[str, Any]:
         "version": _version("hmarl-transfer"),
         **describe_tree(),
         "python": platform.python_version(),
-        "platform": platform.platform(terse=True),
-        "machine": platform.machine(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "policies": {name: digest for name in spec.policies if (digest := fingerprint(name))},
     }
