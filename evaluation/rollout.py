@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -66,7 +66,7 @@ class _Table:
         count, length = env.num_envs, spec.episode_length(labels.steps)
         self.env, self.policy, self.labels = env, policy, labels
         self.playing: dict[int, Episode] = {}
-        self.obs: dict[str, Array] = {}  # agent or wanted name -> [E, ...]
+        self.obs: dict[str, Any] = {}  # agent or wanted name -> [E, ...], or agent -> [E, ...]
         self.mask: dict[str, Array] = {}  # agent -> [E, U]
         self.memory = policy.initial_memory(count)
         self.draws = np.zeros((count, length, spec.NUM_BLUE, policy.draws_per_agent))  # [E, T, A, D]
@@ -113,9 +113,7 @@ class _Table:
 
     def _decide(self, rows: list[int], every: bool) -> Decision:
         """Ask the policy, and refuse an answer that the environment would refuse."""
-        index: Any = slice(None) if every else rows
-        obs = {name: array[index] for name, array in self.obs.items()}
-        mask = {name: array[index] for name, array in self.mask.items()}
+        obs, mask = (self.obs, self.mask) if every else (take(self.obs, rows), take(self.mask, rows))
         try:
             draws: FloatArray = self.draws[rows, self.time[rows]]
             memory = self.memory if every else take(self.memory, rows)
@@ -143,7 +141,7 @@ class _Table:
         self.costs[kept, phase] += np.asarray(infos["action_cost"])[~done]
 
     def _observe(self, rows: list[int], observations: dict[str, Array], infos: dict[str, Any]) -> None:
-        fresh = {**observations, **{name: np.asarray(infos[name]) for name in self.policy.wants}}
+        fresh = {**observations, **{name: infos[name] for name in self.policy.wants}}
         self.obs = store(self.obs, rows, fresh, self.env.num_envs)
         self.mask = store(self.mask, rows, infos["action_mask"], self.env.num_envs)
         self.busy[rows] = infos["busy"]
@@ -203,15 +201,23 @@ def check_decision(decision: Decision, count: int) -> None:
         raise _InvalidAnswer(f"returned an action for {unknown[0]}; the agents are {', '.join(spec.BLUE_AGENTS)}")
 
 
-def store(old: dict[str, Array], rows: list[int], fresh: dict[str, Array], count: int) -> dict[str, Array]:
-    """Return arrays [count, ...] in which ``rows`` hold the fresh values [N, ...] and the others the old ones."""
+def store(old: dict[str, Any], rows: list[int], fresh: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Return arrays [count, ...] in which ``rows`` hold the fresh values [N, ...] and the others the old ones.
+
+    A value may also be a mapping of such arrays.
+    """
     if len(rows) == count:
         return dict(fresh)
-    result = {}
+    result: dict[str, Any] = {}
     for name, value in fresh.items():
-        array = old[name].copy() if name in old else np.zeros((count, *value.shape[1:]), value.dtype)
-        array[rows] = value
-        result[name] = array
+        if isinstance(value, Mapping):
+            result[name] = store(old.get(name, {}), rows, value, count)
+        else:
+            array = (
+                old[name].copy() if name in old else np.zeros((count, *np.shape(value)[1:]), np.asarray(value).dtype)
+            )
+            array[rows] = value
+            result[name] = array
     return result
 
 

@@ -18,7 +18,7 @@ from gymnasium.vector import VectorEnv as GymnasiumVectorEnv
 Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
-ObservationBatch = Mapping[str, Array]
+ObservationBatch = Mapping[str, Any]
 ActionBatch = Mapping[str, Array]
 
 
@@ -111,7 +111,7 @@ class Policy(ABC):
     """Number D of uniform draws in [0, 1) that ``act`` receives per agent and step."""
 
     wants: tuple[str, ...] = ()
-    """Names of arrays from ``infos`` to be added to the observations under the same name, such as "busy"."""
+    """Entries of ``infos`` to be added to the observations under the same name, such as "busy" or "rich"."""
 
     @abstractmethod
     def initial_memory(self, num_envs: int) -> Any:
