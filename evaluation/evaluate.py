@@ -129,7 +129,7 @@ def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console
         console.print(f"{len(done)} of {total} episodes are there already.")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("episodes", total=total, completed=len(done))
+        task = progress.add_task("starting (a first start compiles for a minute)", total=total, completed=len(done))
 
         def advance(records: list[EpisodeRecord]) -> None:
             progress.update(task, advance=len(records), description=records[-1].policy)
