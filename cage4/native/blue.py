@@ -56,7 +56,7 @@ _DURATION = np.array((*spec.DURATION, 1), np.int64)
 _IS_HOST_VERB = np.array([verb in spec.HOST_VERBS for verb in spec.Verb] + [False])
 
 
-@njit(cache=True)
+@njit
 def decode(row, blue, index):  # type: ignore[no-untyped-def]
     """Translate an action index; the index of an absent host means Sleep."""
     verb, a, b = CATALOGUE[blue, index]
@@ -65,7 +65,7 @@ def decode(row, blue, index):  # type: ignore[no-untyped-def]
     return np.int64(verb), np.int64(a), np.int64(b)
 
 
-@njit(cache=True)
+@njit
 def submit(row, blue, verb, a, b):  # type: ignore[no-untyped-def]
     """Put a command into the agent's slot, or drop it if the slot is taken."""
     slot = row.blue_queue[blue]
@@ -79,7 +79,7 @@ def submit(row, blue, verb, a, b):  # type: ignore[no-untyped-def]
     slot[BLUE_LEFT] = _DURATION[verb]
 
 
-@njit(cache=True)
+@njit
 def tick(row):  # type: ignore[no-untyped-def]
     """Count down every slot; what is due goes to ``blue_due``, Sleep stands for what is not."""
     for blue in range(codes.NUM_BLUE):
@@ -93,7 +93,7 @@ def tick(row):  # type: ignore[no-untyped-def]
         row.busy[blue] = slot[BLUE_LEFT]
 
 
-@njit(cache=True)
+@njit
 def act(row, pools):  # type: ignore[no-untyped-def]
     """Carry out what is due: traffic commands of all agents first, then the others."""
     for blue in range(codes.NUM_BLUE):
@@ -113,7 +113,7 @@ def act(row, pools):  # type: ignore[no-untyped-def]
             deploy_decoy(row, pools, host)
 
 
-@njit(cache=True)
+@njit
 def remove(row, pools, host):  # type: ignore[no-untyped-def]
     """Stop the processes of the host that Monitor ever suspected, except root's; a service starts anew."""
     for i in range(row.suspects):
@@ -133,7 +133,7 @@ def remove(row, pools, host):  # type: ignore[no-untyped-def]
         close_session_of_process(row, pools, host, pid)
 
 
-@njit(cache=True)
+@njit
 def restore(row, pools, host):  # type: ignore[no-untyped-def]
     """Bring the host back to the start of the episode; Monitor's memory stays."""
     close_sessions_on(row, pools, host)
@@ -144,7 +144,7 @@ def restore(row, pools, host):  # type: ignore[no-untyped-def]
     row.proc_events[host] = 0
 
 
-@njit(cache=True)
+@njit
 def deploy_decoy(row, pools, host):  # type: ignore[no-untyped-def]
     """Start a random decoy among those whose port is free; Vsftpd tests a port that is always free."""
     open_ports = 0

@@ -13,7 +13,7 @@ from cage4.native.sessions import open_session
 ACCESS, LOCAL_WORK = 0, 1
 
 
-@njit(cache=True)
+@njit
 def draw_wishes(row, k):  # type: ignore[no-untyped-def]
     """Draw what each green agent will do: access, local work or sleep."""
     if k.green_acts == 0:
@@ -24,7 +24,7 @@ def draw_wishes(row, k):  # type: ignore[no-untyped-def]
         choice[green] = below(r, 3)
 
 
-@njit(cache=True)
+@njit
 def act(row, pools, k):  # type: ignore[no-untyped-def]
     """Let all green agents act, in host order."""
     if k.green_acts == 0:
@@ -40,7 +40,7 @@ def act(row, pools, k):  # type: ignore[no-untyped-def]
             green += 1
 
 
-@njit(cache=True)
+@njit
 def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
     """Use a random running service; may fail, raise a false alarm, or open a phishing mail."""
     r = row.rng
@@ -66,7 +66,7 @@ def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
         open_mail(row, pools, zone, host)
 
 
-@njit(cache=True)
+@njit
 def access_service(row, pools, k, zone):  # type: ignore[no-untyped-def]
     """Visit a random server that the phase allows; fails if a block lies on either direction."""
     r = row.rng
@@ -92,7 +92,7 @@ def access_service(row, pools, k, zone):  # type: ignore[no-untyped-def]
         row.net_events[host] += 1
 
 
-@njit(cache=True)
+@njit
 def open_mail(row, pools, zone, host):  # type: ignore[no-untyped-def]
     """Give red a session on the host, unless it has one: the sender is the last neighbour's, else a random one."""
     for agent in range(codes.NUM_RED):
@@ -116,7 +116,7 @@ def open_mail(row, pools, zone, host):  # type: ignore[no-untyped-def]
     open_session(row, pools, sender, host, codes.USER_USER, pid, 1, 0)
 
 
-@njit(cache=True)
+@njit
 def nth_candidate(row, n):  # type: ignore[no-untyped-def]
     """Return the agent of the n-th (host, red agent) pair with a session, in host order."""
     for host in range(codes.NUM_HOSTS):

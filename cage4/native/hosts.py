@@ -9,7 +9,7 @@ from cage4.native.rng import below
 from cage4.native.state import PORTS_PER_CHUNK, give, take
 
 
-@njit(cache=True)
+@njit
 def add_process(row, pools, host, pid, kind, root):  # type: ignore[no-untyped-def]
     """Append a process to the host's list."""
     node = take(row.proc_pool, pools.proc)
@@ -23,7 +23,7 @@ def add_process(row, pools, host, pid, kind, root):  # type: ignore[no-untyped-d
     row.proc_tail[host] = node
 
 
-@njit(cache=True)
+@njit
 def find_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     """Return the first process of the host with this id, or -1."""
     node = row.proc_head[host]
@@ -32,7 +32,7 @@ def find_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit(cache=True)
+@njit
 def remove_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     """Remove the first process of the host with this id, if there is one."""
     previous = -1
@@ -52,7 +52,7 @@ def remove_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     give(row.proc_pool, pools.proc, node)
 
 
-@njit(cache=True)
+@njit
 def clear_processes(row, pools, host):  # type: ignore[no-untyped-def]
     """Empty the host's process list."""
     node = row.proc_head[host]
@@ -64,7 +64,7 @@ def clear_processes(row, pools, host):  # type: ignore[no-untyped-def]
     row.proc_tail[host] = -1
 
 
-@njit(cache=True)
+@njit
 def draw_pid(row, pools, host):  # type: ignore[no-untyped-def]
     """Draw a new process id: 1 to 9 above the highest in use on the host."""
     highest = 0
@@ -75,7 +75,7 @@ def draw_pid(row, pools, host):  # type: ignore[no-untyped-def]
     return highest + 1 + below(row.rng, 9)
 
 
-@njit(cache=True)
+@njit
 def set_service(row, host, kind, pid):  # type: ignore[no-untyped-def]
     """Start a service: a new one comes last, one of the same kind is replaced where it stands."""
     count = row.svc_count[host]
@@ -90,7 +90,7 @@ def set_service(row, host, kind, pid):  # type: ignore[no-untyped-def]
     row.svc_pid[host, place] = pid
 
 
-@njit(cache=True)
+@njit
 def install(row, pools, host):  # type: ignore[no-untyped-def]
     """Give the host the processes and services of the start of the episode."""
     clear_processes(row, pools, host)
@@ -105,7 +105,7 @@ def install(row, pools, host):  # type: ignore[no-untyped-def]
             set_service(row, host, kind, pid)
 
 
-@njit(cache=True)
+@njit
 def remember_base(row, host, kind, pid):  # type: ignore[no-untyped-def]
     """Add a process to what the host has at the start of the episode."""
     i = 0
@@ -115,7 +115,7 @@ def remember_base(row, host, kind, pid):  # type: ignore[no-untyped-def]
     row.base_pid[host, i] = pid
 
 
-@njit(cache=True)
+@njit
 def is_port_known(row, pools, host, port):  # type: ignore[no-untyped-def]
     """Tell whether the host remembers an ephemeral port (counted from the first)."""
     count = row.port_count[host]
@@ -133,7 +133,7 @@ def is_port_known(row, pools, host, port):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
+@njit
 def open_port(row, pools, host):  # type: ignore[no-untyped-def]
     """Draw an ephemeral port of the host and remember it; a known one is redrawn once, whatever comes."""
     port = below(row.rng, codes.NUM_PORTS)
@@ -148,7 +148,7 @@ def open_port(row, pools, host):  # type: ignore[no-untyped-def]
     row.port_count[host] += 1
 
 
-@njit(cache=True)
+@njit
 def forget_ports(row, pools, host):  # type: ignore[no-untyped-def]
     """Empty the host's list of ephemeral ports."""
     chunk = row.port_head[host]

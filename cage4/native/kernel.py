@@ -1,8 +1,14 @@
-"""The order of a step, on one page, and the two parallel loops over rows."""
+"""The order of a step, on one page, and the compiled loops over rows."""
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+from typing import Any
+
 from numba import njit, prange
+
+from cage4 import spec
 
 from cage4.native import blue, codes, green, observe, policy, red, reward, sessions
 from cage4.native.rng import skip_shuffle
@@ -16,7 +22,7 @@ _CHUNKS_PER_STEP = codes.MAX_GREEN + 4 * codes.NUM_RED
 _PORTS_PER_NEW_CHUNK = 32
 
 
-@njit(cache=True)
+@njit
 def has_room(row, pools):  # type: ignore[no-untyped-def]
     """Tell whether the row's pools suffice for whatever one step can bring."""
     used = pools.proc.shape[0] - row.proc_pool[FREE_COUNT]
@@ -36,7 +42,7 @@ def has_room(row, pools):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit
 def update_phase(row, k):  # type: ignore[no-untyped-def]
     """Move on to the phase that the number of steps played calls for."""
     if row.time == k.phase_1:
@@ -45,7 +51,7 @@ def update_phase(row, k):  # type: ignore[no-untyped-def]
         row.phase = 2
 
 
-@njit(cache=True)
+@njit
 def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     """Play one step of a row with blue's ``commands`` [5, 3] (verb, target a, target b) and messages [5, 8]."""
     if not has_room(row, pools):
@@ -84,13 +90,13 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     observe.write_messages(row, messages)
 
 
-@njit(cache=True)
+@njit
 def pools_of(store, e):  # type: ignore[no-untyped-def]
     """Return the pools of row ``e``."""
     return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e])
 
 
-@njit(cache=True)
+@njit
 def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
     """Copy what the last step or reset of a row left to place ``i`` of the batch."""
     out.observation[i] = row.observation
@@ -102,7 +108,7 @@ def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
     out.fault[i] = row.fault
 
 
-@njit(cache=True)
+@njit
 def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-untyped-def]
     """Play one step of the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
@@ -110,14 +116,7 @@ def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-u
     copy_outputs(row, out, i)
 
 
-@njit(cache=True, parallel=True)
-def step_batch(store, k, rows, places, commands, messages, out):  # type: ignore[no-untyped-def]
-    """Play one step at the given places of a batch: rows [N], commands [N, 5, 3], messages [N, 5, 8]."""
-    for j in prange(places.shape[0]):
-        step_place(store, k, rows, places[j], commands, messages, out)
-
-
-@njit(cache=True)
+@njit
 def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
     """Translate the action indices [5] of a row into ``commands`` [5, 3]."""
     for agent in range(codes.NUM_BLUE):
@@ -127,14 +126,7 @@ def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
         commands[agent, 2] = b
 
 
-@njit(cache=True)
-def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]
-    """Translate action indices [N, 5] into commands [N, 5, 3]."""
-    for i in range(rows.shape[0]):
-        decode_row(store.rows[rows[i]], actions[i], commands[i])
-
-
-@njit(cache=True)
+@njit
 def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     """Generate a new world in the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
@@ -142,8 +134,43 @@ def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     copy_outputs(row, out, i)
 
 
-@njit(cache=True, parallel=True)
-def reset_batch(store, k, rows, out):  # type: ignore[no-untyped-def]
-    """Generate a new world in each of ``rows`` [N]."""
-    for i in prange(rows.shape[0]):
-        reset_place(store, k, rows, i, out)
+def _fingerprint() -> int:
+    """Return a number that changes with any source that is compiled into the loops."""
+    digest = hashlib.sha256()
+    for path in [Path(spec.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
+        digest.update(path.read_bytes())
+    return int.from_bytes(digest.digest()[:7], "big")
+
+
+def _compile_loops(fingerprint: int) -> Any:
+    """Return the three loops. Only they are cached on disk.
+
+    Numba's cache looks at the file of the cached function alone, and so would go on using an old callee from
+    another file. What a function closes over is part of its key, hence the fingerprint.
+    """
+
+    @njit(cache=True, parallel=True)
+    def step_batch(store, k, rows, places, commands, messages, out):  # type: ignore[no-untyped-def]
+        """Play one step at the given places of a batch: rows [N], commands [N, 5, 3], messages [N, 5, 8]."""
+        _ = fingerprint
+        for j in prange(places.shape[0]):
+            step_place(store, k, rows, places[j], commands, messages, out)
+
+    @njit(cache=True, parallel=True)
+    def reset_batch(store, k, rows, out):  # type: ignore[no-untyped-def]
+        """Generate a new world in each of ``rows`` [N]."""
+        _ = fingerprint
+        for i in prange(rows.shape[0]):
+            reset_place(store, k, rows, i, out)
+
+    @njit(cache=True)
+    def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]
+        """Translate action indices [N, 5] into commands [N, 5, 3]."""
+        _ = fingerprint
+        for i in range(rows.shape[0]):
+            decode_row(store.rows[rows[i]], actions[i], commands[i])
+
+    return step_batch, reset_batch, decode_batch
+
+
+step_batch, reset_batch, decode_batch = _compile_loops(_fingerprint())

@@ -23,13 +23,13 @@ _BLOCK: Final = spec.SUBNET_BLOCK
 _BITS: Final = spec.MESSAGE_BITS
 
 
-@njit(cache=True)
+@njit
 def zone_of_block(blue, block):  # type: ignore[no-untyped-def]
     """Return the subnet (generation order) that a block of an agent's observation describes."""
     return np.int64(blue) if blue < codes.NUM_BLUE - 1 else _HQ_ZONES[block]
 
 
-@njit(cache=True)
+@njit
 def write_reset_outputs(row):  # type: ignore[no-untyped-def]
     """Write masks and what stays constant in the observations, then the first observation."""
     row.parts[:] = 0
@@ -46,7 +46,7 @@ def write_reset_outputs(row):  # type: ignore[no-untyped-def]
     write_observations(row)
 
 
-@njit(cache=True)
+@njit
 def write_observations(row):  # type: ignore[no-untyped-def]
     """Write what can change from step to step, except the messages."""
     phase = row.phase
@@ -73,7 +73,7 @@ def write_observations(row):  # type: ignore[no-untyped-def]
                 out[place + _SLOTS + i] = row.net_events[user + i] > 0
 
 
-@njit(cache=True)
+@njit
 def write_messages(row, messages):  # type: ignore[no-untyped-def]
     """Write the messages [5, 8] of this step into the observations of all other agents."""
     for blue in range(codes.NUM_BLUE):

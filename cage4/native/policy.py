@@ -43,7 +43,7 @@ def _transitions() -> np.ndarray:
 _SUCCESS = _transitions()
 
 
-@njit(cache=True)
+@njit
 def decide_all(row, pools, k):  # type: ignore[no-untyped-def]
     """Ask every red agent for a command and store it where no command is in progress."""
     for agent in range(codes.NUM_RED):
@@ -63,7 +63,7 @@ def decide_all(row, pools, k):  # type: ignore[no-untyped-def]
         row.red_calls[agent] += 1
 
 
-@njit(cache=True)
+@njit
 def tick(row, pools):  # type: ignore[no-untyped-def]
     """Count down every slot; returns how many due commands the session filter removes."""
     filtered = 0
@@ -85,7 +85,7 @@ def tick(row, pools):  # type: ignore[no-untyped-def]
 
 
 # ------------------------------------------------------------------------------------------- finite-state memory
-@njit(cache=True)
+@njit
 def digest(row, pools, agent):  # type: ignore[no-untyped-def]
     """Update the agent's table of hosts by what it saw of the last step."""
     apply_result(row, agent)
@@ -104,7 +104,7 @@ def digest(row, pools, agent):  # type: ignore[no-untyped-def]
     notice_losses(row, agent)
 
 
-@njit(cache=True)
+@njit
 def apply_result(row, agent):  # type: ignore[no-untyped-def]
     """Move the hosts that the last command concerned to their next state."""
     seen = row.red_seen[agent]
@@ -125,7 +125,7 @@ def apply_result(row, agent):  # type: ignore[no-untyped-def]
     row.fsm_state[agent, host] = state
 
 
-@njit(cache=True)
+@njit
 def enter_host(row, agent, host, named):  # type: ignore[no-untyped-def]
     """Add a host to the table, or learn its name."""
     if row.fsm_state[agent, host] == codes.ABSENT:
@@ -136,7 +136,7 @@ def enter_host(row, agent, host, named):  # type: ignore[no-untyped-def]
         row.fsm_named[agent, host] = 1
 
 
-@njit(cache=True)
+@njit
 def notice_losses(row, agent):  # type: ignore[no-untyped-def]
     """Return hosts that were held, and on which the agent sees no session any more, to KD."""
     looted = row.red_looted[agent] if row.red_exploited[agent] >= 0 else -1
@@ -151,7 +151,7 @@ def notice_losses(row, agent):  # type: ignore[no-untyped-def]
 
 
 # ------------------------------------------------------------------------------------------- finite-state choice
-@njit(cache=True)
+@njit
 def choose(row, pools, k, agent):  # type: ignore[no-untyped-def]
     """Choose a host, a command for its state, and a session; store the command."""
     host = choose_by_priority(row, k, agent) if k.red_policy == codes.POLICY_DISCOVERY else choose_host(row, agent)
@@ -168,7 +168,7 @@ def choose(row, pools, k, agent):  # type: ignore[no-untyped-def]
     slot[RED_LEFT] = k.duration[verb]
 
 
-@njit(cache=True)
+@njit
 def choose_host(row, agent):  # type: ignore[no-untyped-def]
     """Choose uniformly among the hosts not given up, in table order; -1 if there is none."""
     total = 0
@@ -186,7 +186,7 @@ def choose_host(row, agent):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True)
+@njit
 def choose_state(row, k, agent):  # type: ignore[no-untyped-def]
     """Choose a state among those of the candidate hosts, by DiscoveryFSRed's priorities; 0 without candidates."""
     states = np.empty(codes.NUM_STATES, np.int64)
@@ -217,7 +217,7 @@ def choose_state(row, k, agent):  # type: ignore[no-untyped-def]
     return states[weighted(row.rng, cdf)]
 
 
-@njit(cache=True)
+@njit
 def choose_by_priority(row, k, agent):  # type: ignore[no-untyped-def]
     """Choose a state, then a host in it: a known server three times out of four; -1 if there is none."""
     state = choose_state(row, k, agent)
@@ -247,7 +247,7 @@ def choose_by_priority(row, k, agent):  # type: ignore[no-untyped-def]
 
 
 # ---------------------------------------------------------------------------------------------------- random red
-@njit(cache=True)
+@njit
 def count_ones(flags):  # type: ignore[no-untyped-def]
     """Count the flags that are set."""
     total = 0
@@ -256,7 +256,7 @@ def count_ones(flags):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(cache=True)
+@njit
 def nth_known(flags, n):  # type: ignore[no-untyped-def]
     """Return the index of the n-th set flag."""
     for i in range(flags.shape[0]):
@@ -267,7 +267,7 @@ def nth_known(flags, n):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True)
+@njit
 def choose_at_random(row, pools, k, agent, is_free):  # type: ignore[no-untyped-def]
     """Draw a command and its parameters uniformly; the draws are made even if the result is thrown away."""
     r = row.rng

@@ -96,7 +96,7 @@ def _links() -> np.ndarray:
 _LINKS = _links()
 
 
-@njit(cache=True)
+@njit
 def act(row, pools, k):  # type: ignore[no-untyped-def]
     """Let all red agents carry out what is due, except what the session filter removed."""
     for agent in range(codes.NUM_RED):
@@ -111,7 +111,7 @@ def act(row, pools, k):  # type: ignore[no-untyped-def]
         seen[SEEN_TRUE] = succeeded
 
 
-@njit(cache=True)
+@njit
 def execute(row, pools, k, agent):  # type: ignore[no-untyped-def]
     """Carry out one command; returns whether it succeeded. Its session may have gone since the filter."""
     due = row.red_due[agent]
@@ -139,7 +139,7 @@ def execute(row, pools, k, agent):  # type: ignore[no-untyped-def]
     return withdraw(row, pools, agent, host, due[RED_SESSION])
 
 
-@njit(cache=True)
+@njit
 def discover(row, agent, zone):  # type: ignore[no-untyped-def]
     """Sweep a subnet. The hosts found are listed when the agent looks at the result."""
     for host in range(zone * codes.SLOTS + 1, (zone + 1) * codes.SLOTS):
@@ -148,13 +148,13 @@ def discover(row, agent, zone):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit
 def is_cut_off(row, pools, source, host):  # type: ignore[no-untyped-def]
     """Tell whether blue blocks traffic from the session's subnet to the host's."""
     return row.blocked[host // codes.SLOTS, pools.ses[source].host // codes.SLOTS] == 1
 
 
-@njit(cache=True)
+@njit
 def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
     """Scan a host's ports: seen port by port or not at all, decoys always; the session remembers the ports."""
     if pools.ses[source].abstract == 0 or is_cut_off(row, pools, source, host):
@@ -175,7 +175,7 @@ def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit
 def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Look for decoys among the host's processes; the only lasting effect is that its name becomes known."""
     r = row.rng
@@ -194,7 +194,7 @@ def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit
 def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
     """Choose among the exploits that the remembered ports allow: never the best one if there is another."""
     r = row.rng
@@ -225,7 +225,7 @@ def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
     return options[n if n < best else n + 1]
 
 
-@njit(cache=True)
+@njit
 def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Exploit a host that the session has scanned; opens an ordinary session on success."""
     ports = pools.ses[source].ports[host]
@@ -266,7 +266,7 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit
 def alarm_route(row, source_host, host):  # type: ignore[no-untyped-def]
     """Draw an alarm on every host of the route of a brute force, its source included."""
     r = row.rng
@@ -282,7 +282,7 @@ def alarm_route(row, source_host, host):  # type: ignore[no-untyped-def]
         row.net_events[host] += 1
 
 
-@njit(cache=True)
+@njit
 def loot(row, pools, agent, host, source, is_certain):  # type: ignore[no-untyped-def]
     """Open the session of a successful exploit, leave its file, and alarm blue, surely or nearly so."""
     pid = draw_pid(row, pools, host)
@@ -301,9 +301,11 @@ def loot(row, pools, agent, host, source, is_certain):  # type: ignore[no-untype
             row.suspects = n + 1
     add_key(row, agent, host, 1)
     add_key(row, agent, pools.ses[source].host, 0)
+    # Other results name hosts too, but only as headings, which the action space does not read.
+    row.known_name[agent, host] = 1
 
 
-@njit(cache=True)
+@njit
 def root_session(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Return the agent's first root session on the host, or -1."""
     node = row.ses_head[agent]
@@ -312,7 +314,7 @@ def root_session(row, pools, agent, host):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit(cache=True)
+@njit
 def escalate(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Make one of the agent's sessions on the host root's, and reveal the hosts it is linked to."""
     count = row.red_on_host[host, agent]
@@ -346,7 +348,7 @@ def escalate(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit
 def impact(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Stop the host's operational service for good, until a restore."""
     if root_session(row, pools, agent, host) < 0:
@@ -362,7 +364,7 @@ def impact(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
+@njit
 def degrade(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Take 20 points of reliability from every running service of the host."""
     if root_session(row, pools, agent, host) < 0:
@@ -374,7 +376,7 @@ def degrade(row, pools, agent, host):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True)
+@njit
 def withdraw(row, pools, agent, host, ident):  # type: ignore[no-untyped-def]
     """Close the agent's sessions on the host: children, then the parentless except id 0, then the source."""
     victims = np.empty(row.red_on_host[host, agent] + 1, np.int64)

@@ -33,7 +33,7 @@ _ZERO = np.uint64(0)
 _TO_UNIT = 1.0 / 9007199254740992.0
 
 
-@njit(cache=True)
+@njit
 def next64(r):  # type: ignore[no-untyped-def]
     """Return the next 64-bit output (uint64)."""
     high, low = r[STATE_HIGH], r[STATE_LOW]
@@ -54,7 +54,7 @@ def next64(r):  # type: ignore[no-untyped-def]
     return (mixed >> turn) | (mixed << ((_S64 - turn) & _S63))
 
 
-@njit(cache=True)
+@njit
 def next32(r):  # type: ignore[no-untyped-def]
     """Return 32 bits (uint64): the half kept from the last call, or the low half of a fresh output."""
     if r[HAS_HALF] != _ZERO:
@@ -66,13 +66,13 @@ def next32(r):  # type: ignore[no-untyped-def]
     return fresh & _MASK32
 
 
-@njit(cache=True)
+@njit
 def uniform(r):  # type: ignore[no-untyped-def]
     """Draw a float in [0, 1), as ``Generator.random()``."""
     return float(next64(r) >> _S11) * _TO_UNIT
 
 
-@njit(cache=True)
+@njit
 def below(r, n):  # type: ignore[no-untyped-def]
     """Draw an integer in [0, n), as ``integers(0, n)`` and ``choice(n)``; n = 1 consumes nothing."""
     if n == 1:
@@ -88,7 +88,7 @@ def below(r, n):  # type: ignore[no-untyped-def]
     return np.int64(product >> _S32)
 
 
-@njit(cache=True)
+@njit
 def weighted(r, cdf):  # type: ignore[no-untyped-def]
     """Draw an index with cumulative weights ``cdf`` (last entry 1), as ``choice(p=...)``; always one double."""
     u = uniform(r)
@@ -98,7 +98,7 @@ def weighted(r, cdf):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(cache=True)
+@njit
 def skip_shuffle(r, n):  # type: ignore[no-untyped-def]
     """Consume what ``shuffle`` of a list of length n consumes."""
     mask = _ONE

@@ -10,7 +10,7 @@ from cage4.native.rng import below
 from cage4.native.state import BROKEN, MAX_KEYS, give, take
 
 
-@njit(cache=True)
+@njit
 def find_session(row, pools, agent, ident):  # type: ignore[no-untyped-def]
     """Return the pool index of the agent's session with this id, or -1."""
     node = row.ses_head[agent]
@@ -19,7 +19,7 @@ def find_session(row, pools, agent, ident):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit(cache=True)
+@njit
 def append_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Put a pool element last in the agent's dictionary, under the next id: one above the highest, or 0."""
     highest = -1
@@ -33,7 +33,7 @@ def append_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     row.red_on_host[pools.ses[node].host, agent] += 1
 
 
-@njit(cache=True)
+@njit
 def link_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Chain a pool element behind the agent's last session."""
     pools.ses[node].next = -1
@@ -44,7 +44,7 @@ def link_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     row.ses_tail[agent] = node
 
 
-@njit(cache=True)
+@njit
 def unlink_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Take a session out of the agent's chain without freeing it."""
     following = pools.ses[node].next
@@ -60,7 +60,7 @@ def unlink_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
         row.ses_tail[agent] = previous
 
 
-@njit(cache=True)
+@njit
 def open_session(row, pools, agent, host, user, pid, abstract, child):  # type: ignore[no-untyped-def]
     """Give the agent a new session on a host; returns its pool index."""
     node = take(row.ses_pool, pools.ses)
@@ -74,7 +74,7 @@ def open_session(row, pools, agent, host, user, pid, abstract, child):  # type: 
     return node
 
 
-@njit(cache=True)
+@njit
 def close_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Delete a session of the agent; its process is not touched."""
     row.red_on_host[pools.ses[node].host, agent] -= 1
@@ -83,7 +83,7 @@ def close_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     give(row.ses_pool, pools.ses, node)
 
 
-@njit(cache=True)
+@njit
 def close_sessions_on(row, pools, host):  # type: ignore[no-untyped-def]
     """Delete every red session on a host."""
     for agent in range(codes.NUM_RED):
@@ -95,7 +95,7 @@ def close_sessions_on(row, pools, host):  # type: ignore[no-untyped-def]
             node = following
 
 
-@njit(cache=True)
+@njit
 def close_session_of_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     """Delete the first red session on a host that runs as this process."""
     for agent in range(codes.NUM_RED):
@@ -109,14 +109,14 @@ def close_session_of_process(row, pools, host, pid):  # type: ignore[no-untyped-
             node = pools.ses[node].next
 
 
-@njit(cache=True)
+@njit
 def stop_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Delete a session together with its process."""
     remove_process(row, pools, pools.ses[node].host, pools.ses[node].pid)
     close_session(row, pools, agent, node)
 
 
-@njit(cache=True)
+@njit
 def announce(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Add an abstract session's id to those the agent may choose; ids are never taken back."""
     ident = pools.ses[node].id
@@ -126,7 +126,7 @@ def announce(row, pools, agent, node):  # type: ignore[no-untyped-def]
         row.known_count[agent] += 1
 
 
-@njit(cache=True)
+@njit
 def add_key(row, agent, host, named):  # type: ignore[no-untyped-def]
     """Add a host to what the agent's last result showed, with or without its name."""
     n = row.red_keys[agent]
@@ -137,11 +137,9 @@ def add_key(row, agent, host, named):  # type: ignore[no-untyped-def]
     row.red_key_named[agent, n] = named
     row.red_keys[agent] = n + 1
     row.known_address[agent, host] = 1
-    if named == 1:
-        row.known_name[agent, host] = 1
 
 
-@njit(cache=True)
+@njit
 def reassign(row, pools):  # type: ignore[no-untyped-def]
     """Hand every session outside its agent's subnets to the owner of the subnet, as a fresh abstract session."""
     for agent in range(codes.NUM_RED):
@@ -168,7 +166,7 @@ def reassign(row, pools):  # type: ignore[no-untyped-def]
         row.red_active[agent] = row.ses_count[agent] > 0
 
 
-@njit(cache=True)
+@njit
 def promote(row, pools, agent):  # type: ignore[no-untyped-def]
     """Give id 0 to a random session of an agent that lost it; the session keeps its class."""
     if find_session(row, pools, agent, 0) >= 0:
@@ -185,7 +183,7 @@ def promote(row, pools, agent):  # type: ignore[no-untyped-def]
         other = pools.ses[other].next
 
 
-@njit(cache=True)
+@njit
 def check_sessions(row, pools, agent):  # type: ignore[no-untyped-def]
     """End an active agent's step: repair id 0 and announce all its sessions, host by host."""
     promote(row, pools, agent)

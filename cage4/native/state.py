@@ -328,7 +328,7 @@ def enlarge(store: Store) -> Store:
     return new
 
 
-@njit(cache=True)
+@njit
 def clear_pool(pool, elements):  # type: ignore[no-untyped-def]
     """Make all elements of a row's pool free."""
     size = elements.shape[0]
@@ -339,7 +339,7 @@ def clear_pool(pool, elements):  # type: ignore[no-untyped-def]
     pool[FREE_COUNT] = size
 
 
-@njit(cache=True)
+@njit
 def take(pool, elements):  # type: ignore[no-untyped-def]
     """Take a free element of a row's pool; the step's room check guarantees that there is one."""
     i = np.int64(pool[FREE])
@@ -349,7 +349,7 @@ def take(pool, elements):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(cache=True)
+@njit
 def give(pool, elements, i):  # type: ignore[no-untyped-def]
     """Return an element to a row's pool."""
     elements[i].next = pool[FREE]

@@ -18,7 +18,7 @@ _HQ_LAST = 7
 _NUM_HQ = 3
 
 
-@njit(cache=True)
+@njit
 def reset_row(row, pools, k):  # type: ignore[no-untyped-def]
     """Generate a new world for a row from its random stream and start an episode in it."""
     clear_row(row, pools)
@@ -42,7 +42,7 @@ def reset_row(row, pools, k):  # type: ignore[no-untyped-def]
     write_reset_outputs(row)
 
 
-@njit(cache=True)
+@njit
 def clear_row(row, pools):  # type: ignore[no-untyped-def]
     """Forget the last episode; the random stream stays."""
     row.time = 0
@@ -90,7 +90,7 @@ def clear_row(row, pools):  # type: ignore[no-untyped-def]
     row.blue_queue[:] = 0
 
 
-@njit(cache=True)
+@njit
 def nth_free(used, n):  # type: ignore[no-untyped-def]
     """Take the n-th unused index (counted from 0) and mark it as used."""
     i = 0
@@ -103,7 +103,7 @@ def nth_free(used, n):  # type: ignore[no-untyped-def]
         i += 1
 
 
-@njit(cache=True)
+@njit
 def draw_subnets(row):  # type: ignore[no-untyped-def]
     """Draw the /24 block of each subnet."""
     used = np.zeros(256, np.bool_)
@@ -111,7 +111,7 @@ def draw_subnets(row):  # type: ignore[no-untyped-def]
         row.subnet_octet[zone] = nth_free(used, below(row.rng, 256 - zone))
 
 
-@njit(cache=True)
+@njit
 def draw_hosts(row, k, zone, used_pids):  # type: ignore[no-untyped-def]
     """Draw a subnet's router (or the internet's host), users and servers."""
     r = row.rng
@@ -140,7 +140,7 @@ def draw_hosts(row, k, zone, used_pids):  # type: ignore[no-untyped-def]
     row.num_green += users
 
 
-@njit(cache=True)
+@njit
 def draw_unused_pid(r, used_pids):  # type: ignore[no-untyped-def]
     """Draw a four-digit process id that no host of this world was given before."""
     while True:
@@ -150,7 +150,7 @@ def draw_unused_pid(r, used_pids):  # type: ignore[no-untyped-def]
             return pid
 
 
-@njit(cache=True)
+@njit
 def draw_body(row, host, zone, used_pids):  # type: ignore[no-untyped-def]
     """Draw the operating system and the services of a user host or server."""
     r = row.rng
@@ -179,7 +179,7 @@ def draw_body(row, host, zone, used_pids):  # type: ignore[no-untyped-def]
         uniform(r)  # would make the service vulnerable, with a probability that is never met
 
 
-@njit(cache=True)
+@njit
 def draw_blue_parents(row):  # type: ignore[no-untyped-def]
     """Draw the host of each blue agent's first session."""
     r = row.rng
@@ -198,7 +198,7 @@ def draw_blue_parents(row):  # type: ignore[no-untyped-def]
                 n -= 1
 
 
-@njit(cache=True)
+@njit
 def draw_red_starts(row):  # type: ignore[no-untyped-def]
     """Draw every red agent's starting host, of which it knows subnet, address and name; returns that of red 0."""
     r = row.rng
@@ -219,7 +219,7 @@ def draw_red_starts(row):  # type: ignore[no-untyped-def]
     return start
 
 
-@njit(cache=True)
+@njit
 def open_base_session(row, pools, host):  # type: ignore[no-untyped-def]
     """Start the process of a blue or green session, which Restore brings back."""
     pid = draw_pid(row, pools, host)
@@ -227,7 +227,7 @@ def open_base_session(row, pools, host):  # type: ignore[no-untyped-def]
     remember_base(row, host, codes.SESSION_PROCESS, pid)
 
 
-@njit(cache=True)
+@njit
 def open_blue_sessions(row, pools):  # type: ignore[no-untyped-def]
     """Open one blue session per owned host, routers included: the parent's first, then in host order."""
     for blue in range(codes.NUM_BLUE):
@@ -239,7 +239,7 @@ def open_blue_sessions(row, pools):  # type: ignore[no-untyped-def]
                 open_base_session(row, pools, host)
 
 
-@njit(cache=True)
+@njit
 def open_green_sessions(row, pools):  # type: ignore[no-untyped-def]
     """Open a green session on every user host."""
     for zone in range(codes.INTERNET):

@@ -1,0 +1,42 @@
+"""The native engine against the real CybORG, step by step, tolerance zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cage4.parity import DRIVERS, play_side_by_side
+from cage4.variants import VARIANTS, Variant
+
+pytestmark = [pytest.mark.cyborg]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_every_way_of_playing_blue_stays_in_lockstep(cyborg_factory: Any, driver: str) -> None:
+    result = play_side_by_side(cyborg_factory, VARIANTS["base"], 60, 11, driver, episodes=2)
+    assert not result.divergence, str(result)
+    assert result.steps == 2 * 59
+
+
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name != "base"])
+def test_every_variant_stays_in_lockstep(cyborg_factory: Any, name: str) -> None:
+    result = play_side_by_side(cyborg_factory, VARIANTS[name], 60, 12, "restore")
+    assert not result.divergence, str(result)
+
+
+@pytest.mark.parametrize("red", ["discovery", "verbose", "random-select", "sleep"])
+def test_every_red_agent_stays_in_lockstep(cyborg_factory: Any, red: str) -> None:
+    result = play_side_by_side(cyborg_factory, Variant("test", red=red), 60, 13, "valid", episodes=2)
+    assert not result.divergence, str(result)
+
+
+def test_sleeping_green_stays_in_lockstep(cyborg_factory: Any) -> None:
+    result = play_side_by_side(cyborg_factory, Variant("test", green="none"), 60, 14)
+    assert not result.divergence, str(result)
+
+
+@pytest.mark.slow
+def test_a_full_episode_stays_in_lockstep(cyborg_factory: Any) -> None:
+    result = play_side_by_side(cyborg_factory, VARIANTS["base"], 500, 15, "remove")
+    assert not result.divergence, str(result)
