@@ -27,6 +27,7 @@ def parallel_env(
     steps: int = spec.DEFAULT_STEPS,
     pad_spaces: bool = False,
     seed: int | None = None,
+    rich: bool = False,
 ) -> CageParallelEnv:
     """Make one CAGE Challenge 4 environment for the five blue agents; see :func:`cage4.vector_env`.
 
@@ -37,7 +38,7 @@ def parallel_env(
         ...     actions = {a: env.action_space(a).sample(infos[a]["action_mask"]) for a in env.agents}
         ...     observations, rewards, terminations, truncations, infos = env.step(actions)
     """
-    return CageParallelEnv(vector_env(engine, 1, variant, steps, seed, pad_spaces), pad_spaces)
+    return CageParallelEnv(vector_env(engine, 1, variant, steps, seed, pad_spaces, rich), pad_spaces)
 
 
 class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]  # PettingZoo has no types
@@ -46,7 +47,8 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
     Observations are int64 vectors (92 entries, 210 for blue_agent_4), actions are indices (82, 242). Every
     agent receives the reward of the team. ``infos[agent]`` is ``{"action_mask": int8 array, "busy": int}``: 1
     where an action exists in this episode, and the number of steps for which whatever the agent submits will
-    be dropped.
+    be dropped. If the engine gives rich observations, ``infos[agent]["rich"]`` is the agent's vector [F] int32
+    of :mod:`cage4.rich`.
 
     As in CybORG, ``reset()`` without a seed goes on in the random stream, agents without an action play
     Sleep, and all agents are terminated and truncated together, one step before ``steps``.
@@ -150,13 +152,16 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         return observations
 
     def _infos(self, infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        return {
+        by_agent: dict[str, dict[str, Any]] = {
             agent: {
                 "action_mask": np.array(infos["action_mask"][agent][0], np.int8),
                 "busy": int(infos["busy"][0, number]),
             }
             for number, agent in enumerate(self.possible_agents)
         }
+        for agent, vectors in infos.get("rich", {}).items():
+            by_agent[agent]["rich"] = np.array(vectors[0])
+        return by_agent
 
 
 def _known(agent: str) -> str:

@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 
 from cage4 import spec
 from cage4.native import codes, kernel, rng
+from cage4.native import rich as rich_log
 from cage4.native.blue import CATALOGUE
 from cage4.native.knobs import make_knobs
 from cage4.native.state import (
@@ -60,6 +61,7 @@ class NativeVectorEnv(VectorEnv):
         seed: int | Sequence[int | None] | None = None,
         threads: int = 1,
         pad_spaces: bool = False,
+        rich: bool = False,
     ) -> None:
         """Allocate E rows and generate a first world in each.
 
@@ -70,6 +72,8 @@ class NativeVectorEnv(VectorEnv):
             seed: One seed per row, or an int ``s`` for ``s, s + 1, ...``; None takes system entropy.
             threads: Threads that share the rows; results do not depend on it.
             pad_spaces: Give all agents 210 observation entries and 242 actions, as CybORG's wrapper option does.
+            rich: Give ``infos`` the entry "rich": agent -> [N, F] int32, the rich observation of
+                :mod:`cage4.rich`. It costs time.
 
         Raises:
             ValueError: If a number is out of range.
@@ -80,6 +84,7 @@ class NativeVectorEnv(VectorEnv):
         self.variant = variant or Variant()
         self.steps = int(steps)
         self.pad_spaces = bool(pad_spaces)
+        self.rich = bool(rich)
         self.spec = None
         self.render_mode = None
         self.closed = False
@@ -162,7 +167,7 @@ class NativeVectorEnv(VectorEnv):
         self.state: State = view(memory)
 
     def _play(self, rows: Rows, commands: npt.NDArray[np.int64], messages: npt.NDArray[np.int8]) -> StepBatch:
-        out = allocate_outputs(len(rows))
+        out = allocate_outputs(len(rows), rich_log.SIZE * self.rich)
         places = np.arange(len(rows))
         while len(places):
             with self._compiled_calls():
@@ -178,7 +183,7 @@ class NativeVectorEnv(VectorEnv):
         return StepBatch(self._observations(out), rewards, done, done.copy(), self._infos(out, rows))
 
     def _new_worlds(self, rows: Rows) -> Outputs:
-        out = allocate_outputs(len(rows))
+        out = allocate_outputs(len(rows), rich_log.SIZE * self.rich)
         with self._compiled_calls():
             kernel.reset_batch(self.memory, self._knobs, rows, out)
         masks = self._masks.copy()
@@ -209,13 +214,16 @@ class NativeVectorEnv(VectorEnv):
 
     def _infos(self, out: Outputs, rows: Rows) -> dict[str, Any]:
         masks = self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
-        return {
+        infos = {
             "action_mask": {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)},
             "busy": out.busy,
             "phase": out.phase,
             "reward_parts": out.parts,
             "action_cost": out.cost,
         }
+        if self.rich:
+            infos["rich"] = rich_log.split(out.rich)
+        return infos
 
     def _make_spaces(self) -> None:
         observations = {

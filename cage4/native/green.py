@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from cage4.native import codes
+from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port
 from cage4.native.reward import charge
 from cage4.native.rng import below, uniform
@@ -33,10 +33,11 @@ def act(row, pools, k):  # type: ignore[no-untyped-def]
     for zone in range(codes.INTERNET):
         for i in range(row.num_users[zone]):
             wish = row.green_choice[green]
+            user = zone * codes.SLOTS + codes.FIRST_USER + i
             if wish == ACCESS:
-                access_service(row, pools, k, zone)
+                access_service(row, pools, k, zone, user)
             elif wish == LOCAL_WORK:
-                work_locally(row, pools, k, zone, zone * codes.SLOTS + codes.FIRST_USER + i)
+                work_locally(row, pools, k, zone, user)
             green += 1
 
 
@@ -62,12 +63,13 @@ def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
     if uniform(r) < k.false_alarm_rate:
         open_port(row, pools, host)
         row.proc_events[host] += 1
+        rich.note_process_alarm(pools, host)
     if uniform(r) < k.phishing_rate:
         open_mail(row, pools, zone, host)
 
 
 @njit
-def access_service(row, pools, k, zone):  # type: ignore[no-untyped-def]
+def access_service(row, pools, k, zone, user):  # type: ignore[no-untyped-def]
     """Visit a random server that the phase allows; fails if a block lies on either direction."""
     r = row.rng
     allowed = codes.GREEN_ALLOWED[row.phase, zone]
@@ -84,12 +86,15 @@ def access_service(row, pools, k, zone):  # type: ignore[no-untyped-def]
         n -= here
         target += 1
     host = target * codes.SLOTS + codes.FIRST_SERVER + n
-    open_port(row, pools, host)
+    port = open_port(row, pools, host)
     if row.blocked[zone, target] == 1 or row.blocked[target, zone] == 1:
         row.net_events[host] += 1
+        rich.note_connections(row, pools, host, host, 0, user, rich.BLOCKED_ACCESS_PORT, 1)
         charge(row, zone, codes.ASF)
     elif uniform(r) < k.false_alarm_rate:
         row.net_events[host] += 1
+        # CybORG writes this one down the wrong way round: the user's side is the local one.
+        rich.note_connections(row, pools, host, user, 0, host, port, 1)
 
 
 @njit

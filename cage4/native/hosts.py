@@ -135,7 +135,7 @@ def is_port_known(row, pools, host, port):  # type: ignore[no-untyped-def]
 
 @njit
 def open_port(row, pools, host):  # type: ignore[no-untyped-def]
-    """Draw an ephemeral port of the host and remember it; a known one is redrawn once, whatever comes."""
+    """Draw and return an ephemeral port of the host; a known one is redrawn once, whatever comes."""
     port = below(row.rng, codes.NUM_PORTS)
     if is_port_known(row, pools, host, port):
         port = below(row.rng, codes.NUM_PORTS)
@@ -146,6 +146,7 @@ def open_port(row, pools, host):  # type: ignore[no-untyped-def]
         row.port_head[host] = chunk
     pools.port[row.port_head[host]].value[place] = port
     row.port_count[host] += 1
+    return codes.FIRST_PORT + port
 
 
 @njit

@@ -8,9 +8,10 @@ from typing import Any
 
 from numba import njit, prange
 
+from cage4 import rich as rich_layout
 from cage4 import spec
 
-from cage4.native import blue, codes, green, observe, policy, red, reward, sessions
+from cage4.native import blue, codes, green, observe, policy, red, reward, rich, sessions
 from cage4.native.rng import skip_shuffle
 from cage4.native.state import FREE_COUNT, FULL, OK, Pools
 from cage4.native.topology import reset_row
@@ -71,6 +72,7 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     policy.decide_all(row, pools, k)
     blue.tick(row)
     filtered = policy.tick(row, pools)
+    rich.begin_step(row, pools)
 
     # CybORG shuffles all actions for a bandwidth limit that never binds; only the draws matter.
     skip_shuffle(row.rng, codes.NUM_BLUE + row.num_green + codes.NUM_RED - filtered)
@@ -91,9 +93,9 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
 
 
 @njit
-def pools_of(store, e):  # type: ignore[no-untyped-def]
-    """Return the pools of row ``e``."""
-    return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e])
+def pools_of(store, e, out, i):  # type: ignore[no-untyped-def]
+    """Return the pools of row ``e``, whose outputs go to place ``i``."""
+    return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e], out.rich[i])
 
 
 @njit
@@ -112,7 +114,7 @@ def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
 def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-untyped-def]
     """Play one step of the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
-    step_one(row, pools_of(store, rows[i]), k, commands[i], messages[i])
+    step_one(row, pools_of(store, rows[i], out, i), k, commands[i], messages[i])
     copy_outputs(row, out, i)
 
 
@@ -130,14 +132,15 @@ def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
 def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     """Generate a new world in the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
-    reset_row(row, pools_of(store, rows[i]), k)
+    reset_row(row, pools_of(store, rows[i], out, i), k)
+    rich.write_present(row, out.rich[i])
     copy_outputs(row, out, i)
 
 
 def _fingerprint() -> int:
     """Return a number that changes with any source that is compiled into the loops."""
     digest = hashlib.sha256()
-    for path in [Path(spec.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
+    for path in [Path(spec.__file__), Path(rich_layout.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
         digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
 

@@ -235,6 +235,7 @@ class Pools(NamedTuple):
     port: Any  # [C] chunks of ephemeral ports
     known: Any  # [I] known session ids
     suspect: Any  # [L] remembered process ids
+    rich: Any  # [rich.SIZE] int32 of the outputs of this call, or [0]; see rich.py
 
 
 class Store(NamedTuple):
@@ -261,15 +262,16 @@ class Outputs(NamedTuple):
     phase: I8  # [N] int8: mission phase played
     life: I8  # [N] int8: playing or finished
     fault: I8  # [N] int8: OK, FULL or BROKEN
+    rich: I32  # [N, rich.SIZE] int32: rich observations, or [N, 0] if not asked for; zero at first
 
 
-def allocate_outputs(num: int) -> Outputs:
+def allocate_outputs(num: int, rich_size: int = 0) -> Outputs:
     """Return outputs for a batch of ``num`` rows."""
     arrays = {}
-    for name in Outputs._fields:
+    for name in Outputs._fields[:-1]:
         dtype, shape = _LAYOUT[name]
         arrays[name] = np.empty((num, *(int(_LETTERS.get(str(size), size)) for size in shape[1:])), dtype)
-    return Outputs(**arrays)
+    return Outputs(**arrays, rich=np.zeros((num, rich_size), np.int32))
 
 
 _POOL_LETTERS = {"P": "proc", "S": "ses", "C": "port", "I": "known", "L": "suspect"}
