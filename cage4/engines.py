@@ -62,21 +62,22 @@ def vector_env(
         ValueError: If an argument is not valid.
         CyborgUnavailable: If the real CybORG is asked for and there is none.
     """
+    arguments = {
+        "num_envs": validate.check_num_envs(num_envs),
+        "variant": validate.check_variant(variant),
+        "steps": validate.check_steps(steps),
+        "seed": validate.check_seed(seed),
+        "pad_spaces": bool(pad_spaces),
+        "rich": bool(rich),
+    }
     name = resolve_engine(engine)
     chosen = ENGINES[name]
     unknown = [option for option in engine_options if option not in chosen.options]
     if unknown:
         known = ", ".join(chosen.options)
         raise ValueError(f"engine {name!r} has no option {', '.join(unknown)}; it has {known}")
-    made: VectorEnv = getattr(importlib.import_module(chosen.module), chosen.class_name)(
-        num_envs=validate.check_num_envs(num_envs),
-        variant=validate.check_variant(variant),
-        steps=validate.check_steps(steps),
-        seed=validate.check_seed(seed),
-        pad_spaces=bool(pad_spaces),
-        rich=bool(rich),
-        **engine_options,
-    )
+    factory = getattr(importlib.import_module(chosen.module), chosen.class_name)
+    made: VectorEnv = factory(**arguments, **engine_options)
     return made
 
 

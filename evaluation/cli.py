@@ -107,10 +107,11 @@ def compare(
     """Print paired differences between two runs; exit 1 if the second is worse."""
     console = _console(as_json)
     with _one_sentence(console):
+        from evaluation.compare import comparison_dict
         from evaluation.evaluate import compare_runs
 
         result = compare_runs(run_a, run_b, margin, console)
-    _finish(as_json, result.to_json(), FAILED if result.worse else OK)
+    _finish(as_json, comparison_dict(result), FAILED if result.worse else OK)
 
 
 @app.command()

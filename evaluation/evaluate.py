@@ -173,13 +173,19 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
     Raises:
         BadInput: If either cannot be read, or the two have nothing to compare.
     """
-    from evaluation.compare import compare
+    from evaluation.compare import Run, compare, comparison_table
+    from evaluation.summarise import summarise
 
-    folders = [RunFolder.open(path) for path in (run_a, run_b)]
-    rows = [folder.read() for folder in folders]
+    runs = []
+    for path in (run_a, run_b):
+        folder = RunFolder.open(path)
+        records = folder.read()
+        if not records:
+            raise BadInput(f"{path} holds no finished episode yet; run the evaluation first")
+        runs.append(Run(summarise(folder.spec, records), records, str(path)))
     try:
-        result = compare(folders[0].spec, rows[0], folders[1].spec, rows[1], margin=margin)
+        result = compare(runs[0], runs[1], margin)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    console.print(result.table())
+    console.print(comparison_table(result))
     return result

@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "numba", "gymnasium", "pettingzoo", "scipy", "pyarrow", "py
 def describe(spec: EvalSpec) -> dict[str, Any]:
     """Return what a reader needs to repeat the run: JSON values, no times."""
     record: dict[str, Any] = {
-        "version": metadata.version("hmarl-transfer"),
+        "version": _version("hmarl-transfer"),
         **describe_tree(),
         "python": platform.python_version(),
         "platform": platform.platform(terse=True),

@@ -109,5 +109,8 @@ class Summary(_Strict):
     seed: int
     episodes: int = Field(description="episodes asked for per policy")
     complete: bool
+    asked: tuple[str, ...] = Field(
+        default=(), description="policies asked for; one without an episode is not in policies"
+    )
     policies: dict[str, PolicySummary]
     comparisons: list[dict[str, Any]] = Field(default_factory=list, description="all pairs, with corrected p-values")

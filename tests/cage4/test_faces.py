@@ -27,7 +27,7 @@ class FakeEngine(VectorEnv):
     metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  # Gymnasium's
     agents = BLUE_AGENTS
 
-    def __init__(self, num_envs=1, variant="base", steps=10, seed=None, pad_spaces=False, **options):
+    def __init__(self, num_envs=1, variant="base", steps=10, seed=None, pad_spaces=False, rich=False, **options):
         self.num_envs, self.steps, self.pad, self.options = num_envs, steps, pad_spaces, options
         self.arguments = (num_envs, variant, steps, seed, pad_spaces)
         spaces = VectorSpaces(num_envs, pad_spaces)
@@ -219,7 +219,8 @@ def test_the_compiled_engine_may_be_absent(monkeypatch):
     monkeypatch.setattr(engines, "_is_present", lambda module: "native" not in module)
     monkeypatch.setattr(engines.cyborg_locate, "available", lambda: True)
     assert cage4.available_engines() == ("cyborg",)
-    assert engines._choose("auto") == "cyborg"
+    monkeypatch.setattr(engines.cyborg_locate, "locate", lambda: types.SimpleNamespace(available=True))
+    assert engines.resolve_engine("auto") == "cyborg"
     with pytest.raises(ValueError, match="'native' is not part of this installation"):
         cage4.vector_env("native")
     monkeypatch.setattr(engines.cyborg_locate, "available", lambda: False)
@@ -230,7 +231,7 @@ def test_the_compiled_engine_may_be_absent(monkeypatch):
     ("arguments", "told"),
     [
         ({"engine": "jax"}, "unknown engine 'jax'; choose auto, native or cyborg"),
-        ({"engine": "cyborg", "threads": 2}, "engine 'cyborg' has no option threads; it has processes, shortcuts"),
+        ({"engine": "native", "processes": 2}, "engine 'native' has no option processes; it has threads"),
         ({"engine": "cyborg", "num_envs": 0}, "num_envs must be an integer of at least 1; given 0"),
         ({"engine": "cyborg", "steps": 2}, "steps must be an integer of at least 3"),
         ({"engine": "cyborg", "variant": "nothing"}, "unknown variant 'nothing'"),

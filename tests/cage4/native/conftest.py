@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import os
 import sys
 import types
@@ -17,7 +18,7 @@ from cage4.variants import RED_STATES, Variant
 
 def _stub_ray() -> None:
     """CybORG imports ray for one base class that these tests never use."""
-    if importlib.util.find_spec("ray") is not None:
+    if "ray" in sys.modules or importlib.util.find_spec("ray") is not None:
         return
     names = ("ray", "ray.rllib", "ray.rllib.env", "ray.rllib.env.multi_agent_env")
     modules = [types.ModuleType(name) for name in names]
@@ -78,6 +79,7 @@ def _patched(cls: Any, monkeypatch: pytest.MonkeyPatch, **values: Any) -> None:
             for name, value in values.items():
                 setattr(self, name, value)
 
+    init.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # red reads the parameters' names
     monkeypatch.setattr(cls, "__init__", init)
 
 
