@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from cage4 import cyborg_hooks, spec, validate
+from cage4 import cyborg_hooks, cyborg_state, spec, true_state, validate
 from cage4.cyborg_locate import (
     PATH_VARIABLE,
     CyborgInfo,
@@ -30,6 +30,7 @@ from cage4.cyborg_rich import RichRecorder
 from cage4.rich import DTYPE as RICH_DTYPE
 from cage4.rich import SIZES as RICH_SIZES
 from cage4.spaces import VectorSpaces, action_sizes, observation_sizes
+from cage4.true_state import TrueState
 from cage4.variants import Variant
 from cage4.workers import make_pool, usable_cpus
 from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
@@ -209,6 +210,10 @@ class CyborgEpisode:
         self._done = bool(terminated[spec.BLUE_AGENTS[0]])
         return self._frame(observations, float(events + cost), parts, float(cost), done=self._done)
 
+    def true_state(self) -> TrueState:
+        """Return the true state, N = 1; see :mod:`cage4.true_state`."""
+        return cyborg_state.read(self._controller)
+
     def _check(self, actions: Mapping[str, Any]) -> dict[str, Any]:
         validate.check_agent_names(actions)
         chosen: dict[str, Any] = {}
@@ -340,6 +345,19 @@ class CyborgVectorEnv(VectorEnv):
         rewards = np.array([frame.reward for frame in frames], np.float64)
         return StepBatch(self._observations(frames), rewards, done, done.copy(), self._infos(frames, chosen))
 
+    def true_state(self, rows: Sequence[int] | None = None) -> TrueState:
+        """Return the true state of rows (default: all), which no blue agent sees; see :mod:`cage4.true_state`.
+
+        Raises:
+            ValueError: If a row does not exist, is repeated, or was never reset.
+        """
+        chosen = validate.check_rows(rows, self.num_envs)
+        fresh = chosen[~self._started[chosen]]
+        if len(fresh):
+            raise ValueError(f"rows {fresh.tolist()} have not been reset yet: call reset before true_state")
+        states: list[TrueState] = self._pool.call("true_state", [(int(row), ()) for row in chosen])
+        return true_state.stack(states)
+
     def close_extras(self, **_: Any) -> None:
         """Stop the worker processes."""
         if hasattr(self, "_pool"):  # the constructor may have failed before
@@ -389,6 +407,9 @@ class _Player:
 
     def reset(self, seed: int | None) -> CyborgFrame:
         return self._episode.reset(seed)
+
+    def true_state(self) -> TrueState:
+        return self._episode.true_state()
 
     def step(self, actions: npt.NDArray[np.int64], messages: npt.NDArray[np.int8] | None) -> CyborgFrame:
         chosen = {agent: int(action) for agent, action in zip(spec.BLUE_AGENTS, actions, strict=True)}

@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from cage4 import spec
 from cage4.native import codes, kernel, rng
 from cage4.native import rich as rich_log
+from cage4.native import true_state as state_reader
 from cage4.native.blue import CATALOGUE
 from cage4.native.knobs import make_knobs
 from cage4.native.state import (
@@ -30,6 +31,7 @@ from cage4.native.state import (
     enlarge,
     view,
 )
+from cage4.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
 
@@ -152,6 +154,18 @@ class NativeVectorEnv(VectorEnv):
         chosen = self._rows_to_step(rows)
         checked = _checked_commands(commands, len(chosen))
         return self._play(chosen, checked, _checked_messages(messages, len(chosen)))
+
+    def true_state(self, rows: Sequence[int] | None = None) -> TrueState:
+        """Return the true state of rows (default: all), which no blue agent sees; see :mod:`cage4.true_state`.
+
+        Raises:
+            ValueError: If a row does not exist, is repeated, or was never reset.
+        """
+        chosen = self._checked_rows(rows)
+        fresh = chosen[self.state.life[chosen] == codes.NEVER_RESET]
+        if len(fresh):
+            raise ValueError(f"rows {fresh.tolist()} have not been reset yet: call reset before true_state")
+        return state_reader.read(self.memory, chosen)
 
     def close(self, **kwargs: Any) -> None:
         """Do nothing: the engine holds no files, processes or devices."""

@@ -137,7 +137,7 @@ def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     copy_outputs(row, out, i)
 
 
-def _fingerprint() -> int:
+def fingerprint() -> int:
     """Return a number that changes with any source that is compiled into the loops."""
     digest = hashlib.sha256()
     for path in [Path(spec.__file__), Path(rich_layout.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
@@ -176,4 +176,4 @@ def _compile_loops(fingerprint: int) -> Any:
     return step_batch, reset_batch, decode_batch
 
 
-step_batch, reset_batch, decode_batch = _compile_loops(_fingerprint())
+step_batch, reset_batch, decode_batch = _compile_loops(fingerprint())
