@@ -14,6 +14,7 @@ from cage4 import spec, validate
 from cage4.actions import SLEEP
 from cage4.engines import AUTO, vector_env
 from cage4.spaces import action_sizes, action_spaces, observation_spaces
+from cage4.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import Array, VectorEnv
 
@@ -130,6 +131,18 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         """Return what all five agents see, joined into one int64 vector [578] ([1050] if padded)."""
         joined: Observation = self._state.copy()
         return joined
+
+    def true_state(self) -> TrueState:
+        """Return the true state, N = 1, which no agent sees; see :mod:`cage4.true_state`, also for a flat form.
+
+        Raises:
+            ValueError: If the environment was not reset yet, or the engine has no true state.
+        """
+        read = getattr(self.engine, "true_state", None)
+        if read is None:
+            raise ValueError(f"{type(self.engine).__name__} does not tell the true state; use an engine of cage4")
+        state: TrueState = read()
+        return state
 
     def render(self) -> None:
         """Do nothing: there is no rendering, and ``metadata["render_modes"]`` is empty."""

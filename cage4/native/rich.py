@@ -49,7 +49,7 @@ _ROUTE: Final = int(rich.Signature.ROUTE)
 _BLOCKED: Final = int(rich.Signature.BLOCKED)
 _ALARM: Final = int(rich.Signature.ALARM)
 _DECOY: Final = int(rich.Signature.DECOY)
-_PORT_SIGNATURE: Final = np.full(4096, _OTHER, np.int64)
+_PORT_SIGNATURE: Final = np.full(1 + max(rich.LISTENING_PORTS), _OTHER, np.int64)
 _PORT_SIGNATURE[list(rich.LISTENING_PORTS)] = np.arange(len(rich.LISTENING_PORTS))
 SSH_PORT: Final = rich.SSH_PORT
 BLOCKED_ACCESS_PORT: Final = rich.BLOCKED_ACCESS_PORT
@@ -153,7 +153,9 @@ def signature(local_port, remote_port):  # type: ignore[no-untyped-def]
         return _ROUTE if remote_port == SSH_PORT else _BLOCKED if remote_port == BLOCKED_ACCESS_PORT else _OTHER
     if local_port == 0:
         return _ALARM
-    return _DECOY if local_port >= codes.FIRST_PORT else _PORT_SIGNATURE[local_port]
+    if local_port < _PORT_SIGNATURE.shape[0]:
+        return _PORT_SIGNATURE[local_port]
+    return _DECOY if local_port >= codes.FIRST_PORT else _OTHER
 
 
 @njit
