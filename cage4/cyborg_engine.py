@@ -69,13 +69,26 @@ def _import_names(info: CyborgInfo) -> SimpleNamespace:
         from CybORG.Agents.SimpleAgents.FSMRedVariants import DiscoveryFSRed, VerboseFSRed
         from CybORG.Agents.SimpleAgents.RandomSelectRedAgent import RandomSelectRedAgent
         from CybORG.Agents.Wrappers import BlueFlatWrapper
+        from CybORG.Simulator import Actions
         from CybORG.Simulator.Actions import Action
+        from CybORG.Simulator.Actions.ConcreteActions.ControlTraffic import AllowTrafficZone, BlockTrafficZone
+        from CybORG.Simulator.Actions.ConcreteActions.DecoyActions.DeployDecoy import DeployDecoy
         from CybORG.Simulator.Scenarios import EnterpriseScenarioGenerator
     return SimpleNamespace(
         CybORG=CybORG,
         EnterpriseScenarioGenerator=EnterpriseScenarioGenerator,
         BlueFlatWrapper=BlueFlatWrapper,
         Action=Action,
+        commands={
+            "Analyse": Actions.Analyse,
+            "Monitor": Actions.Monitor,
+            "Remove": Actions.Remove,
+            "Restore": Actions.Restore,
+            "Sleep": Actions.Sleep,
+            "AllowTrafficZone": AllowTrafficZone,
+            "BlockTrafficZone": BlockTrafficZone,
+            "DeployDecoy": DeployDecoy,
+        },
         blue=SleepAgent,
         red={
             "finite-state": FiniteStateRedAgent,

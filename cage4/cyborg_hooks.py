@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cage4 import spec
-from cage4.variants import Variant
+from cage4.variants import RED_ACTIONS, RED_STATES, Variant
 
 _SUBNET_INDEX = {subnet.cyborg_name: int(subnet) for subnet in spec.Subnet}
 _PART_INDEX = {part.short: int(part) for part in spec.RewardPart}
@@ -36,21 +36,30 @@ def agent_settings(variant: Variant) -> dict[str, dict[str, Any]]:
 
     CybORG makes new agent objects at each reset and forgets arguments of their constructors.
     """
+    choices = variant.red_choices
+    table = None
+    if choices is not None:  # CybORG writes None where an action is not to be chosen
+        rows = zip(RED_STATES, choices, strict=True)
+        table = {state: [p if p > 0 else None for p in row] for state, row in rows}
     return {
         "green": {
             "phishing_error_rate": variant.phishing_rate,
             "fp_detection_rate": variant.false_alarm_rate,
         },
-        "red": {},
+        "red": {} if table is None else {"state_transitions_probability": table},
     }
 
 
 def action_settings(variant: Variant) -> dict[str, dict[str, Any]]:
     """Return, per class of action, the attributes of each action object that the variant sets."""
-    return {
+    settings: dict[str, dict[str, Any]] = {
         "AggressiveServiceDiscovery": {"detection_rate": variant.aggressive_scan_detection},
         "StealthServiceDiscovery": {"detection_rate": variant.stealth_scan_detection},
     }
+    if variant.red_one_tick:
+        for name in RED_ACTIONS:
+            settings.setdefault(name, {})["duration"] = 1
+    return settings
 
 
 def apply_variant(controller: Any, variant: Variant) -> None:

@@ -2,12 +2,14 @@
 
 :func:`play_side_by_side` drives one CybORG episode (through its ``BlueFlatWrapper``, given by the caller) and the
 same episode in :class:`~cage4.native.engine.NativeVectorEnv`, reads everything that decides their future from
-both, and stops at the first difference. Nothing here imports CybORG: objects of it arrive as arguments, and what
-must be built from its classes is imported when it is needed.
+both, and stops at the first difference. Nothing here imports CybORG: objects of it arrive as arguments, and its
+classes come through ``cage4.cyborg_engine``.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -108,7 +110,9 @@ def _cyborg_red(controller: Any) -> Snapshot:
             name: [str(getattr(zones[cidr], "value", zones[cidr])) for cidr in _known(space[name].subnet)]
             for name in spec.RED_AGENTS
         },
-        "known addresses": {name: [str(addresses[ip]) for ip in _known(space[name].ip_address)] for name in spec.RED_AGENTS},
+        "known addresses": {
+            name: [str(addresses[ip]) for ip in _known(space[name].ip_address)] for name in spec.RED_AGENTS
+        },
         "known names": {name: [str(host) for host in _known(space[name].hostname)] for name in spec.RED_AGENTS},
     }
 
@@ -119,9 +123,7 @@ def _cyborg_hosts(controller: Any) -> Snapshot:
     return {
         "hosts": [str(name) for name in hosts],
         "processes": {str(n): [int(p.pid) for p in h.processes] for n, h in hosts.items()},
-        "root processes": {
-            str(n): [int(p.pid) for p in h.processes if p.user == "root"] for n, h in hosts.items()
-        },
+        "root processes": {str(n): [int(p.pid) for p in h.processes if p.user == "root"] for n, h in hosts.items()},
         "services": {
             str(n): [(int(s.process), bool(s.active), int(s.get_service_reliability())) for s in h.services.values()]
             for n, h in hosts.items()
@@ -139,7 +141,9 @@ def _cyborg_hosts(controller: Any) -> Snapshot:
             for name in sorted(owned)
         },
         "suspicious processes": {
-            agent: {str(h): [int(p) for p in pids] for h, pids in sorted(state.sessions[agent][0].sus_pids.items()) if pids}
+            agent: {
+                str(h): [int(p) for p in pids] for h, pids in sorted(state.sessions[agent][0].sus_pids.items()) if pids
+            }
             for agent in spec.BLUE_AGENTS
         },
         "blocks": sorted(
@@ -151,9 +155,7 @@ def _cyborg_hosts(controller: Any) -> Snapshot:
 
 
 def _owned_hosts(blue: int) -> list[str]:
-    return [
-        _HOST_NAMES[host] for host in range(codes.NUM_HOSTS) if codes.BLUE_OWNER[host // codes.SLOTS] == blue
-    ]
+    return [_HOST_NAMES[host] for host in range(codes.NUM_HOSTS) if codes.BLUE_OWNER[host // codes.SLOTS] == blue]
 
 
 def snapshot_cyborg(wrapper: Any, observations: Mapping[str, Array], is_reset: bool) -> Snapshot:
@@ -219,9 +221,7 @@ def _native_hosts(s: State, row: int) -> Snapshot:
         "ephemeral ports": {_HOST_NAMES[h]: _native_ports(s, row, h) for h in present},
         "events": {
             name: (int(s.net_events[row, h]), int(s.proc_events[row, h]))
-            for name, h in sorted(
-                (_HOST_NAMES[h], h) for h in present if codes.BLUE_OWNER[h // codes.SLOTS] >= 0
-            )
+            for name, h in sorted((_HOST_NAMES[h], h) for h in present if codes.BLUE_OWNER[h // codes.SLOTS] >= 0)
         },
         "suspicious processes": {name: dict(sorted(memory.items())) for name, memory in suspects.items()},
         "blocks": sorted((_ZONE_NAMES[to], _ZONE_NAMES[source]) for to, source in np.argwhere(s.blocked[row])),
@@ -322,6 +322,22 @@ def differences(cyborg: Snapshot, native: Snapshot) -> list[Difference]:
         else:
             found.append(Difference(field, a, b))
     return found
+
+
+def digest(snapshot: Snapshot) -> str:
+    """Return 12 hexadecimal digits of everything in a snapshot: equal snapshots of either engine, equal digests."""
+    text = json.dumps(_plain(snapshot), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True)
@@ -444,23 +460,19 @@ DRIVERS: dict[str, Driver] = {
 
 
 def cyborg_action(command: Array, blue: int) -> Any:
-    """Return CybORG's action object for a command; imports CybORG."""
-    from CybORG.Simulator import Actions
-    from CybORG.Simulator.Actions.ConcreteActions import ControlTraffic
-    from CybORG.Simulator.Actions.ConcreteActions.DecoyActions import DeployDecoy
+    """Return CybORG's action object for a command (verb, target, source)."""
+    from cage4.cyborg_engine import load_cyborg
 
     verb = spec.Verb(int(command[0]))
-    agent = spec.BLUE_AGENTS[blue]
+    make = load_cyborg().commands[verb.cyborg_name]
     if verb is spec.Verb.SLEEP:
-        return Actions.Sleep()
+        return make()
+    common = {"session": 0, "agent": spec.BLUE_AGENTS[blue]}
     if verb is spec.Verb.MONITOR:
-        return Actions.Monitor(session=0, agent=agent)
+        return make(**common)
     if verb in spec.TRAFFIC_VERBS:
-        make = getattr(ControlTraffic, verb.cyborg_name)
-        to, source = _ZONE_NAMES[command[1]], _ZONE_NAMES[command[2]]
-        return make(session=0, agent=agent, from_subnet=source, to_subnet=to)
-    make = DeployDecoy if verb is spec.Verb.DEPLOY_DECOY else getattr(Actions, verb.cyborg_name)
-    return make(session=0, agent=agent, hostname=_HOST_NAMES[command[1]])
+        return make(**common, from_subnet=_ZONE_NAMES[command[2]], to_subnet=_ZONE_NAMES[command[1]])
+    return make(**common, hostname=_HOST_NAMES[command[1]])
 
 
 def _step_cyborg(wrapper: Any, play: Play) -> Any:
@@ -482,6 +494,17 @@ def _step_native(env: NativeVectorEnv, play: Play) -> None:
         return
     assert play.indices is not None
     env.step({name: play.indices[i : i + 1] for i, name in enumerate(spec.BLUE_AGENTS)}, messages)
+
+
+def untouched_cyborg(variant: Variant, steps: int, seed: int) -> Any:
+    """Make the CybORG side of a comparison, without any of our shortcuts.
+
+    Raises:
+        CyborgUnavailable: If there is no CybORG to compare with.
+    """
+    from cage4.cyborg_engine import CyborgEpisode
+
+    return CyborgEpisode(variant, steps, seed, pad_spaces=True, shortcuts=False).wrapper
 
 
 def play_side_by_side(

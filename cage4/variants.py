@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
 from cage4 import spec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 RED_AGENTS = ("finite-state", "discovery", "verbose", "random-select", "sleep")
 GREEN_AGENTS = ("enterprise", "none")
@@ -130,9 +139,44 @@ class Variant:
         """Name and version, such as ``base-v1``."""
         return f"{self.name}-v{self.version}"
 
-    def to_dict(self) -> dict[str, object]:
-        """Return every knob, for the record of a run."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, Any]:
+        """Return every knob as plain JSON values, for the record of a run."""
+        knobs = asdict(self)
+        if self.red_choices is not None:
+            knobs["red_choices"] = [list(row) for row in self.red_choices]
+        return knobs
+
+    @classmethod
+    def from_dict(cls, knobs: Mapping[str, Any]) -> Variant:
+        """Make a variant from some or all of its knobs: the inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError: One sentence on the first knob that is unknown, of a wrong type or impossible.
+        """
+        known = {field.name: field for field in fields(cls)}
+        for name, value in knobs.items():
+            if name not in known:
+                raise ValueError(f"a variant has no knob {name!r}; it has {', '.join(known)}")
+            if name != "red_choices":
+                _check_type(name, value, type(known[name].default))
+        given = dict(knobs)
+        if given.get("red_choices") is not None:
+            given["red_choices"] = _choices(given["red_choices"])
+        return cls(**given)
+
+
+def _check_type(name: str, value: Any, wanted: type) -> None:
+    allowed = (int, float) if wanted is float else wanted
+    if not isinstance(value, allowed) or (isinstance(value, bool) and wanted is not bool):
+        words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+        raise ValueError(f"{name} must be {words[wanted]}; given {value!r}")
+
+
+def _choices(table: Any) -> Choices:
+    try:
+        return tuple(tuple(float(p) for p in row) for row in table)
+    except (TypeError, ValueError):
+        raise ValueError(f"red_choices must be rows of probabilities; given {table!r}") from None
 
 
 _RATES = ("phishing_rate", "false_alarm_rate", "aggressive_scan_detection", "stealth_scan_detection")
@@ -170,12 +214,34 @@ VARIANTS: dict[str, Variant] = {
 
 
 def get_variant(name: str) -> Variant:
-    """Look a variant up by name (``base``) or by id (``base-v1``).
+    """Look a variant up by name (``base``), by id (``base-v1``), or read one from a TOML file (``my-red.toml``).
 
     Raises:
-        ValueError: If there is none; the message lists the known names.
+        ValueError: If there is none; the message lists the known names, or says what is wrong with the file.
     """
     for variant in VARIANTS.values():
         if name in (variant.name, variant.id):
             return variant
-    raise ValueError(f"unknown variant {name!r}; known variants: {', '.join(VARIANTS)}")
+    if name.endswith(".toml"):
+        return load_variant(Path(name))
+    raise ValueError(f"unknown variant {name!r}; known variants: {', '.join(VARIANTS)}; or the path of a .toml file")
+
+
+def load_variant(path: Path) -> Variant:
+    """Read a custom variant: a TOML file of knobs, those left out being the official game's.
+
+    Raises:
+        ValueError: One sentence naming the file and what is wrong with it.
+    """
+    try:
+        knobs = tomllib.loads(path.read_text(encoding="utf-8"))
+        variant = Variant.from_dict({"name": "custom", **knobs})
+    except OSError as error:
+        raise ValueError(f"variant file {path} cannot be read ({error.strerror or error})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"variant file {path} is not valid TOML ({error})") from error
+    except ValueError as error:
+        raise ValueError(f"variant file {path}: {error}") from error
+    if variant.name in VARIANTS:
+        raise ValueError(f"variant file {path}: the name {variant.name!r} is taken; give it another, such as custom")
+    return variant

@@ -47,7 +47,7 @@ def evaluate(
     engine: Annotated[
         str, typer.Option(help="native, cyborg, or auto: native where it is built, else cyborg.")
     ] = "auto",
-    variant: Annotated[str, typer.Option(help="Scenario variant.")] = "base",
+    variant: Annotated[str, typer.Option(help="Scenario variant by name, or a TOML file of knobs.")] = "base",
     steps: Annotated[int, typer.Option(help="Length of an episode.")] = 500,
     seed: Annotated[int, typer.Option(help="Base seed of which all episode seeds are spawned.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
@@ -127,6 +127,26 @@ def doctor(
     console.print(render(checks))
     failed = any(check.status == "fail" for check in checks)
     _finish(as_json, {"checks": [check.to_json() for check in checks]}, FAILED if failed else OK)
+
+
+@app.command()
+def parity(
+    episodes: Annotated[int, typer.Option(help="Episodes per variant, red agent and way of playing.")] = 1,
+    variants: Annotated[str, typer.Option(help="Comma-separated variants, or all.")] = "base",
+    reds: Annotated[str, typer.Option(help="Comma-separated red agents; default: the variant's own.")] = "all",
+    drivers: Annotated[str, typer.Option(help="Comma-separated ways of playing blue, or all.")] = "all",
+    steps: Annotated[int, typer.Option(help="Length of an episode.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the first episode; each has its own.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Play the compiled engine beside the real CybORG and compare everything after every step."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.parity import parity as compare_engines
+
+        result = compare_engines(variants, reds, drivers, episodes, steps, seed, workers, console)
+    _finish(as_json, result, FAILED if result["diverged"] else OK)
 
 
 @app.command()

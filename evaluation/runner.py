@@ -7,10 +7,10 @@ workers, batches are played in processes of their own. Neither changes any numbe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import PolicyFailure, WorkerDied
 from evaluation.policies import is_submission, make_policy
@@ -18,6 +18,9 @@ from evaluation.records import RunFolder
 from evaluation.rollout import Episode, Labels, play
 from evaluation.schema import EpisodeRecord, EvalSpec
 from native_sim.api import VectorEnv
+
+if TYPE_CHECKING:
+    from cage4.variants import Variant
 
 NATIVE_ENVS = 128
 """Environments of the compiled engine per batch unless told otherwise; CybORG plays one at a time per process."""
@@ -97,7 +100,7 @@ def _results(spec: EvalSpec, batches: Sequence[Batch], workers: int) -> Iterator
         played = (_attempt(spec, batch) for batch in batches if batch.policy not in failed)
         outcomes: Iterator[tuple[str, list[EpisodeRecord] | PolicyFailure]] = played
     else:
-        outcomes = _parallel(spec, batches, workers)
+        outcomes = parallel(partial(_attempt, spec, nested=True), batches, workers)
     for policy, result in outcomes:
         if isinstance(result, PolicyFailure):
             if policy in failed:
@@ -106,15 +109,18 @@ def _results(spec: EvalSpec, batches: Sequence[Batch], workers: int) -> Iterator
         yield result
 
 
-def _parallel(
-    spec: EvalSpec, batches: Sequence[Batch], workers: int
-) -> Iterator[tuple[str, list[EpisodeRecord] | PolicyFailure]]:
+def parallel(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
+    """Yield ``function(item)`` of every item as it comes, computed in worker processes.
+
+    Raises:
+        WorkerDied: If a worker process ends without an answer.
+    """
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch=workers, batch_size=1)
     try:
-        yield from pool(delayed(_attempt)(spec, batch, nested=True) for batch in batches)
+        yield from pool(delayed(function)(item) for item in items)
     except TerminatedWorkerError as error:
         raise WorkerDied("a worker process died (killed, or out of memory)") from error
 
@@ -132,19 +138,20 @@ def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[Episo
     Raises:
         PolicyFailure: If the policy raises or answers with something that is no action.
     """
-    from cage4.variants import get_variant
+    from cage4.variants import Variant
 
-    labels = Labels(batch.policy, spec.engine, get_variant(spec.variant).id, spec.steps)
+    variant = Variant.from_dict(spec.variant_knobs)
+    labels = Labels(batch.policy, spec.engine, spec.variant, spec.steps)
     if is_submission(batch.policy):
         from evaluation.submissions import play_submission
 
-        return list(play_submission(batch.policy, batch.episodes, labels))
-    env = _environment(spec.engine, spec.variant, spec.steps, len(batch.episodes), nested, os.getpid())
+        return list(play_submission(batch.policy, batch.episodes, labels, variant))
+    env = _environment(spec.engine, variant, spec.steps, len(batch.episodes), nested, os.getpid())
     return list(play(env, make_policy(batch.policy), batch.episodes, labels))
 
 
 @lru_cache(maxsize=2)
-def _environment(engine: str, variant: str, steps: int, num_envs: int, nested: bool, process: int) -> VectorEnv:
+def _environment(engine: str, variant: Variant, steps: int, num_envs: int, nested: bool, process: int) -> VectorEnv:
     """Keep an environment for the next batch of the same size; ``process`` guards against a fork's inheritance."""
     import cage4
 

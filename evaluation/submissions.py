@@ -27,6 +27,7 @@ import numpy as np
 
 from cage4 import score, spec
 from cage4.spec import Verb
+from cage4.variants import Variant
 from evaluation.errors import BadInput, PolicyFailure
 from evaluation.rollout import Episode, Labels
 from evaluation.schema import EpisodeRecord
@@ -74,7 +75,9 @@ def load_submission(path: Path) -> Any:
     return found
 
 
-def play_submission(name: str, episodes: Sequence[Episode], labels: Labels) -> Iterator[EpisodeRecord]:
+def play_submission(
+    name: str, episodes: Sequence[Episode], labels: Labels, variant: str | Variant = "base"
+) -> Iterator[EpisodeRecord]:
     """Play each episode on a CybORG of its own.
 
     Raises:
@@ -84,7 +87,7 @@ def play_submission(name: str, episodes: Sequence[Episode], labels: Labels) -> I
 
     for episode in episodes:
         started = time.perf_counter()
-        tally = _Tally(CyborgEpisode(labels.variant, labels.steps, episode.seed), labels.steps)
+        tally = _Tally(CyborgEpisode(variant, labels.steps, episode.seed), labels.steps)
         try:
             _play_one(load_submission(Path(name)), tally, episode.seed)
         except Exception as error:

@@ -6,7 +6,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from cage4 import spec
 from cage4.native import codes, rich
@@ -19,6 +18,7 @@ from cage4.native.hosts import (
     remove_process,
     set_service,
 )
+from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.sessions import close_session_of_process, close_sessions_on
 from cage4.native.state import BLUE_A, BLUE_B, BLUE_LEFT, BLUE_VERB
@@ -56,7 +56,7 @@ _DURATION = np.array((*spec.DURATION, 1), np.int64)
 _IS_HOST_VERB = np.array([verb in spec.HOST_VERBS for verb in spec.Verb] + [False])
 
 
-@njit
+@inner
 def decode(row, blue, index):  # type: ignore[no-untyped-def]
     """Translate an action index; the index of an absent host means Sleep."""
     verb, a, b = CATALOGUE[blue, index]
@@ -65,7 +65,7 @@ def decode(row, blue, index):  # type: ignore[no-untyped-def]
     return np.int64(verb), np.int64(a), np.int64(b)
 
 
-@njit
+@inner
 def submit(row, blue, verb, a, b):  # type: ignore[no-untyped-def]
     """Put a command into the agent's slot, or drop it if the slot is taken."""
     slot = row.blue_queue[blue]
@@ -79,7 +79,7 @@ def submit(row, blue, verb, a, b):  # type: ignore[no-untyped-def]
     slot[BLUE_LEFT] = _DURATION[verb]
 
 
-@njit
+@inner
 def tick(row):  # type: ignore[no-untyped-def]
     """Count down every slot; what is due goes to ``blue_due``, Sleep stands for what is not."""
     for blue in range(codes.NUM_BLUE):
@@ -93,7 +93,7 @@ def tick(row):  # type: ignore[no-untyped-def]
         row.busy[blue] = slot[BLUE_LEFT]
 
 
-@njit
+@inner
 def act(row, pools):  # type: ignore[no-untyped-def]
     """Carry out what is due: traffic commands of all agents first, then the others."""
     for blue in range(codes.NUM_BLUE):
@@ -106,7 +106,7 @@ def act(row, pools):  # type: ignore[no-untyped-def]
             row.blocked[due[BLUE_A], due[BLUE_B]] = 0
     for blue in range(codes.NUM_BLUE):
         verb = row.blue_due[blue, BLUE_VERB]
-        host = row.blue_due[blue, BLUE_A]
+        host = np.int64(row.blue_due[blue, BLUE_A])
         if verb == codes.REMOVE:
             remove(row, pools, host)
         elif verb == codes.RESTORE:
@@ -115,27 +115,28 @@ def act(row, pools):  # type: ignore[no-untyped-def]
             deploy_decoy(row, pools, host)
 
 
-@njit
+@inner
 def remove(row, pools, host):  # type: ignore[no-untyped-def]
     """Stop the processes of the host that Monitor ever suspected, except root's; a service starts anew."""
     for i in range(row.suspects):
         if pools.suspect[i].host != host:
             continue
-        pid = pools.suspect[i].pid
+        pid = np.int64(pools.suspect[i].pid)
         node = find_process(row, pools, host, pid)
         if node < 0 or pools.proc[node].root == 1:
             continue
-        kind = pools.proc[node].kind
+        kind = np.int64(pools.proc[node].kind)
         remove_process(row, pools, host, pid)
         for place in range(row.svc_count[host]):
             if row.svc_pid[host, place] == pid:
-                row.svc_pid[host, place] = draw_pid(row, pools, host)
-                add_process(row, pools, host, row.svc_pid[host, place], kind, 0)
+                fresh = draw_pid(row, pools, host)
+                row.svc_pid[host, place] = fresh
+                add_process(row, pools, host, fresh, kind)
                 break
         close_session_of_process(row, pools, host, pid)
 
 
-@njit
+@inner
 def restore(row, pools, host):  # type: ignore[no-untyped-def]
     """Bring the host back to the start of the episode; Monitor's memory stays."""
     close_sessions_on(row, pools, host)
@@ -146,7 +147,7 @@ def restore(row, pools, host):  # type: ignore[no-untyped-def]
     row.proc_events[host] = 0
 
 
-@njit
+@inner
 def deploy_decoy(row, pools, host):  # type: ignore[no-untyped-def]
     """Start a random decoy among those whose port is free; Vsftpd tests a port that is always free."""
     open_ports = 0
@@ -163,6 +164,6 @@ def deploy_decoy(row, pools, host):  # type: ignore[no-untyped-def]
     options[count] = codes.DECOY_VSFTPD
     kind = options[below(row.rng, count + 1)]
     pid = draw_pid(row, pools, host)
-    add_process(row, pools, host, pid, kind, 0)
+    add_process(row, pools, host, pid, kind)
     set_service(row, host, kind, pid)
     rich.note_decoy(pools, host, kind, pid)

@@ -67,9 +67,7 @@ PORT_3390: Final = 8
 PORT_25: Final = 16
 SCANNED: Final = 64
 
-KIND_PORT: Final = np.array(
-    [PORT_22, 0, PORT_80, PORT_3390, PORT_25, PORT_80, PORT_443, PORT_25, PORT_80, 0], np.int64
-)
+KIND_PORT: Final = np.array([PORT_22, 0, PORT_80, PORT_3390, PORT_25, PORT_80, PORT_443, PORT_25, PORT_80, 0], np.int64)
 """Kind -> bit of the port it opens. The OT service's port 1 serves no exploit and so has no bit."""
 KIND_OPEN: Final = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], np.int64)
 """Kind -> 1 if the process listens on a port at all."""

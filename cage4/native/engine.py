@@ -21,7 +21,8 @@ from cage4.native.blue import CATALOGUE
 from cage4.native.knobs import make_knobs
 from cage4.native.state import (
     BROKEN,
-    FULL,
+    OK,
+    PORTS_PER_CHUNK,
     Outputs,
     Sizes,
     State,
@@ -63,6 +64,7 @@ class NativeVectorEnv(VectorEnv):
         seed: int | Sequence[int | None] | None = None,
         threads: int = 1,
         pad_spaces: bool = False,
+        sizes: Sizes | None = None,
         rich: bool = False,
     ) -> None:
         """Allocate E rows and generate a first world in each.
@@ -73,6 +75,7 @@ class NativeVectorEnv(VectorEnv):
             steps: Episode length in CybORG's sense (at least 3); done comes with step call ``steps - 1``.
             seed: One seed per row, or an int ``s`` for ``s, s + 1, ...``; None takes system entropy.
             threads: Threads that share the rows; results do not depend on it.
+            sizes: First size of the pools behind CybORG's unbounded lists; they grow when they must.
             pad_spaces: Give all agents 210 observation entries and 242 actions, as CybORG's wrapper option does.
             rich: Give ``infos`` the entry "rich": agent -> [N, F] int32, the rich observation of
                 :mod:`cage4.rich`. It costs time.
@@ -81,7 +84,7 @@ class NativeVectorEnv(VectorEnv):
             ValueError: If a number is out of range.
         """
         _check_count("num_envs", num_envs, 1, None)
-        _check_count("threads", threads, 1, int(numba.config.NUMBA_NUM_THREADS))
+        _check_count("threads", threads, 1, _max_threads())
         self.num_envs = int(num_envs)
         self.variant = variant or Variant()
         self.steps = int(steps)
@@ -92,7 +95,7 @@ class NativeVectorEnv(VectorEnv):
         self.closed = False
         self._threads = int(threads)
         self._knobs = make_knobs(self.variant, steps)
-        self._set_memory(allocate(self.num_envs, _sizes_for(self.steps)))
+        self._set_memory(allocate(self.num_envs, sizes or _sizes_for(self.variant, self.steps)))
         self._sizes = [spec.MAX_OBSERVATION if pad_spaces else size for size in spec.OBSERVATION_SIZES]
         self._num_actions = np.array([spec.MAX_ACTIONS if pad_spaces else n for n in spec.NUM_ACTIONS])
         self._make_spaces()
@@ -114,7 +117,8 @@ class NativeVectorEnv(VectorEnv):
         """Start new episodes; see :meth:`native_sim.api.VectorEnv.reset`. A None among seeds continues its row."""
         chosen = self._rows_to_reset(rows, options)
         if seed is not None:
-            self._seed_rows(chosen, _seeds_of(seed, chosen))
+            given = [(row, one) for row, one in zip(chosen, _seeds_of(seed, chosen), strict=True) if one is not None]
+            self._seed_rows(np.array([row for row, _ in given], np.int64), [one for _, one in given])
         out = self._new_worlds(chosen)
         return self._observations(out), self._infos(out, chosen)
 
@@ -186,9 +190,9 @@ class NativeVectorEnv(VectorEnv):
         while len(places):
             with self._compiled_calls():
                 kernel.step_batch(self.memory, self._knobs, rows, places, commands, messages, out)
-            places = places[out.fault[places] == FULL]
+            places = places[out.fault[places] > OK]
             if len(places):
-                self._set_memory(enlarge(self.memory))
+                self._set_memory(enlarge(self.memory, set(out.fault[places].tolist())))
         if (out.fault == BROKEN).any():
             bad = rows[np.flatnonzero(out.fault == BROKEN)[0]]
             raise RuntimeError(f"the native engine reached a state that cannot be (row {bad}); please report it")
@@ -199,7 +203,7 @@ class NativeVectorEnv(VectorEnv):
     def _new_worlds(self, rows: Rows) -> Outputs:
         out = allocate_outputs(len(rows), rich_log.SIZE * self.rich)
         with self._compiled_calls():
-            kernel.reset_batch(self.memory, self._knobs, rows, out)
+            kernel.reset_batch(self.memory, self._knobs, rows, np.arange(len(rows)), out)
         masks = self._masks.copy()
         masks[rows] = self.state.action_mask[rows]
         masks.flags.writeable = False
@@ -219,15 +223,16 @@ class NativeVectorEnv(VectorEnv):
 
     def _seed_rows(self, rows: Rows, seeds: Sequence[int | None]) -> None:
         for row, seed in zip(rows, seeds, strict=True):
-            if seed is not None or self.state.life[row] == codes.NEVER_RESET:
-                self.state.rng[row] = rng.seed_row(seed)
+            self.state.rng[row] = rng.seed_row(seed)
 
     # ---------------------------------------------------------------------------------------------------- outputs
     def _observations(self, out: Outputs) -> dict[str, Array]:
         return {name: out.observation[:, i, : self._sizes[i]] for i, name in enumerate(self.agents)}
 
     def _infos(self, out: Outputs, rows: Rows) -> dict[str, Any]:
-        masks = self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
+        masks = (
+            self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
+        )
         infos = {
             "action_mask": {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)},
             "busy": out.busy,
@@ -240,11 +245,11 @@ class NativeVectorEnv(VectorEnv):
         return infos
 
     def _make_spaces(self) -> None:
-        observations = {
+        observations: dict[str, gymnasium.Space[Any]] = {
             name: gymnasium.spaces.MultiDiscrete([spec.NUM_PHASES] + [2] * (size - 1))
             for name, size in zip(self.agents, self._sizes, strict=True)
         }
-        actions = {
+        actions: dict[str, gymnasium.Space[Any]] = {
             name: gymnasium.spaces.Discrete(int(n)) for name, n in zip(self.agents, self._num_actions, strict=True)
         }
         self.single_observation_space = gymnasium.spaces.Dict(observations)
@@ -292,13 +297,16 @@ class NativeVectorEnv(VectorEnv):
 
     def _checked_actions(self, actions: ActionBatch, num: int) -> npt.NDArray[np.int64]:
         if set(actions) != set(self.agents):
-            raise ValueError(f"actions must name exactly {', '.join(self.agents)}; given {', '.join(map(str, actions))}")
+            raise ValueError(
+                f"actions must name exactly {', '.join(self.agents)}; given {', '.join(map(str, actions))}"
+            )
         indices = np.empty((num, codes.NUM_BLUE), np.int64)
         for i, name in enumerate(self.agents):
             chosen = np.asarray(actions[name])
             if chosen.shape != (num,) or chosen.dtype.kind not in "iu":
                 raise ValueError(
-                    f"actions of {name} must be integers of shape ({num},); given {chosen.dtype} of shape {chosen.shape}"
+                    f"actions of {name} must be integers of shape ({num},); "
+                    f"given {chosen.dtype} of shape {chosen.shape}"
                 )
             if num and (chosen.min() < 0 or chosen.max() >= self._num_actions[i]):
                 raise ValueError(
@@ -309,6 +317,11 @@ class NativeVectorEnv(VectorEnv):
         return indices
 
 
+def _max_threads() -> int:
+    config: Any = numba.config
+    return int(config.NUMBA_NUM_THREADS)
+
+
 def _check_count(name: str, value: Any, low: int, high: int | None) -> None:
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not is_integer or value < low or (high is not None and value > high):
@@ -316,9 +329,11 @@ def _check_count(name: str, value: Any, low: int, high: int | None) -> None:
         raise ValueError(f"{name} must be an integer {limit}; given {value!r}")
 
 
-def _sizes_for(steps: int) -> Sizes:
-    """Return pools that an official episode of this length rarely outgrows; they grow by themselves if it does."""
-    return Sizes(port=384 + 32 * -(-steps // 40))
+def _sizes_for(variant: Variant, steps: int) -> Sizes:
+    """Return pools that an episode of this length rarely outgrows."""
+    # A third of the green users visit a server in each step, and each visit takes a port.
+    visits = codes.INTERNET * variant.max_users * steps / 3 * (1 + variant.false_alarm_rate)
+    return Sizes(port=480 + int(visits) // PORTS_PER_CHUNK)
 
 
 def _seeds_of(seed: int | Sequence[int | None], rows: Rows) -> list[int | None]:

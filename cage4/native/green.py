@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from numba import njit
+import numpy as np
 
 from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port
+from cage4.native.jit import inner
 from cage4.native.reward import charge
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session
+from cage4.native.state import ABSTRACT
 
 ACCESS, LOCAL_WORK = 0, 1
+_SESSION = np.int64(codes.SESSION_PROCESS)
 
 
-@njit
+@inner
+def map_green_reach(row):  # type: ignore[no-untyped-def]
+    """Count the servers that the phase lets green visit, from each subnet up to each subnet."""
+    for zone in range(codes.NUM_ZONES):
+        total = 0
+        for other in range(codes.NUM_ZONES):
+            total += codes.GREEN_ALLOWED[row.phase, zone, other] * row.num_servers[other]
+            row.green_reach[zone, other] = total
+
+
+@inner
 def draw_wishes(row, k):  # type: ignore[no-untyped-def]
     """Draw what each green agent will do: access, local work or sleep."""
     if k.green_acts == 0:
@@ -24,7 +37,7 @@ def draw_wishes(row, k):  # type: ignore[no-untyped-def]
         choice[green] = below(r, 3)
 
 
-@njit
+@inner
 def act(row, pools, k):  # type: ignore[no-untyped-def]
     """Let all green agents act, in host order."""
     if k.green_acts == 0:
@@ -41,23 +54,15 @@ def act(row, pools, k):  # type: ignore[no-untyped-def]
             green += 1
 
 
-@njit
+@inner
 def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
     """Use a random running service; may fail, raise a false alarm, or open a phishing mail."""
     r = row.rng
-    count = row.svc_count[host]
-    active = 0
-    for i in range(count):
-        active += row.svc_active[host, i]
-    if active == 0:
-        charge(row, zone, codes.LWF)
-        return
-    n = below(r, active)
-    place = 0
-    while n > 0 or row.svc_active[host, place] == 0:
-        n -= row.svc_active[host, place]
-        place += 1
-    if below(r, 100) >= row.svc_reliability[host, place]:
+    count = np.int64(row.svc_count[host])
+    if row.svc_worn[host] == 0:
+        below(r, count)  # every service runs at full reliability, so neither draw matters
+        below(r, 100)
+    elif not use_service(row, r, host, count):
         charge(row, zone, codes.LWF)
         return
     if uniform(r) < k.false_alarm_rate:
@@ -68,23 +73,33 @@ def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
         open_mail(row, pools, zone, host)
 
 
-@njit
+@inner
+def use_service(row, r, host, count):  # type: ignore[no-untyped-def]
+    """Use a random running service of the host; returns whether it worked."""
+    active = 0
+    for i in range(count):
+        active += np.int64(row.svc_active[host, i])
+    if active == 0:
+        return False
+    n = below(r, active)
+    place = 0
+    while n > 0 or row.svc_active[host, place] == 0:
+        n -= row.svc_active[host, place]
+        place += 1
+    return below(r, 100) < row.svc_reliability[host, place]
+
+
+@inner
 def access_service(row, pools, k, zone, user):  # type: ignore[no-untyped-def]
     """Visit a random server that the phase allows; fails if a block lies on either direction."""
     r = row.rng
-    allowed = codes.GREEN_ALLOWED[row.phase, zone]
-    servers = row.num_servers
-    total = 0
-    for other in range(codes.INTERNET):
-        total += allowed[other] * servers[other]
-    n = below(r, total)
+    reach = row.green_reach[zone]
+    n = below(r, np.int64(reach[codes.INTERNET]))
     target = 0
-    while True:
-        here = allowed[target] * servers[target]
-        if n < here:
-            break
-        n -= here
+    while n >= reach[target]:
         target += 1
+    if target > 0:
+        n -= reach[target - 1]
     host = target * codes.SLOTS + codes.FIRST_SERVER + n
     port = open_port(row, pools, host)
     if row.blocked[zone, target] == 1 or row.blocked[target, zone] == 1:
@@ -97,7 +112,7 @@ def access_service(row, pools, k, zone, user):  # type: ignore[no-untyped-def]
         rich.note_connections(row, pools, host, user, 0, host, port, 1)
 
 
-@njit
+@inner
 def open_mail(row, pools, zone, host):  # type: ignore[no-untyped-def]
     """Give red a session on the host, unless it has one: the sender is the last neighbour's, else a random one."""
     for agent in range(codes.NUM_RED):
@@ -117,11 +132,11 @@ def open_mail(row, pools, zone, host):  # type: ignore[no-untyped-def]
             return
         sender = nth_candidate(row, below(row.rng, candidates))
     pid = draw_pid(row, pools, host)
-    add_process(row, pools, host, pid, codes.SESSION_PROCESS, 0)
-    open_session(row, pools, sender, host, codes.USER_USER, pid, 1, 0)
+    add_process(row, pools, host, pid, _SESSION)
+    open_session(row, pools, np.int64(sender), host, codes.USER_USER, pid, ABSTRACT)
 
 
-@njit
+@inner
 def nth_candidate(row, n):  # type: ignore[no-untyped-def]
     """Return the agent of the n-th (host, red agent) pair with a session, in host order."""
     for host in range(codes.NUM_HOSTS):

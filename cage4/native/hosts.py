@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from numba import njit
+import numpy as np
 
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.state import PORTS_PER_CHUNK, give, take
 
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
 
-@njit
-def add_process(row, pools, host, pid, kind, root):  # type: ignore[no-untyped-def]
-    """Append a process to the host's list."""
+
+@inner
+def add_process(row, pools, host, pid, kind):  # type: ignore[no-untyped-def]
+    """Append a process that is not root's to the host's list."""
     node = take(row.proc_pool, pools.proc)
     pools.proc[node].pid = pid
     pools.proc[node].kind = kind
-    pools.proc[node].root = root
+    pools.proc[node].root = 0
     if row.proc_head[host] < 0:
         row.proc_head[host] = node
     else:
@@ -23,7 +26,7 @@ def add_process(row, pools, host, pid, kind, root):  # type: ignore[no-untyped-d
     row.proc_tail[host] = node
 
 
-@njit
+@inner
 def find_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     """Return the first process of the host with this id, or -1."""
     node = row.proc_head[host]
@@ -32,7 +35,7 @@ def find_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit
+@inner
 def remove_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     """Remove the first process of the host with this id, if there is one."""
     previous = -1
@@ -52,7 +55,7 @@ def remove_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     give(row.proc_pool, pools.proc, node)
 
 
-@njit
+@inner
 def clear_processes(row, pools, host):  # type: ignore[no-untyped-def]
     """Empty the host's process list."""
     node = row.proc_head[host]
@@ -64,7 +67,7 @@ def clear_processes(row, pools, host):  # type: ignore[no-untyped-def]
     row.proc_tail[host] = -1
 
 
-@njit
+@inner
 def draw_pid(row, pools, host):  # type: ignore[no-untyped-def]
     """Draw a new process id: 1 to 9 above the highest in use on the host."""
     highest = 0
@@ -75,7 +78,7 @@ def draw_pid(row, pools, host):  # type: ignore[no-untyped-def]
     return highest + 1 + below(row.rng, 9)
 
 
-@njit
+@inner
 def set_service(row, host, kind, pid):  # type: ignore[no-untyped-def]
     """Start a service: a new one comes last, one of the same kind is replaced where it stands."""
     count = row.svc_count[host]
@@ -90,22 +93,23 @@ def set_service(row, host, kind, pid):  # type: ignore[no-untyped-def]
     row.svc_pid[host, place] = pid
 
 
-@njit
+@inner
 def install(row, pools, host):  # type: ignore[no-untyped-def]
     """Give the host the processes and services of the start of the episode."""
     clear_processes(row, pools, host)
     row.svc_count[host] = 0
+    row.svc_worn[host] = 0
     for i in range(codes.MAX_BASE_PROCESSES):
-        kind = row.base_kind[host, i]
+        kind = np.int64(row.base_kind[host, i])
         if kind < 0:
             break
-        pid = row.base_pid[host, i]
-        add_process(row, pools, host, pid, kind, 0)
+        pid = np.int64(row.base_pid[host, i])
+        add_process(row, pools, host, pid, kind)
         if kind != codes.SESSION_PROCESS:
             set_service(row, host, kind, pid)
 
 
-@njit
+@inner
 def remember_base(row, host, kind, pid):  # type: ignore[no-untyped-def]
     """Add a process to what the host has at the start of the episode."""
     i = 0
@@ -115,25 +119,26 @@ def remember_base(row, host, kind, pid):  # type: ignore[no-untyped-def]
     row.base_pid[host, i] = pid
 
 
-@njit
+@inner
 def is_port_known(row, pools, host, port):  # type: ignore[no-untyped-def]
     """Tell whether the host remembers an ephemeral port (counted from the first)."""
+    # The trace answers most questions without walking the list.
+    if row.port_trace[host, (port >> 6) & 15] >> np.uint64(port & 63) & _ONE == 0:
+        return False
     count = row.port_count[host]
     chunk = row.port_head[host]
     used = (count - 1) % PORTS_PER_CHUNK + 1
     while chunk >= 0:
         values = pools.port[chunk].value
-        hits = 0
         for i in range(used):
-            hits += values[i] == port
-        if hits > 0:
-            return True
+            if values[i] == port:
+                return True
         chunk = pools.port[chunk].next
         used = PORTS_PER_CHUNK
     return False
 
 
-@njit
+@inner
 def open_port(row, pools, host):  # type: ignore[no-untyped-def]
     """Draw and return an ephemeral port of the host; a known one is redrawn once, whatever comes."""
     port = below(row.rng, codes.NUM_PORTS)
@@ -145,11 +150,12 @@ def open_port(row, pools, host):  # type: ignore[no-untyped-def]
         pools.port[chunk].next = row.port_head[host]
         row.port_head[host] = chunk
     pools.port[row.port_head[host]].value[place] = port
+    row.port_trace[host, (port >> 6) & 15] |= _ONE << np.uint64(port & 63)
     row.port_count[host] += 1
     return codes.FIRST_PORT + port
 
 
-@njit
+@inner
 def forget_ports(row, pools, host):  # type: ignore[no-untyped-def]
     """Empty the host's list of ephemeral ports."""
     chunk = row.port_head[host]
@@ -159,3 +165,4 @@ def forget_ports(row, pools, host):  # type: ignore[no-untyped-def]
         chunk = following
     row.port_head[host] = -1
     row.port_count[host] = 0
+    row.port_trace[host, :] = _ZERO

@@ -10,55 +10,51 @@ from numba import njit, prange
 
 from cage4 import rich as rich_layout
 from cage4 import spec
-
 from cage4.native import blue, codes, green, observe, policy, red, reward, rich, sessions
+from cage4.native.jit import inner
 from cage4.native.rng import skip_shuffle
-from cage4.native.state import FREE_COUNT, FULL, OK, Pools
+from cage4.native.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
 from cage4.native.topology import reset_row
 
 # The most that one step can take from the pools, besides what scans of crowded hosts need.
 _PROCESSES_PER_STEP = 5 + 6 + codes.MAX_GREEN + 5 * codes.MAX_BASE_PROCESSES
 _SESSIONS_PER_STEP = 6 + codes.MAX_GREEN
 _CHUNKS_PER_STEP = codes.MAX_GREEN + 4 * codes.NUM_RED
-_PORTS_PER_NEW_CHUNK = 32
 
 
-@njit
-def has_room(row, pools):  # type: ignore[no-untyped-def]
-    """Tell whether the row's pools suffice for whatever one step can bring."""
+@inner
+def pool_without_room(row, pools):  # type: ignore[no-untyped-def]
+    """Return the first pool that may not suffice for what one step can bring, as a fault; OK if all do."""
+    if row.proc_pool[FREE_COUNT] < _PROCESSES_PER_STEP:
+        return 1
+    if row.ses_pool[FREE_COUNT] < _SESSIONS_PER_STEP:
+        return 2
+    # Each scan takes at most one port per process of a host.
     used = pools.proc.shape[0] - row.proc_pool[FREE_COUNT]
-    if row.proc_pool[FREE_COUNT] < _PROCESSES_PER_STEP or row.ses_pool[FREE_COUNT] < _SESSIONS_PER_STEP:
-        return False
-    if row.port_pool[FREE_COUNT] < _CHUNKS_PER_STEP + codes.NUM_RED * (used // _PORTS_PER_NEW_CHUNK):
-        return False
+    if row.port_pool[FREE_COUNT] < _CHUNKS_PER_STEP + codes.NUM_RED * (used // PORTS_PER_CHUNK):
+        return 3
+    if row.red_top_id + _SESSIONS_PER_STEP >= pools.known.shape[0]:
+        return 4
     if row.suspects + codes.NUM_RED > pools.suspect.shape[0]:
-        return False
-    room = pools.known.shape[0] - _SESSIONS_PER_STEP
-    for agent in range(codes.NUM_RED):
-        node = row.ses_head[agent]
-        while node >= 0:
-            if pools.ses[node].id >= room:
-                return False
-            node = pools.ses[node].next
-    return True
+        return 5
+    return OK
 
 
-@njit
+@inner
 def update_phase(row, k):  # type: ignore[no-untyped-def]
     """Move on to the phase that the number of steps played calls for."""
-    if row.time == k.phase_1:
-        row.phase = 1
-    elif row.time == k.phase_2:
-        row.phase = 2
+    if row.time == k.phase_1 or row.time == k.phase_2:
+        row.phase = 1 if row.time < k.phase_2 else 2
+        green.map_green_reach(row)
+        observe.write_policies(row)
 
 
-@njit
+@inner
 def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     """Play one step of a row with blue's ``commands`` [5, 3] (verb, target a, target b) and messages [5, 8]."""
-    if not has_room(row, pools):
-        row.fault = FULL
+    row.fault = pool_without_room(row, pools)
+    if row.fault != OK:
         return
-    row.fault = OK
     row.parts[:] = 0
     row.net_events[:] = 0
     row.proc_events[:] = 0
@@ -81,7 +77,7 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     red.act(row, pools, k)
     sessions.reassign(row, pools)
     for agent in range(codes.NUM_RED):
-        if row.red_active[agent] == 1:
+        if row.red_active[agent] == 1 and row.red_moved[agent] == 1:
             sessions.check_sessions(row, pools, agent)
 
     row.time += 1
@@ -92,13 +88,13 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     observe.write_messages(row, messages)
 
 
-@njit
+@inner
 def pools_of(store, e, out, i):  # type: ignore[no-untyped-def]
     """Return the pools of row ``e``, whose outputs go to place ``i``."""
     return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e], out.rich[i])
 
 
-@njit
+@inner
 def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
     """Copy what the last step or reset of a row left to place ``i`` of the batch."""
     out.observation[i] = row.observation
@@ -110,7 +106,7 @@ def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
     out.fault[i] = row.fault
 
 
-@njit
+@inner
 def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-untyped-def]
     """Play one step of the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
@@ -118,7 +114,7 @@ def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-u
     copy_outputs(row, out, i)
 
 
-@njit
+@inner
 def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
     """Translate the action indices [5] of a row into ``commands`` [5, 3]."""
     for agent in range(codes.NUM_BLUE):
@@ -128,7 +124,7 @@ def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
         commands[agent, 2] = b
 
 
-@njit
+@inner
 def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     """Generate a new world in the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
@@ -160,11 +156,11 @@ def _compile_loops(fingerprint: int) -> Any:
             step_place(store, k, rows, places[j], commands, messages, out)
 
     @njit(cache=True, parallel=True)
-    def reset_batch(store, k, rows, out):  # type: ignore[no-untyped-def]
-        """Generate a new world in each of ``rows`` [N]."""
+    def reset_batch(store, k, rows, places, out):  # type: ignore[no-untyped-def]
+        """Generate a new world at the given places of a batch: rows [N]."""
         _ = fingerprint
-        for i in prange(rows.shape[0]):
-            reset_place(store, k, rows, i, out)
+        for i in prange(places.shape[0]):
+            reset_place(store, k, rows, places[i], out)
 
     @njit(cache=True)
     def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from cage4 import spec
 from cage4.native import codes
-from cage4.native.blue import CATALOGUE, _IS_HOST_VERB
+from cage4.native.blue import _IS_HOST_VERB, CATALOGUE
+from cage4.native.jit import inner
 
 _NUM_ACTIONS: Final = np.array(spec.NUM_ACTIONS, np.int64)
 _SIZES: Final = np.array(spec.OBSERVATION_SIZES, np.int64)
@@ -23,13 +23,13 @@ _BLOCK: Final = spec.SUBNET_BLOCK
 _BITS: Final = spec.MESSAGE_BITS
 
 
-@njit
+@inner
 def zone_of_block(blue, block):  # type: ignore[no-untyped-def]
     """Return the subnet (generation order) that a block of an agent's observation describes."""
     return np.int64(blue) if blue < codes.NUM_BLUE - 1 else _HQ_ZONES[block]
 
 
-@njit
+@inner
 def write_reset_outputs(row):  # type: ignore[no-untyped-def]
     """Write masks and what stays constant in the observations, then the first observation."""
     row.parts[:] = 0
@@ -43,25 +43,34 @@ def write_reset_outputs(row):  # type: ignore[no-untyped-def]
             row.action_mask[blue, index] = not _IS_HOST_VERB[verb] or row.host_octet[a] > 0
         for block in range(_HQ_ZONES.shape[0] if blue == codes.NUM_BLUE - 1 else 1):
             row.observation[blue, 1 + block * _BLOCK + _RANK[zone_of_block(blue, block)]] = 1
+    write_policies(row)
     write_observations(row)
 
 
-@njit
-def write_observations(row):  # type: ignore[no-untyped-def]
-    """Write what can change from step to step, except the messages."""
-    phase = row.phase
+@inner
+def write_policies(row):  # type: ignore[no-untyped-def]
+    """Write what the observations say about the phase."""
     for blue in range(codes.NUM_BLUE):
         out = row.observation[blue]
-        out[0] = phase
+        out[0] = row.phase
+        for block in range(_HQ_ZONES.shape[0] if blue == codes.NUM_BLUE - 1 else 1):
+            zone = zone_of_block(blue, block)
+            place = 1 + block * _BLOCK + 2 * codes.NUM_ZONES
+            for rank in range(codes.NUM_ZONES):
+                out[place + rank] = _POLICY[row.phase, zone, rank]
+
+
+@inner
+def write_observations(row):  # type: ignore[no-untyped-def]
+    """Write what can change in any step, except the messages."""
+    for blue in range(codes.NUM_BLUE):
+        out = row.observation[blue]
         for block in range(_HQ_ZONES.shape[0] if blue == codes.NUM_BLUE - 1 else 1):
             zone = zone_of_block(blue, block)
             place = 1 + block * _BLOCK + codes.NUM_ZONES
             for other in range(codes.NUM_ZONES):
                 out[place + _RANK[other]] = row.blocked[zone, other]
-            place += codes.NUM_ZONES
-            for rank in range(codes.NUM_ZONES):
-                out[place + rank] = _POLICY[phase, zone, rank]
-            place += codes.NUM_ZONES
+            place += 2 * codes.NUM_ZONES
             server = zone * codes.SLOTS + codes.FIRST_SERVER
             user = zone * codes.SLOTS + codes.FIRST_USER
             for i in range(_MAX_SERVERS):
@@ -73,7 +82,7 @@ def write_observations(row):  # type: ignore[no-untyped-def]
                 out[place + _SLOTS + i] = row.net_events[user + i] > 0
 
 
-@njit
+@inner
 def write_messages(row, messages):  # type: ignore[no-untyped-def]
     """Write the messages [5, 8] of this step into the observations of all other agents."""
     for blue in range(codes.NUM_BLUE):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.rng import below, uniform, weighted
 from cage4.native.sessions import find_session
 from cage4.native.state import (
     BROKEN,
+    NAMED,
     NOTHING,
     RED_HOST,
     RED_LEFT,
@@ -20,6 +21,7 @@ from cage4.native.state import (
     SEEN_TRUE,
     SEEN_VERB,
     SEEN_ZONE,
+    UNNAMED,
 )
 
 _SERVER_PREFERENCE = 0.75
@@ -43,7 +45,7 @@ def _transitions() -> np.ndarray:
 _SUCCESS = _transitions()
 
 
-@njit
+@inner
 def decide_all(row, pools, k):  # type: ignore[no-untyped-def]
     """Ask every red agent for a command and store it where no command is in progress."""
     for agent in range(codes.NUM_RED):
@@ -55,6 +57,7 @@ def decide_all(row, pools, k):  # type: ignore[no-untyped-def]
         if row.red_active[agent] == 0 or k.red_policy == codes.POLICY_SLEEP:
             continue
         if k.red_policy == codes.POLICY_RANDOM:
+            row.red_moved[agent] = 0
             choose_at_random(row, pools, k, agent, is_free)
             continue
         digest(row, pools, agent)
@@ -63,7 +66,7 @@ def decide_all(row, pools, k):  # type: ignore[no-untyped-def]
         row.red_calls[agent] += 1
 
 
-@njit
+@inner
 def tick(row, pools):  # type: ignore[no-untyped-def]
     """Count down every slot; returns how many due commands the session filter removes."""
     filtered = 0
@@ -73,7 +76,7 @@ def tick(row, pools):  # type: ignore[no-untyped-def]
         slot[RED_LEFT] -= 1
         if slot[RED_LEFT] < 1:
             due[:] = slot
-            if due[RED_VERB] != codes.RED_SLEEP and find_session(row, pools, agent, due[RED_SESSION]) < 0:
+            if due[RED_VERB] != codes.RED_SLEEP and find_session(row, pools, agent, np.int64(due[RED_SESSION])) < 0:
                 due[RED_LEFT] = -1
                 filtered += 1
         else:
@@ -85,26 +88,29 @@ def tick(row, pools):  # type: ignore[no-untyped-def]
 
 
 # ------------------------------------------------------------------------------------------- finite-state memory
-@njit
+@inner
 def digest(row, pools, agent):  # type: ignore[no-untyped-def]
     """Update the agent's table of hosts by what it saw of the last step."""
-    apply_result(row, agent)
     seen = row.red_seen[agent]
+    if seen[SEEN_VERB] == NOTHING and row.red_keys[agent] == 0 and row.red_moved[agent] == 0:
+        return
+    row.red_moved[agent] = 0
+    apply_result(row, agent)
     if seen[SEEN_VERB] == codes.DISCOVER and seen[SEEN_TRUE] == 1:
         zone = np.int64(seen[SEEN_ZONE])
         for host in range(zone * codes.SLOTS + 1, (zone + 1) * codes.SLOTS):
             if row.host_octet[host] > 0:
-                enter_host(row, agent, host, 0)
+                enter_host(row, agent, host, UNNAMED)
     for i in range(row.red_keys[agent]):
-        enter_host(row, agent, row.red_key_host[agent, i], row.red_key_named[agent, i])
+        enter_host(row, agent, np.int64(row.red_key_host[agent, i]), np.int64(row.red_key_named[agent, i]))
     node = row.ses_head[agent]
     while node >= 0:
-        enter_host(row, agent, pools.ses[node].host, 1)
+        enter_host(row, agent, np.int64(pools.ses[node].host), NAMED)
         node = pools.ses[node].next
     notice_losses(row, agent)
 
 
-@njit
+@inner
 def apply_result(row, agent):  # type: ignore[no-untyped-def]
     """Move the hosts that the last command concerned to their next state."""
     seen = row.red_seen[agent]
@@ -122,10 +128,11 @@ def apply_result(row, agent):  # type: ignore[no-untyped-def]
     # Only plain U is given up on foreign ground: CybORG compares with "U" alone.
     if state == codes.U and codes.RED_OWNER[host // codes.SLOTS] != agent:
         state = codes.F
+        row.fsm_given_up[agent] += row.fsm_state[agent, host] != codes.F
     row.fsm_state[agent, host] = state
 
 
-@njit
+@inner
 def enter_host(row, agent, host, named):  # type: ignore[no-untyped-def]
     """Add a host to the table, or learn its name."""
     if row.fsm_state[agent, host] == codes.ABSENT:
@@ -136,22 +143,18 @@ def enter_host(row, agent, host, named):  # type: ignore[no-untyped-def]
         row.fsm_named[agent, host] = 1
 
 
-@njit
+@inner
 def notice_losses(row, agent):  # type: ignore[no-untyped-def]
     """Return hosts that were held, and on which the agent sees no session any more, to KD."""
     looted = row.red_looted[agent] if row.red_exploited[agent] >= 0 else -1
     for i in range(row.fsm_count[agent]):
         host = row.fsm_host[agent, i]
-        if (
-            codes.U <= row.fsm_state[agent, host] <= codes.RD
-            and row.red_on_host[host, agent] == 0
-            and host != looted
-        ):
+        if codes.U <= row.fsm_state[agent, host] <= codes.RD and row.red_on_host[host, agent] == 0 and host != looted:
             row.fsm_state[agent, host] = codes.KD
 
 
 # ------------------------------------------------------------------------------------------- finite-state choice
-@njit
+@inner
 def choose(row, pools, k, agent):  # type: ignore[no-untyped-def]
     """Choose a host, a command for its state, and a session; store the command."""
     host = choose_by_priority(row, k, agent) if k.red_policy == codes.POLICY_DISCOVERY else choose_host(row, agent)
@@ -164,19 +167,19 @@ def choose(row, pools, k, agent):  # type: ignore[no-untyped-def]
         slot[RED_ZONE] = nth_known(row.known_zone[agent], below(row.rng, count_ones(row.known_zone[agent])))
     slot[RED_VERB] = verb
     slot[RED_HOST] = host
-    slot[RED_SESSION] = pools.known[below(row.rng, row.known_count[agent])].id[agent]
+    slot[RED_SESSION] = pools.known[below(row.rng, np.int64(row.known_count[agent]))].id[agent]
     slot[RED_LEFT] = k.duration[verb]
 
 
-@njit
+@inner
 def choose_host(row, agent):  # type: ignore[no-untyped-def]
     """Choose uniformly among the hosts not given up, in table order; -1 if there is none."""
-    total = 0
-    for i in range(row.fsm_count[agent]):
-        total += row.fsm_state[agent, row.fsm_host[agent, i]] != codes.F
+    total = np.int64(row.fsm_count[agent] - row.fsm_given_up[agent])
     if total == 0:
         return -1
     n = below(row.rng, total)
+    if row.fsm_given_up[agent] == 0:
+        return np.int64(row.fsm_host[agent, n])
     for i in range(row.fsm_count[agent]):
         host = np.int64(row.fsm_host[agent, i])
         if row.fsm_state[agent, host] != codes.F:
@@ -186,7 +189,7 @@ def choose_host(row, agent):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit
+@inner
 def choose_state(row, k, agent):  # type: ignore[no-untyped-def]
     """Choose a state among those of the candidate hosts, by DiscoveryFSRed's priorities; 0 without candidates."""
     states = np.empty(codes.NUM_STATES, np.int64)
@@ -217,7 +220,7 @@ def choose_state(row, k, agent):  # type: ignore[no-untyped-def]
     return states[weighted(row.rng, cdf)]
 
 
-@njit
+@inner
 def choose_by_priority(row, k, agent):  # type: ignore[no-untyped-def]
     """Choose a state, then a host in it: a known server three times out of four; -1 if there is none."""
     state = choose_state(row, k, agent)
@@ -247,16 +250,16 @@ def choose_by_priority(row, k, agent):  # type: ignore[no-untyped-def]
 
 
 # ---------------------------------------------------------------------------------------------------- random red
-@njit
+@inner
 def count_ones(flags):  # type: ignore[no-untyped-def]
     """Count the flags that are set."""
     total = 0
     for i in range(flags.shape[0]):
-        total += flags[i]
+        total += np.int64(flags[i])
     return total
 
 
-@njit
+@inner
 def nth_known(flags, n):  # type: ignore[no-untyped-def]
     """Return the index of the n-th set flag."""
     for i in range(flags.shape[0]):
@@ -267,7 +270,7 @@ def nth_known(flags, n):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit
+@inner
 def choose_at_random(row, pools, k, agent, is_free):  # type: ignore[no-untyped-def]
     """Draw a command and its parameters uniformly; the draws are made even if the result is thrown away."""
     r = row.rng
@@ -281,7 +284,7 @@ def choose_at_random(row, pools, k, agent, is_free):  # type: ignore[no-untyped-
     elif verb == codes.ESCALATE or verb == codes.DEGRADE or verb == codes.IMPACT:
         host = nth_known(names, below(r, count_ones(names)))
     if verb != codes.RED_SLEEP:
-        ident = pools.known[below(r, row.known_count[agent])].id[agent]
+        ident = pools.known[below(r, np.int64(row.known_count[agent]))].id[agent]
     if verb == codes.AGGRESSIVE or verb == codes.STEALTH or verb == codes.DECEPTION or verb == codes.WITHDRAW:
         host = nth_known(addresses, below(r, count_ones(addresses)))
     if verb == codes.WITHDRAW:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cage4 import spec
 from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port, remove_process
+from cage4.native.jit import inner
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import add_key, announce, find_session, open_session, stop_session
 from cage4.native.state import (
+    NAMED,
+    ORDINARY,
     RED_HOST,
     RED_LEFT,
     RED_SESSION,
@@ -20,6 +22,7 @@ from cage4.native.state import (
     SEEN_TRUE,
     SEEN_VERB,
     SEEN_ZONE,
+    UNNAMED,
 )
 
 # Exploits in the order in which they are considered.
@@ -37,6 +40,7 @@ _UNSEEN_RATE = 1 - 0.95
 """An exploit's alarm stays out when its draw is not above this."""
 _DECOY_FOUND, _DECOY_MISTAKEN = 0.5, 0.1
 _DEGRADE_POINTS = 20
+_SESSION = np.int64(codes.SESSION_PROCESS)
 _BRUTE_FORCE_EVENTS = 10
 
 _Z = spec.Subnet
@@ -96,7 +100,7 @@ def _links() -> np.ndarray:
 _LINKS = _links()
 
 
-@njit
+@inner
 def act(row, pools, k):  # type: ignore[no-untyped-def]
     """Let all red agents carry out what is due, except what the session filter removed."""
     for agent in range(codes.NUM_RED):
@@ -111,13 +115,13 @@ def act(row, pools, k):  # type: ignore[no-untyped-def]
         seen[SEEN_TRUE] = succeeded
 
 
-@njit
+@inner
 def execute(row, pools, k, agent):  # type: ignore[no-untyped-def]
     """Carry out one command; returns whether it succeeded. Its session may have gone since the filter."""
     due = row.red_due[agent]
     verb = due[RED_VERB]
     host = np.int64(due[RED_HOST])
-    source = find_session(row, pools, agent, due[RED_SESSION])
+    source = find_session(row, pools, agent, np.int64(due[RED_SESSION]))
     if verb == codes.ESCALATE:
         return escalate(row, pools, agent, host, source)
     if verb == codes.IMPACT:
@@ -136,10 +140,10 @@ def execute(row, pools, k, agent):  # type: ignore[no-untyped-def]
         return seek_decoys(row, pools, agent, host)
     if verb == codes.EXPLOIT:
         return exploit(row, pools, agent, host, source)
-    return withdraw(row, pools, agent, host, due[RED_SESSION])
+    return withdraw(row, pools, agent, host, np.int64(due[RED_SESSION]))
 
 
-@njit
+@inner
 def discover(row, agent, zone):  # type: ignore[no-untyped-def]
     """Sweep a subnet. The hosts found are listed when the agent looks at the result."""
     for host in range(zone * codes.SLOTS + 1, (zone + 1) * codes.SLOTS):
@@ -148,13 +152,13 @@ def discover(row, agent, zone):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit
+@inner
 def is_cut_off(row, pools, source, host):  # type: ignore[no-untyped-def]
     """Tell whether blue blocks traffic from the session's subnet to the host's."""
     return row.blocked[host // codes.SLOTS, pools.ses[source].host // codes.SLOTS] == 1
 
 
-@njit
+@inner
 def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
     """Scan a host's ports: seen port by port or not at all, decoys always; the session remembers the ports."""
     if pools.ses[source].abstract == 0 or is_cut_off(row, pools, source, host):
@@ -172,11 +176,11 @@ def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
                 rich.note_touch(row, pools, host, kind, pools.ses[source].host, port)
         node = pools.proc[node].next
     pools.ses[source].ports[host] = ports
-    add_key(row, agent, host, 0)
+    add_key(row, agent, host, UNNAMED)
     return True
 
 
-@njit
+@inner
 def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Look for decoys among the host's processes; the only lasting effect is that its name becomes known."""
     r = row.rng
@@ -185,17 +189,15 @@ def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     while node >= 0:
         kind = pools.proc[node].kind
         is_decoy = codes.DECOY_APACHE <= kind <= codes.DECOY_VSFTPD
-        if uniform(r) <= _DECOY_FOUND and is_decoy:
-            is_any = True
-        elif uniform(r) <= _DECOY_MISTAKEN and not is_decoy:
+        if (uniform(r) <= _DECOY_FOUND and is_decoy) or (uniform(r) <= _DECOY_MISTAKEN and not is_decoy):
             is_any = True
         node = pools.proc[node].next
     if is_any:
-        add_key(row, agent, host, 1)
+        add_key(row, agent, host, NAMED)
     return True
 
 
-@njit
+@inner
 def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
     """Choose among the exploits that the remembered ports allow: never the best one if there is another."""
     r = row.rng
@@ -226,7 +228,7 @@ def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
     return options[n if n < best else n + 1]
 
 
-@njit
+@inner
 def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Exploit a host that the session has scanned; opens an ordinary session on success."""
     ports = pools.ses[source].ports[host]
@@ -247,7 +249,7 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
         port = open_port(row, pools, host)
         row.net_events[host] += _BRUTE_FORCE_EVENTS
         rich.note_connections(row, pools, host, host, rich.SSH_PORT, source_host, port, _BRUTE_FORCE_EVENTS)
-        loot(row, pools, agent, host, source, True)
+        loot(row, pools, agent, host, source, way == SSH)
         return True
     kind = pools.proc[target].kind
     is_decoy = kind >= codes.DECOY_APACHE
@@ -258,20 +260,20 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     # Against genuine services only the SQL injection works; the others work on decoys, where nothing is gained.
     works = is_decoy or way == SQL
     if not works or uniform(row.rng) <= 0.0:
-        add_key(row, agent, host, 0)
+        add_key(row, agent, host, UNNAMED)
         return False
     local_port = open_port(row, pools, host)
     if is_decoy:
         port = open_port(row, pools, host)
         row.net_events[host] += 1
         rich.note_connections(row, pools, host, host, local_port, source_host, port, 1)
-        add_key(row, agent, host, 0)
+        add_key(row, agent, host, UNNAMED)
         return False
-    loot(row, pools, agent, host, source, False)
+    loot(row, pools, agent, host, source, way == SSH)
     return True
 
 
-@njit
+@inner
 def alarm_route(row, pools, source_host, host):  # type: ignore[no-untyped-def]
     """Draw an alarm on every host of the route of a brute force, its source included."""
     alarm_passage(row, pools, source_host, source_host, host)
@@ -283,7 +285,7 @@ def alarm_route(row, pools, source_host, host):  # type: ignore[no-untyped-def]
     alarm_passage(row, pools, host, source_host, host)
 
 
-@njit
+@inner
 def alarm_passage(row, pools, place, source_host, host):  # type: ignore[no-untyped-def]
     """Draw the alarm on one host of the route, which names the ends of it."""
     if uniform(row.rng) > _UNSEEN_RATE:
@@ -291,12 +293,12 @@ def alarm_passage(row, pools, place, source_host, host):  # type: ignore[no-unty
         rich.note_connections(row, pools, place, host, 0, source_host, rich.SSH_PORT, 1)
 
 
-@njit
+@inner
 def loot(row, pools, agent, host, source, is_certain):  # type: ignore[no-untyped-def]
     """Open the session of a successful exploit, leave its file, and alarm blue, surely or nearly so."""
     pid = draw_pid(row, pools, host)
-    add_process(row, pools, host, pid, codes.SESSION_PROCESS, 0)
-    node = open_session(row, pools, agent, host, codes.USER_USER, pid, 0, 1)
+    add_process(row, pools, host, pid, _SESSION)
+    node = open_session(row, pools, agent, host, codes.USER_USER, pid, ORDINARY)
     row.red_exploited[agent] = node
     row.red_looted[agent] = host
     row.files[host, 0] += 1
@@ -309,13 +311,13 @@ def loot(row, pools, agent, host, source, is_certain):  # type: ignore[no-untype
             pools.suspect[n].host = host
             pools.suspect[n].pid = pid
             row.suspects = n + 1
-    add_key(row, agent, host, 1)
-    add_key(row, agent, pools.ses[source].host, 0)
+    add_key(row, agent, host, NAMED)
+    add_key(row, agent, np.int64(pools.ses[source].host), UNNAMED)
     # Other results name hosts too, but only as headings, which the action space does not read.
     row.known_name[agent, host] = 1
 
 
-@njit
+@inner
 def root_session(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Return the agent's first root session on the host, or -1."""
     node = row.ses_head[agent]
@@ -324,7 +326,7 @@ def root_session(row, pools, agent, host):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit
+@inner
 def escalate(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Make one of the agent's sessions on the host root's, and reveal the hosts it is linked to."""
     count = row.red_on_host[host, agent]
@@ -332,7 +334,7 @@ def escalate(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
         return False
     node = root_session(row, pools, agent, host)
     if node < 0:
-        n = below(row.rng, count)
+        n = below(row.rng, np.int64(count))
         if source < 0 or pools.ses[source].abstract == 0:
             return False
         node = row.ses_head[agent]
@@ -348,45 +350,47 @@ def escalate(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
                 pools.proc[process].root = 1
                 break
             process = pools.proc[process].next
-    announce(row, pools, agent, node)
-    add_key(row, agent, host, 1)
+    announce(row, pools, agent, np.int64(node))
+    add_key(row, agent, host, NAMED)
     zone = host // codes.SLOTS
     if source >= 0 and host == zone * codes.SLOTS + codes.FIRST_SERVER:
         for other in range(codes.NUM_ZONES):
             if _LINKS[zone, other] == 1:
-                add_key(row, agent, other * codes.SLOTS + codes.FIRST_SERVER, 1)
+                add_key(row, agent, other * codes.SLOTS + codes.FIRST_SERVER, NAMED)
     return True
 
 
-@njit
+@inner
 def impact(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Stop the host's operational service for good, until a restore."""
     if root_session(row, pools, agent, host) < 0:
         return False
     for place in range(row.svc_count[host]):
         if row.svc_kind[host, place] == codes.OTSERVICE and row.svc_active[host, place] == 1:
-            add_key(row, agent, host, 1)
+            add_key(row, agent, host, NAMED)
             if source < 0:
                 return False
             row.svc_active[host, place] = 0
-            remove_process(row, pools, host, row.svc_pid[host, place])
+            row.svc_worn[host] = 1
+            remove_process(row, pools, host, np.int64(row.svc_pid[host, place]))
             return True
     return False
 
 
-@njit
+@inner
 def degrade(row, pools, agent, host):  # type: ignore[no-untyped-def]
     """Take 20 points of reliability from every running service of the host."""
     if root_session(row, pools, agent, host) < 0:
         return False
+    row.svc_worn[host] = 1
     for place in range(row.svc_count[host]):
         if row.svc_active[host, place] == 1:
             row.svc_reliability[host, place] = max(0, row.svc_reliability[host, place] - _DEGRADE_POINTS)
-    add_key(row, agent, host, 1)
+    add_key(row, agent, host, NAMED)
     return True
 
 
-@njit
+@inner
 def withdraw(row, pools, agent, host, ident):  # type: ignore[no-untyped-def]
     """Close the agent's sessions on the host: children, then the parentless except id 0, then the source."""
     victims = np.empty(row.red_on_host[host, agent] + 1, np.int64)

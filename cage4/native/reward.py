@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from cage4 import spec
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.state import RED_HOST, RED_VERB
 
 
-@njit
+@inner
 def charge(row, zone, part):  # type: ignore[no-untyped-def]
     """Charge one failure or impact at the rate of the phase."""
     row.parts[zone, part] += codes.REWARDS[row.phase, zone, part]
 
 
-@njit
+@inner
 def charge_impacts(row):  # type: ignore[no-untyped-def]
     """Charge every Impact that was due, succeeded or not, if its agent still holds a session."""
     for agent in range(codes.NUM_RED):
@@ -24,7 +23,7 @@ def charge_impacts(row):  # type: ignore[no-untyped-def]
             charge(row, due[RED_HOST] // codes.SLOTS, codes.RIA)
 
 
-@njit
+@inner
 def charge_commands(row, verbs):  # type: ignore[no-untyped-def]
     """Charge Restore for each blue agent that submitted it, whether or not it will be carried out."""
     cost = 0

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from cage4 import rich, spec
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.state import BLUE_A, BLUE_B, BLUE_VERB
 
 SIZE: Final = sum(rich.SIZES)
@@ -80,7 +80,7 @@ def split(vectors: npt.NDArray[np.int32]) -> dict[str, Any]:
     }
 
 
-@njit
+@inner
 def write_present(row, out):  # type: ignore[no-untyped-def]
     """Mark the hosts that exist; each has a session of its blue agent."""
     if out.shape[0] == 0:
@@ -90,7 +90,7 @@ def write_present(row, out):  # type: ignore[no-untyped-def]
             out[_START[host] + _PRESENT] = 1
 
 
-@njit
+@inner
 def begin_step(row, pools):  # type: ignore[no-untyped-def]
     """Write what blue learns of its own commands, traffic commands and decoys excepted; once these are due."""
     out = pools.rich
@@ -112,7 +112,7 @@ def begin_step(row, pools):  # type: ignore[no-untyped-def]
                 write_files(row, out[_START[host] :], host)
 
 
-@njit
+@inner
 def write_files(row, block, host):  # type: ignore[no-untyped-def]
     """Write what Analyse finds on a host: equal files show as one."""
     block[_ANALYSED] = 1
@@ -122,7 +122,7 @@ def write_files(row, block, host):  # type: ignore[no-untyped-def]
         block[_DENSITY] = _FILE_PERCENT
 
 
-@njit
+@inner
 def note_traffic(row, pools, blue):  # type: ignore[no-untyped-def]
     """Write an agent's traffic command, just before it changes the blocks: it fails if they are so already."""
     out = pools.rich
@@ -136,7 +136,7 @@ def note_traffic(row, pools, blue):  # type: ignore[no-untyped-def]
     out[start + _FROM] = 1 + _RANK[due[BLUE_B]]
 
 
-@njit
+@inner
 def note_decoy(pools, host, kind, pid):  # type: ignore[no-untyped-def]
     """Write the decoy that blue deployed on a host."""
     if pools.rich.shape[0] > 0:
@@ -144,7 +144,7 @@ def note_decoy(pools, host, kind, pid):  # type: ignore[no-untyped-def]
         pools.rich[_START[host] + _DECOY_ID] = pid
 
 
-@njit
+@inner
 def signature(local_port, remote_port):  # type: ignore[no-untyped-def]
     """Classify an event by its ports; the compiled form of :func:`cage4.rich.signature`."""
     if remote_port < codes.FIRST_PORT:
@@ -158,7 +158,7 @@ def signature(local_port, remote_port):  # type: ignore[no-untyped-def]
     return _DECOY if local_port >= codes.FIRST_PORT else _OTHER
 
 
-@njit
+@inner
 def note_connections(row, pools, host, local_host, local_port, remote_host, remote_port, times):  # type: ignore[no-untyped-def]
     """Write equal connection events on a host; port 0 stands for none."""
     if pools.rich.shape[0] == 0 or _START[host] < 0:
@@ -180,13 +180,13 @@ def note_connections(row, pools, host, local_host, local_port, remote_host, remo
     block[_REMOTE_SUBNETS + _RANK[remote_zone]] += times
 
 
-@njit
+@inner
 def note_touch(row, pools, host, kind, remote_host, remote_port):  # type: ignore[no-untyped-def]
     """Write that a session's host reached the port of a process of this kind."""
     note_connections(row, pools, host, host, _KIND_LISTENS[kind], remote_host, remote_port, 1)
 
 
-@njit
+@inner
 def note_process(pools, host, pid):  # type: ignore[no-untyped-def]
     """Write a process event with its id."""
     if pools.rich.shape[0] == 0 or _START[host] < 0:
@@ -197,7 +197,7 @@ def note_process(pools, host, pid):  # type: ignore[no-untyped-def]
     block[_PROCESS_EVENTS] += 1
 
 
-@njit
+@inner
 def note_process_alarm(pools, host):  # type: ignore[no-untyped-def]
     """Write a process event without an id."""
     if pools.rich.shape[0] > 0 and _START[host] >= 0:

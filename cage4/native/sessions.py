@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from numba import njit
+import numpy as np
 
 from cage4.native import codes
 from cage4.native.hosts import remove_process
+from cage4.native.jit import inner
 from cage4.native.rng import below
-from cage4.native.state import BROKEN, MAX_KEYS, give, take
+from cage4.native.state import BROKEN, MAX_KEYS, NAMED, give, take
+
+_PRIMARY = np.int64(0)
 
 
-@njit
+@inner
 def find_session(row, pools, agent, ident):  # type: ignore[no-untyped-def]
     """Return the pool index of the agent's session with this id, or -1."""
     node = row.ses_head[agent]
@@ -19,7 +22,7 @@ def find_session(row, pools, agent, ident):  # type: ignore[no-untyped-def]
     return node
 
 
-@njit
+@inner
 def append_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Put a pool element last in the agent's dictionary, under the next id: one above the highest, or 0."""
     highest = -1
@@ -28,12 +31,14 @@ def append_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
         highest = max(highest, pools.ses[other].id)
         other = pools.ses[other].next
     pools.ses[node].id = highest + 1
+    row.red_top_id = max(row.red_top_id, highest + 1)
+    row.red_moved[agent] = 1
     link_session(row, pools, agent, node)
     row.ses_count[agent] += 1
     row.red_on_host[pools.ses[node].host, agent] += 1
 
 
-@njit
+@inner
 def link_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Chain a pool element behind the agent's last session."""
     pools.ses[node].next = -1
@@ -44,9 +49,10 @@ def link_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     row.ses_tail[agent] = node
 
 
-@njit
+@inner
 def unlink_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Take a session out of the agent's chain without freeing it."""
+    row.red_moved[agent] = 1
     following = pools.ses[node].next
     if row.ses_head[agent] == node:
         previous = -1
@@ -60,21 +66,22 @@ def unlink_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
         row.ses_tail[agent] = previous
 
 
-@njit
-def open_session(row, pools, agent, host, user, pid, abstract, child):  # type: ignore[no-untyped-def]
-    """Give the agent a new session on a host; returns its pool index."""
+@inner
+def open_session(row, pools, agent, host, user, pid, abstract):  # type: ignore[no-untyped-def]
+    """Give the agent a new session on a host, abstract or (an exploit's) ordinary; returns its pool index."""
     node = take(row.ses_pool, pools.ses)
     pools.ses[node].host = host
     pools.ses[node].user = user
     pools.ses[node].pid = pid
     pools.ses[node].abstract = abstract
-    pools.ses[node].child = child
+    pools.ses[node].child = 1 - abstract
     pools.ses[node].ports[:] = 0
     append_session(row, pools, agent, node)
+    row.red_opened = 1
     return node
 
 
-@njit
+@inner
 def close_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Delete a session of the agent; its process is not touched."""
     row.red_on_host[pools.ses[node].host, agent] -= 1
@@ -83,7 +90,7 @@ def close_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     give(row.ses_pool, pools.ses, node)
 
 
-@njit
+@inner
 def close_sessions_on(row, pools, host):  # type: ignore[no-untyped-def]
     """Delete every red session on a host."""
     for agent in range(codes.NUM_RED):
@@ -95,7 +102,7 @@ def close_sessions_on(row, pools, host):  # type: ignore[no-untyped-def]
             node = following
 
 
-@njit
+@inner
 def close_session_of_process(row, pools, host, pid):  # type: ignore[no-untyped-def]
     """Delete the first red session on a host that runs as this process."""
     for agent in range(codes.NUM_RED):
@@ -109,14 +116,14 @@ def close_session_of_process(row, pools, host, pid):  # type: ignore[no-untyped-
             node = pools.ses[node].next
 
 
-@njit
+@inner
 def stop_session(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Delete a session together with its process."""
-    remove_process(row, pools, pools.ses[node].host, pools.ses[node].pid)
+    remove_process(row, pools, np.int64(pools.ses[node].host), np.int64(pools.ses[node].pid))
     close_session(row, pools, agent, node)
 
 
-@njit
+@inner
 def announce(row, pools, agent, node):  # type: ignore[no-untyped-def]
     """Add an abstract session's id to those the agent may choose; ids are never taken back."""
     ident = pools.ses[node].id
@@ -126,7 +133,7 @@ def announce(row, pools, agent, node):  # type: ignore[no-untyped-def]
         row.known_count[agent] += 1
 
 
-@njit
+@inner
 def add_key(row, agent, host, named):  # type: ignore[no-untyped-def]
     """Add a host to what the agent's last result showed, with or without its name."""
     n = row.red_keys[agent]
@@ -139,14 +146,24 @@ def add_key(row, agent, host, named):  # type: ignore[no-untyped-def]
     row.known_address[agent, host] = 1
 
 
-@njit
+@inner
 def reassign(row, pools):  # type: ignore[no-untyped-def]
     """Hand every session outside its agent's subnets to the owner of the subnet, as a fresh abstract session."""
+    if row.red_opened == 1:
+        row.red_opened = 0
+        hand_over(row, pools)
+    for agent in range(codes.NUM_RED):
+        row.red_active[agent] = row.ses_count[agent] > 0
+
+
+@inner
+def hand_over(row, pools):  # type: ignore[no-untyped-def]
+    """Move the sessions that lie outside their agent's subnets; only newly opened ones can."""
     for agent in range(codes.NUM_RED):
         node = row.ses_head[agent]
         while node >= 0:
             following = pools.ses[node].next
-            host = pools.ses[node].host
+            host = np.int64(pools.ses[node].host)
             owner = codes.RED_OWNER[host // codes.SLOTS]
             if owner != agent:
                 row.red_on_host[host, agent] -= 1
@@ -155,35 +172,33 @@ def reassign(row, pools):  # type: ignore[no-untyped-def]
                 pools.ses[node].abstract = 1
                 pools.ses[node].child = 0
                 pools.ses[node].ports[:] = 0
-                append_session(row, pools, owner, node)
+                append_session(row, pools, owner, np.int64(node))
                 # Only a session that this step's exploit opened appears in the old owner's result, from which
                 # the new owner gets a copy; of phished ones it learns from its session check.
                 if row.red_exploited[agent] == node:
-                    add_key(row, owner, host, 1)
-                    announce(row, pools, owner, node)
+                    add_key(row, owner, host, NAMED)
+                    announce(row, pools, owner, np.int64(node))
             node = following
-    for agent in range(codes.NUM_RED):
-        row.red_active[agent] = row.ses_count[agent] > 0
 
 
-@njit
+@inner
 def promote(row, pools, agent):  # type: ignore[no-untyped-def]
     """Give id 0 to a random session of an agent that lost it; the session keeps its class."""
-    if find_session(row, pools, agent, 0) >= 0:
+    if find_session(row, pools, agent, _PRIMARY) >= 0:
         return
     node = row.ses_head[agent]
-    for _ in range(below(row.rng, row.ses_count[agent])):
+    for _ in range(below(row.rng, np.int64(row.ses_count[agent]))):
         node = pools.ses[node].next
     unlink_session(row, pools, agent, node)
     pools.ses[node].id = 0
-    link_session(row, pools, agent, node)
+    link_session(row, pools, agent, np.int64(node))
     other = row.ses_head[agent]
     while other >= 0:
         pools.ses[other].child = 0
         other = pools.ses[other].next
 
 
-@njit
+@inner
 def check_sessions(row, pools, agent):  # type: ignore[no-untyped-def]
     """End an active agent's step: repair id 0 and announce all its sessions, host by host."""
     promote(row, pools, agent)
@@ -204,6 +219,6 @@ def check_sessions(row, pools, agent):  # type: ignore[no-untyped-def]
         other = node
         while other >= 0:
             if pools.ses[other].host == pools.ses[node].host:
-                announce(row, pools, agent, other)
+                announce(row, pools, agent, np.int64(other))
             other = pools.ses[other].next
         node = pools.ses[node].next

@@ -13,13 +13,14 @@ around as one pointer (which also keeps compilation short) and write ``row.time`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from cage4.native import codes
+from cage4.native.jit import inner
 
 I8 = npt.NDArray[np.int8]
 I16 = npt.NDArray[np.int16]
@@ -27,8 +28,12 @@ I32 = npt.NDArray[np.int32]
 U64 = npt.NDArray[np.uint64]
 
 PORTS_PER_CHUNK = 32
-OK, FULL, BROKEN = 0, 1, 2
+OK, BROKEN = 0, -1
+"""Values of ``fault``; a positive one is 1 + the place in :class:`Sizes` of a pool that needs room."""
 FREE, FREE_COUNT = 0, 1
+# NumPy scalars, because Numba compiles a function once more for every plain literal it is called with.
+UNNAMED, NAMED = np.int64(0), np.int64(1)
+ORDINARY, ABSTRACT = np.int64(0), np.int64(1)
 RED_VERB, RED_HOST, RED_ZONE, RED_SESSION, RED_LEFT = range(5)
 BLUE_VERB, BLUE_A, BLUE_B, BLUE_LEFT = range(4)
 SEEN_VERB, SEEN_HOST, SEEN_ZONE, SEEN_TRUE = range(4)
@@ -45,13 +50,14 @@ class State(NamedTuple):
     time: I32  # [E] int32: step calls played in this episode
     phase: I8  # [E] int8: mission phase played last
     life: I8  # [E] int8: never reset, playing or finished
-    fault: I8  # [E] int8: OK, FULL (a pool needs room, row not stepped) or BROKEN (a state that cannot be)
+    fault: I8  # [E] int8: OK, BROKEN (a state that cannot be), or the pool that needs room (row not stepped)
     # The world, constant in an episode
     subnet_octet: I16  # [E, Z] int16: third number of the subnet's addresses
     host_octet: I16  # [E, H] int16: last number of the host's address, 0 where there is no host
     num_users: I8  # [E, Z] int8: user hosts
     num_servers: I8  # [E, Z] int8: server hosts
     num_green: I16  # [E] int16: green agents
+    green_reach: I16  # [E, Z, Z] int16: [from, to] servers that green may visit in this phase, summed up to subnet "to"
     blue_parent: I16  # [E, B] int16: host of the agent's first session
     base_kind: I8  # [E, H, 7] int8: processes at the start, in order; -1 behind the last
     base_pid: I16  # [E, H, 7] int16: their process ids
@@ -61,6 +67,7 @@ class State(NamedTuple):
     svc_active: I8  # [E, H, 9] int8: 1 while running
     svc_reliability: I8  # [E, H, 9] int8: percent
     svc_pid: I32  # [E, H, 9] int32: process id
+    svc_worn: I8  # [E, H] int8: 1 if a service of the host was ever degraded or stopped since its last restore
     # Processes of each host: chains through a pool
     proc_pool: I32  # [E, 2] int32: first free element, number of free elements
     proc_head: I32  # [E, H] int32: first process of the host, -1 if none
@@ -72,12 +79,13 @@ class State(NamedTuple):
     # Ephemeral ports of each host: chains of chunks, the newest first
     port_pool: I32  # [E, 2] int32: first free chunk, number of free chunks
     port_count: I32  # [E, H] int32: ports remembered
+    port_trace: U64  # [E, H, 16] uint64: bit p of 1024 is set if a port p modulo 1024 is remembered
     port_head: I32  # [E, H] int32: newest chunk, -1 if none
     port_next: I32  # [E, C] int32: next older chunk, or next free one; -1 at the end
     port_value: I16  # [E, C, 32] int16: port minus 49152
     # What happened on each host in this step, and what stays there
-    net_events: I32  # [E, H] int32: network connection events of this step
-    proc_events: I32  # [E, H] int32: process creation events of this step
+    net_events: I16  # [E, H] int16: network connection events of this step
+    proc_events: I16  # [E, H] int16: process creation events of this step
     files: I16  # [E, H, 2] int16: files left by exploits and by escalations
     suspects: I32  # [E] int32: process ids that Monitor remembered, on all hosts
     suspect_host: I16  # [E, L] int16: host, in order of appearance
@@ -108,7 +116,11 @@ class State(NamedTuple):
     red_key_host: I16  # [E, R, 16] int16: those hosts, in order
     red_key_named: I8  # [E, R, 16] int8: 1 if the result gave the host's name
     red_calls: I32  # [E, R] int32: decisions asked of the agent in this episode
+    red_moved: I8  # [E, R] int8: 1 if the agent's sessions changed since it last looked at them
+    red_opened: I8  # [E] int8: 1 if a red session was opened in this step
+    red_top_id: I16  # [E] int16: highest session id given in this episode
     fsm_count: I16  # [E, R] int16: hosts in the agent's table
+    fsm_given_up: I16  # [E, R] int16: of those, hosts in state F
     fsm_host: I16  # [E, R, H] int16: hosts in order of entry
     fsm_state: I8  # [E, R, H] int8: [host] what the agent believes, 0 if not in the table
     fsm_named: I8  # [E, R, H] int8: [host] 1 if the agent knows its name
@@ -141,6 +153,7 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "num_users": (np.int8, ("E", "Z")),
     "num_servers": (np.int8, ("E", "Z")),
     "num_green": (np.int16, ("E",)),
+    "green_reach": (np.int16, ("E", "Z", "Z")),
     "blue_parent": (np.int16, ("E", "B")),
     "base_kind": (np.int8, ("E", "H", 7)),
     "base_pid": (np.int16, ("E", "H", 7)),
@@ -149,6 +162,7 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "svc_active": (np.int8, ("E", "H", 9)),
     "svc_reliability": (np.int8, ("E", "H", 9)),
     "svc_pid": (np.int32, ("E", "H", 9)),
+    "svc_worn": (np.int8, ("E", "H")),
     "proc_pool": (np.int32, ("E", 2)),
     "proc_head": (np.int32, ("E", "H")),
     "proc_tail": (np.int32, ("E", "H")),
@@ -158,11 +172,12 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "proc_root": (np.int8, ("E", "P")),
     "port_pool": (np.int32, ("E", 2)),
     "port_count": (np.int32, ("E", "H")),
+    "port_trace": (np.uint64, ("E", "H", 16)),
     "port_head": (np.int32, ("E", "H")),
     "port_next": (np.int32, ("E", "C")),
     "port_value": (np.int16, ("E", "C", 32)),
-    "net_events": (np.int32, ("E", "H")),
-    "proc_events": (np.int32, ("E", "H")),
+    "net_events": (np.int16, ("E", "H")),
+    "proc_events": (np.int16, ("E", "H")),
     "files": (np.int16, ("E", "H", 2)),
     "suspects": (np.int32, ("E",)),
     "suspect_host": (np.int16, ("E", "L")),
@@ -191,7 +206,11 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "red_key_host": (np.int16, ("E", "R", 16)),
     "red_key_named": (np.int8, ("E", "R", 16)),
     "red_calls": (np.int32, ("E", "R")),
+    "red_moved": (np.int8, ("E", "R")),
+    "red_opened": (np.int8, ("E",)),
+    "red_top_id": (np.int16, ("E",)),
     "fsm_count": (np.int16, ("E", "R")),
+    "fsm_given_up": (np.int16, ("E", "R")),
     "fsm_host": (np.int16, ("E", "R", "H")),
     "fsm_state": (np.int8, ("E", "R", "H")),
     "fsm_named": (np.int8, ("E", "R", "H")),
@@ -218,13 +237,9 @@ class Sizes(NamedTuple):
 
     proc: int = 1024
     ses: int = 192
-    port: int = 768
+    port: int = 896
     known: int = 256
     suspect: int = 256
-
-    def doubled(self) -> Sizes:
-        """Return pools of twice the size."""
-        return Sizes(*(2 * size for size in self))
 
 
 class Pools(NamedTuple):
@@ -261,13 +276,13 @@ class Outputs(NamedTuple):
     busy: I16  # [N, B] int16: ticks left of the command in progress
     phase: I8  # [N] int8: mission phase played
     life: I8  # [N] int8: playing or finished
-    fault: I8  # [N] int8: OK, FULL or BROKEN
+    fault: I8  # [N] int8: OK, BROKEN, or the pool that needs room
     rich: I32  # [N, rich.SIZE] int32: rich observations, or [N, 0] if not asked for; zero at first
 
 
 def allocate_outputs(num: int, rich_size: int = 0) -> Outputs:
     """Return outputs for a batch of ``num`` rows."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in Outputs._fields[:-1]:
         dtype, shape = _LAYOUT[name]
         arrays[name] = np.empty((num, *(int(_LETTERS.get(str(size), size)) for size in shape[1:])), dtype)
@@ -312,10 +327,11 @@ def view(store: Store) -> State:
     return State(**arrays)
 
 
-def enlarge(store: Store) -> Store:
-    """Return a copy with every pool doubled; contents and their order stay."""
+def enlarge(store: Store, faults: Iterable[int]) -> Store:
+    """Return a copy with the pools that the faults name doubled; contents and their order stay."""
     old = Sizes(*(pool.shape[1] for pool in store[1:]))
-    new = allocate(len(store.rows), old.doubled())
+    sizes = Sizes(*(2 * size if 1 + i in faults else size for i, size in enumerate(old)))
+    new = allocate(len(store.rows), sizes)
     new.rows[:] = store.rows
     for target, source in zip(new[1:], store[1:], strict=True):
         target[:, : source.shape[1]] = source
@@ -323,6 +339,8 @@ def enlarge(store: Store) -> Store:
         following = getattr(new, name)["next"]
         free = new.rows[f"{name}_pool"]
         size = getattr(old, name)
+        if getattr(sizes, name) == size:
+            continue
         following[:, size:-1] = np.arange(size + 1, 2 * size)
         following[:, -1] = free[:, FREE]
         free[:, FREE] = size
@@ -330,7 +348,7 @@ def enlarge(store: Store) -> Store:
     return new
 
 
-@njit
+@inner
 def clear_pool(pool, elements):  # type: ignore[no-untyped-def]
     """Make all elements of a row's pool free."""
     size = elements.shape[0]
@@ -341,7 +359,7 @@ def clear_pool(pool, elements):  # type: ignore[no-untyped-def]
     pool[FREE_COUNT] = size
 
 
-@njit
+@inner
 def take(pool, elements):  # type: ignore[no-untyped-def]
     """Take a free element of a row's pool; the step's room check guarantees that there is one."""
     i = np.int64(pool[FREE])
@@ -351,7 +369,7 @@ def take(pool, elements):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit
+@inner
 def give(pool, elements, i):  # type: ignore[no-untyped-def]
     """Return an element to a row's pool."""
     elements[i].next = pool[FREE]

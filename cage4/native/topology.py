@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cage4.native import codes
+from cage4.native.green import map_green_reach
 from cage4.native.hosts import add_process, draw_pid, install, remember_base
+from cage4.native.jit import inner
 from cage4.native.observe import write_reset_outputs
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session
-from cage4.native.state import NOTHING, clear_pool
+from cage4.native.state import ABSTRACT, NOTHING, clear_pool
 
 # Subnets of blue 4 and red 5 in the order of generation, which is not the order of blue's observations.
 _HQ_FIRST = 5
 _HQ_LAST = 7
 _NUM_HQ = 3
+_SESSION = np.int64(codes.SESSION_PROCESS)
+_RED_0 = np.int64(0)
 
 
-@njit
+@inner
 def reset_row(row, pools, k):  # type: ignore[no-untyped-def]
     """Generate a new world for a row from its random stream and start an episode in it."""
     clear_row(row, pools)
@@ -33,16 +36,17 @@ def reset_row(row, pools, k):  # type: ignore[no-untyped-def]
     open_blue_sessions(row, pools)
     open_green_sessions(row, pools)
     pid = draw_pid(row, pools, start_host)
-    add_process(row, pools, start_host, pid, codes.SESSION_PROCESS, 0)
-    node = open_session(row, pools, 0, start_host, codes.USER_UBUNTU, pid, 1, 0)
+    add_process(row, pools, start_host, pid, _SESSION)
+    node = open_session(row, pools, _RED_0, start_host, codes.USER_UBUNTU, pid, ABSTRACT)
     pools.known[0].id[0] = pools.ses[node].id
     pools.known[0].flag[0] = 1
     row.known_count[0] = 1
     row.red_active[0] = 1
+    map_green_reach(row)
     write_reset_outputs(row)
 
 
-@njit
+@inner
 def clear_row(row, pools):  # type: ignore[no-untyped-def]
     """Forget the last episode; the random stream stays."""
     row.time = 0
@@ -63,6 +67,7 @@ def clear_row(row, pools):  # type: ignore[no-untyped-def]
     row.proc_tail[:] = -1
     row.port_count[:] = 0
     row.port_head[:] = -1
+    row.port_trace[:] = np.uint64(0)
     row.net_events[:] = 0
     row.proc_events[:] = 0
     row.files[:] = 0
@@ -78,7 +83,11 @@ def clear_row(row, pools):  # type: ignore[no-untyped-def]
     row.red_exploited[:] = -1
     row.red_keys[:] = 0
     row.red_calls[:] = 0
+    row.red_moved[:] = 0
+    row.red_opened = 0
+    row.red_top_id = 0
     row.fsm_count[:] = 0
+    row.fsm_given_up[:] = 0
     row.fsm_state[:] = 0
     row.fsm_named[:] = 0
     row.known_count[:] = 0
@@ -90,7 +99,7 @@ def clear_row(row, pools):  # type: ignore[no-untyped-def]
     row.blue_queue[:] = 0
 
 
-@njit
+@inner
 def nth_free(used, n):  # type: ignore[no-untyped-def]
     """Take the n-th unused index (counted from 0) and mark it as used."""
     i = 0
@@ -103,7 +112,7 @@ def nth_free(used, n):  # type: ignore[no-untyped-def]
         i += 1
 
 
-@njit
+@inner
 def draw_subnets(row):  # type: ignore[no-untyped-def]
     """Draw the /24 block of each subnet."""
     used = np.zeros(256, np.bool_)
@@ -111,7 +120,7 @@ def draw_subnets(row):  # type: ignore[no-untyped-def]
         row.subnet_octet[zone] = nth_free(used, below(row.rng, 256 - zone))
 
 
-@njit
+@inner
 def draw_hosts(row, k, zone, used_pids):  # type: ignore[no-untyped-def]
     """Draw a subnet's router (or the internet's host), users and servers."""
     r = row.rng
@@ -140,7 +149,7 @@ def draw_hosts(row, k, zone, used_pids):  # type: ignore[no-untyped-def]
     row.num_green += users
 
 
-@njit
+@inner
 def draw_unused_pid(r, used_pids):  # type: ignore[no-untyped-def]
     """Draw a four-digit process id that no host of this world was given before."""
     while True:
@@ -150,15 +159,15 @@ def draw_unused_pid(r, used_pids):  # type: ignore[no-untyped-def]
             return pid
 
 
-@njit
+@inner
 def draw_body(row, host, zone, used_pids):  # type: ignore[no-untyped-def]
     """Draw the operating system and the services of a user host or server."""
     r = row.rng
     below(r, 2)  # operating system
-    remember_base(row, host, codes.SSHD, draw_unused_pid(r, used_pids))
+    remember_base(row, host, np.int64(codes.SSHD), draw_unused_pid(r, used_pids))
     count = 1
     if zone == codes.OPERATIONAL_A or zone == codes.OPERATIONAL_B:
-        remember_base(row, host, codes.OTSERVICE, draw_unused_pid(r, used_pids))
+        remember_base(row, host, np.int64(codes.OTSERVICE), draw_unused_pid(r, used_pids))
         count += 1
     # Unused add-ons take a process id too.
     pid_apache = draw_unused_pid(r, used_pids)
@@ -179,7 +188,7 @@ def draw_body(row, host, zone, used_pids):  # type: ignore[no-untyped-def]
         uniform(r)  # would make the service vulnerable, with a probability that is never met
 
 
-@njit
+@inner
 def draw_blue_parents(row):  # type: ignore[no-untyped-def]
     """Draw the host of each blue agent's first session."""
     r = row.rng
@@ -198,7 +207,7 @@ def draw_blue_parents(row):  # type: ignore[no-untyped-def]
                 n -= 1
 
 
-@njit
+@inner
 def draw_red_starts(row):  # type: ignore[no-untyped-def]
     """Draw every red agent's starting host, of which it knows subnet, address and name; returns that of red 0."""
     r = row.rng
@@ -219,19 +228,19 @@ def draw_red_starts(row):  # type: ignore[no-untyped-def]
     return start
 
 
-@njit
+@inner
 def open_base_session(row, pools, host):  # type: ignore[no-untyped-def]
     """Start the process of a blue or green session, which Restore brings back."""
     pid = draw_pid(row, pools, host)
-    add_process(row, pools, host, pid, codes.SESSION_PROCESS, 0)
-    remember_base(row, host, codes.SESSION_PROCESS, pid)
+    add_process(row, pools, host, pid, _SESSION)
+    remember_base(row, host, _SESSION, pid)
 
 
-@njit
+@inner
 def open_blue_sessions(row, pools):  # type: ignore[no-untyped-def]
     """Open one blue session per owned host, routers included: the parent's first, then in host order."""
     for blue in range(codes.NUM_BLUE):
-        parent = row.blue_parent[blue]
+        parent = np.int64(row.blue_parent[blue])
         open_base_session(row, pools, parent)
         for host in range(codes.NUM_HOSTS):
             is_owned = codes.BLUE_OWNER[host // codes.SLOTS] == blue
@@ -239,7 +248,7 @@ def open_blue_sessions(row, pools):  # type: ignore[no-untyped-def]
                 open_base_session(row, pools, host)
 
 
-@njit
+@inner
 def open_green_sessions(row, pools):  # type: ignore[no-untyped-def]
     """Open a green session on every user host."""
     for zone in range(codes.INTERNET):

@@ -10,6 +10,7 @@ from numba import njit
 
 from cage4 import rich, spec, true_state
 from cage4.native import codes, kernel
+from cage4.native.jit import inner
 from cage4.native.state import BLUE_A, BLUE_LEFT, BLUE_VERB, RED_HOST, RED_LEFT, RED_VERB, Store
 from cage4.true_state import TrueState
 from cage4.variants import RED_ACTIONS
@@ -29,7 +30,7 @@ def read(store: Store, rows: npt.NDArray[np.int64]) -> TrueState:
     return out._replace(red_verb=_RED_VERB[out.red_verb])
 
 
-@njit
+@inner
 def read_host(row, processes, out, i, host):  # type: ignore[no-untyped-def]
     """Read what is on one host."""
     zone, slot = host // codes.SLOTS, _SLOT[host % codes.SLOTS]
@@ -55,13 +56,13 @@ def read_host(row, processes, out, i, host):  # type: ignore[no-untyped-def]
         out.red_knowledge[i, agent, zone, slot] = row.fsm_state[agent, host]
 
 
-@njit
+@inner
 def number_of(host):  # type: ignore[no-untyped-def]
     """Return 1 + (17 * subnet + host slot)."""
     return 1 + host // codes.SLOTS * codes.SLOTS + _SLOT[host % codes.SLOTS]
 
 
-@njit
+@inner
 def read_red(row, sessions, out, i, agent):  # type: ignore[no-untyped-def]
     """Read one red agent's sessions and its action in progress."""
     out.red_active[i, agent] = row.red_active[agent]
@@ -78,7 +79,7 @@ def read_red(row, sessions, out, i, agent):  # type: ignore[no-untyped-def]
         out.red_ticks[i, agent] = slot[RED_LEFT]
 
 
-@njit
+@inner
 def read_row(row, processes, sessions, suspects, out, i):  # type: ignore[no-untyped-def]
     """Read one row into place ``i``, which holds zeros."""
     out.step[i] = row.time

@@ -63,8 +63,7 @@ def _red_class(m: Any, variant: Variant) -> Any:
     if variant.red_choices is None:
         return base
     table = {
-        state: [p if p > 0 else None for p in row]
-        for state, row in zip(RED_STATES, variant.red_choices, strict=True)
+        state: [p if p > 0 else None for p in row] for state, row in zip(RED_STATES, variant.red_choices, strict=True)
     }
     return type("Changed", (base,), {"state_transitions_probability": lambda self: table})
 
