@@ -210,7 +210,13 @@ VARIANTS: dict[str, Variant] = {
         Variant("singh-impact", red_choices=_IMPACT_ONLY),
     )
 }
-"""The named scenarios, each at its newest version."""
+"""The named scenarios, each at its newest version.
+
+``const-size``, ``phishing``, ``stealthy-red`` and ``aggressive-red`` follow the generalisation study of CC4, whose
+patches were not published; its rates of scan detection are not stated exactly, and 0.05 and 0.01 are our choice.
+The three ``singh`` variants are Singh et al.'s reds: only aggressive scans, only stealthy ones, and Impact wherever
+the original would degrade services.
+"""
 
 
 def get_variant(name: str) -> Variant:

@@ -137,7 +137,8 @@ def fingerprint() -> int:
     """Return a number that changes with any source that is compiled into the loops."""
     digest = hashlib.sha256()
     for path in [Path(spec.__file__), Path(rich_layout.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
-        digest.update(path.read_bytes())
+        if path.name not in ("engine.py", "knobs.py"):
+            digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
 
 

@@ -91,11 +91,8 @@ def tick(row, pools):  # type: ignore[no-untyped-def]
 @inner
 def digest(row, pools, agent):  # type: ignore[no-untyped-def]
     """Update the agent's table of hosts by what it saw of the last step."""
-    seen = row.red_seen[agent]
-    if seen[SEEN_VERB] == NOTHING and row.red_keys[agent] == 0 and row.red_moved[agent] == 0:
-        return
-    row.red_moved[agent] = 0
     apply_result(row, agent)
+    seen = row.red_seen[agent]
     if seen[SEEN_VERB] == codes.DISCOVER and seen[SEEN_TRUE] == 1:
         zone = np.int64(seen[SEEN_ZONE])
         for host in range(zone * codes.SLOTS + 1, (zone + 1) * codes.SLOTS):
@@ -103,11 +100,14 @@ def digest(row, pools, agent):  # type: ignore[no-untyped-def]
                 enter_host(row, agent, host, UNNAMED)
     for i in range(row.red_keys[agent]):
         enter_host(row, agent, np.int64(row.red_key_host[agent, i]), np.int64(row.red_key_named[agent, i]))
-    node = row.ses_head[agent]
-    while node >= 0:
-        enter_host(row, agent, np.int64(pools.ses[node].host), NAMED)
-        node = pools.ses[node].next
-    notice_losses(row, agent)
+    # While its sessions stay the same, all their hosts are in the table and none can have been lost.
+    if row.red_moved[agent] == 1:
+        row.red_moved[agent] = 0
+        node = row.ses_head[agent]
+        while node >= 0:
+            enter_host(row, agent, np.int64(pools.ses[node].host), NAMED)
+            node = pools.ses[node].next
+        notice_losses(row, agent)
 
 
 @inner

@@ -34,9 +34,8 @@ _TO_UNIT = 1.0 / 9007199254740992.0
 
 
 @njit
-def next64(r):  # type: ignore[no-untyped-def]
-    """Return the next 64-bit output (uint64)."""
-    high, low = r[STATE_HIGH], r[STATE_LOW]
+def advance(high, low, inc_high, inc_low):  # type: ignore[no-untyped-def]
+    """Return the next 128-bit state as two halves."""
     a0, a1 = low & _MASK32, low >> _S32
     p00, p01 = a0 * _MULT_LOW_0, a0 * _MULT_LOW_1
     p10, p11 = a1 * _MULT_LOW_0, a1 * _MULT_LOW_1
@@ -44,14 +43,27 @@ def next64(r):  # type: ignore[no-untyped-def]
     carry = p11 + (p01 >> _S32) + (p10 >> _S32) + (middle >> _S32)
     product_low = low * _MULT_LOW
     product_high = carry + high * _MULT_LOW + low * _MULT_HIGH
-    low = product_low + r[INC_LOW]
-    high = product_high + r[INC_HIGH]
+    low = product_low + inc_low
+    high = product_high + inc_high
     if low < product_low:
         high = high + _ONE
-    r[STATE_HIGH], r[STATE_LOW] = high, low
+    return high, low
+
+
+@njit
+def output(high, low):  # type: ignore[no-untyped-def]
+    """Return the 64 bits that a state shows."""
     mixed = high ^ low
     turn = high >> _S58
     return (mixed >> turn) | (mixed << ((_S64 - turn) & _S63))
+
+
+@njit
+def next64(r):  # type: ignore[no-untyped-def]
+    """Return the next 64-bit output (uint64)."""
+    high, low = advance(r[STATE_HIGH], r[STATE_LOW], r[INC_HIGH], r[INC_LOW])
+    r[STATE_HIGH], r[STATE_LOW] = high, low
+    return output(high, low)
 
 
 @njit
@@ -101,6 +113,9 @@ def weighted(r, cdf):  # type: ignore[no-untyped-def]
 @njit
 def skip_shuffle(r, n):  # type: ignore[no-untyped-def]
     """Consume what ``shuffle`` of a list of length n consumes."""
+    # The longest run of draws in a step, so the state stays in registers.
+    high, low, has, half = r[STATE_HIGH], r[STATE_LOW], r[HAS_HALF], r[HALF]
+    inc_high, inc_low = r[INC_HIGH], r[INC_LOW]
     mask = _ONE
     while mask < np.uint64(max(n - 1, 1)):
         mask = (mask << _ONE) | _ONE
@@ -108,8 +123,19 @@ def skip_shuffle(r, n):  # type: ignore[no-untyped-def]
         top = np.uint64(i)
         while (mask >> _ONE) >= top:
             mask = mask >> _ONE
-        while (next32(r) & mask) > top:
-            pass
+        while True:
+            if has != _ZERO:
+                has = _ZERO
+                drawn = half
+            else:
+                high, low = advance(high, low, inc_high, inc_low)
+                fresh = output(high, low)
+                has = _ONE
+                half = fresh >> _S32
+                drawn = fresh & _MASK32
+            if (drawn & mask) <= top:
+                break
+    r[STATE_HIGH], r[STATE_LOW], r[HAS_HALF], r[HALF] = high, low, has, half
 
 
 def seed_row(seed: int | None) -> RngRow:

@@ -13,7 +13,7 @@ around as one pointer (which also keeps compilation short) and write ``row.time`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -327,25 +327,24 @@ def view(store: Store) -> State:
     return State(**arrays)
 
 
-def enlarge(store: Store, faults: Iterable[int]) -> Store:
-    """Return a copy with the pools that the faults name doubled; contents and their order stay."""
-    old = Sizes(*(pool.shape[1] for pool in store[1:]))
-    sizes = Sizes(*(2 * size if 1 + i in faults else size for i, size in enumerate(old)))
-    new = allocate(len(store.rows), sizes)
-    new.rows[:] = store.rows
-    for target, source in zip(new[1:], store[1:], strict=True):
-        target[:, : source.shape[1]] = source
-    for name in ("proc", "ses", "port"):
-        following = getattr(new, name)["next"]
-        free = new.rows[f"{name}_pool"]
-        size = getattr(old, name)
-        if getattr(sizes, name) == size:
+def enlarge(store: Store, faults: Collection[int]) -> Store:
+    """Double the pools that the faults name; contents and their order stay, the other memory is shared."""
+    grown = {}
+    for i, name in enumerate(Sizes._fields):
+        if 1 + i not in faults:
             continue
-        following[:, size:-1] = np.arange(size + 1, 2 * size)
-        following[:, -1] = free[:, FREE]
-        free[:, FREE] = size
-        free[:, FREE_COUNT] += size
-    return new
+        old = getattr(store, name)
+        size = old.shape[1]
+        new = np.zeros((old.shape[0], 2 * size), old.dtype).view(np.recarray)
+        new[:, :size] = old
+        if name in ("proc", "ses", "port"):
+            free = store.rows[f"{name}_pool"]
+            new["next"][:, size:-1] = np.arange(size + 1, 2 * size)
+            new["next"][:, -1] = free[:, FREE]
+            free[:, FREE] = size
+            free[:, FREE_COUNT] += size
+        grown[name] = new
+    return store._replace(**grown)
 
 
 @inner

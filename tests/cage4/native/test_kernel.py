@@ -18,13 +18,10 @@ from cage4.variants import VARIANTS
 
 SLEEP = (49, 49, 49, 49, 145)
 
-VALID_PLAY_REWARDS = [
-    int(word)
-    for word in (
-        "-1 0 -1 -2 -1 -1 -7 -6 -2 -6 -8 -23 -17 -2 -12 -4 -11 -5 -11 -6 -5 0 -9 -2 -4 -4 -5 0 -2 -4 -7 -4 -6 -3 -2 -5 "
-        "-3 -3 -7 -7 -7 -13 -6 -3 -4 -7 -8 -2 -7 -11 -6 -4 -16 -9 -13 -10 -11 -13 -9"
-    ).split()
-]
+VALID_PLAY_REWARDS = (
+    "-1 0 -1 -2 -1 -1 -7 -6 -2 -6 -8 -23 -17 -2 -12 -4 -11 -5 -11 -6 -5 0 -9 -2 -4 -4 -5 0 -2 -4 -7 -4 -6 -3 -2 -5 "
+    "-3 -3 -7 -7 -7 -13 -6 -3 -4 -7 -8 -2 -7 -11 -6 -4 -16 -9 -13 -10 -11 -13 -9"
+)
 RECORDED = {
     # seed: (rewards by step counted from 1, hash of all observations and rewards, PCG64 state at the end)
     0: (
@@ -33,7 +30,7 @@ RECORDED = {
         95435200861599080214482707498707854969,
     ),
     5: (
-        {i + 1: reward for i, reward in enumerate(VALID_PLAY_REWARDS) if reward},
+        {i: int(word) for i, word in enumerate(VALID_PLAY_REWARDS.split(), 1) if word != "0"},
         "627dcae2bbd869d4426826d990b83b096ef8fcf3312c706dc1bde76f1c4d1167",
         242972563346798957967180180750859941377,
     ),

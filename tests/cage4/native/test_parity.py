@@ -9,11 +9,13 @@ import pytest
 
 from cage4 import parity, spec
 from cage4.native.engine import NativeVectorEnv
-from cage4.variants import VARIANTS
+from cage4.variants import VARIANTS, Variant
+
+BUSY = Variant("busy", phishing_rate=0.75, red_one_tick=True)
 
 
-def played(steps: int = 55) -> NativeVectorEnv:
-    env = NativeVectorEnv(1, VARIANTS["phishing"], steps=60, seed=3, pad_spaces=True)
+def played(steps: int = 30) -> NativeVectorEnv:
+    env = NativeVectorEnv(1, BUSY, steps=60, seed=3, pad_spaces=True)
     env.reset()
     rng = np.random.default_rng(0)
     for _ in range(steps):
