@@ -185,7 +185,7 @@ class NativeVectorEnv(VectorEnv):
         self.state: State = view(memory)
 
     def _play(self, rows: Rows, commands: npt.NDArray[np.int64], messages: npt.NDArray[np.int8]) -> StepBatch:
-        out = allocate_outputs(len(rows), rich_log.SIZE * self.rich)
+        out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
         places = np.arange(len(rows))
         while len(places):
             with self._compiled_calls():
@@ -201,7 +201,7 @@ class NativeVectorEnv(VectorEnv):
         return StepBatch(self._observations(out), rewards, done, done.copy(), self._infos(out, rows))
 
     def _new_worlds(self, rows: Rows) -> Outputs:
-        out = allocate_outputs(len(rows), rich_log.SIZE * self.rich)
+        out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
         with self._compiled_calls():
             kernel.reset_batch(self.memory, self._knobs, rows, np.arange(len(rows)), out)
         masks = self._masks.copy()
@@ -240,7 +240,7 @@ class NativeVectorEnv(VectorEnv):
             "reward_parts": out.parts,
             "action_cost": out.cost,
         }
-        if self.rich:
+        if out.rich is not None:
             infos["rich"] = rich_log.split(out.rich)
         return infos
 

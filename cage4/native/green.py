@@ -68,7 +68,7 @@ def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
     if uniform(r) < k.false_alarm_rate:
         open_port(row, pools, host)
         row.proc_events[host] += 1
-        rich.note_process_alarm(pools, host)
+        rich.note_process_alarm(pools.rich, host)
     if uniform(r) < k.phishing_rate:
         open_mail(row, pools, zone, host)
 
@@ -104,12 +104,12 @@ def access_service(row, pools, k, zone, user):  # type: ignore[no-untyped-def]
     port = open_port(row, pools, host)
     if row.blocked[zone, target] == 1 or row.blocked[target, zone] == 1:
         row.net_events[host] += 1
-        rich.note_connections(row, pools, host, host, 0, user, rich.BLOCKED_ACCESS_PORT, 1)
+        rich.note_connections(row, pools.rich, host, host, 0, user, rich.BLOCKED_ACCESS_PORT, 1)
         charge(row, zone, codes.ASF)
     elif uniform(r) < k.false_alarm_rate:
         row.net_events[host] += 1
         # CybORG writes this one down the wrong way round: the user's side is the local one.
-        rich.note_connections(row, pools, host, user, 0, host, port, 1)
+        rich.note_connections(row, pools.rich, host, user, 0, host, port, 1)
 
 
 @inner

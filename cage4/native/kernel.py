@@ -68,7 +68,7 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     policy.decide_all(row, pools, k)
     blue.tick(row)
     filtered = policy.tick(row, pools)
-    rich.begin_step(row, pools)
+    rich.begin_step(row, pools.rich)
 
     # CybORG shuffles all actions for a bandwidth limit that never binds; only the draws matter.
     skip_shuffle(row.rng, codes.NUM_BLUE + row.num_green + codes.NUM_RED - filtered)
@@ -91,7 +91,9 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
 @inner
 def pools_of(store, e, out, i):  # type: ignore[no-untyped-def]
     """Return the pools of row ``e``, whose outputs go to place ``i``."""
-    return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e], out.rich[i])
+    return Pools(
+        store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e], rich.place_of(out.rich, i)
+    )
 
 
 @inner
@@ -129,7 +131,7 @@ def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     """Generate a new world in the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
     reset_row(row, pools_of(store, rows[i], out, i), k)
-    rich.write_present(row, out.rich[i])
+    rich.write_present(row, rich.place_of(out.rich, i))
     copy_outputs(row, out, i)
 
 

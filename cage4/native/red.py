@@ -173,7 +173,7 @@ def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
             if is_seen or kind >= codes.DECOY_APACHE:
                 port = open_port(row, pools, host)
                 row.net_events[host] += 1
-                rich.note_touch(row, pools, host, kind, pools.ses[source].host, port)
+                rich.note_touch(row, pools.rich, host, kind, pools.ses[source].host, port)
         node = pools.proc[node].next
     pools.ses[source].ports[host] = ports
     add_key(row, agent, host, UNNAMED)
@@ -248,7 +248,7 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     if way == SSH:
         port = open_port(row, pools, host)
         row.net_events[host] += _BRUTE_FORCE_EVENTS
-        rich.note_connections(row, pools, host, host, rich.SSH_PORT, source_host, port, _BRUTE_FORCE_EVENTS)
+        rich.note_connections(row, pools.rich, host, host, rich.SSH_PORT, source_host, port, _BRUTE_FORCE_EVENTS)
         loot(row, pools, agent, host, source, way == SSH)
         return True
     kind = pools.proc[target].kind
@@ -256,7 +256,7 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     if is_decoy:
         port = open_port(row, pools, host)
         row.net_events[host] += 1
-        rich.note_touch(row, pools, host, kind, source_host, port)
+        rich.note_touch(row, pools.rich, host, kind, source_host, port)
     # Against genuine services only the SQL injection works; the others work on decoys, where nothing is gained.
     works = is_decoy or way == SQL
     if not works or uniform(row.rng) <= 0.0:
@@ -266,7 +266,7 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     if is_decoy:
         port = open_port(row, pools, host)
         row.net_events[host] += 1
-        rich.note_connections(row, pools, host, host, local_port, source_host, port, 1)
+        rich.note_connections(row, pools.rich, host, host, local_port, source_host, port, 1)
         add_key(row, agent, host, UNNAMED)
         return False
     loot(row, pools, agent, host, source, way == SSH)
@@ -290,7 +290,7 @@ def alarm_passage(row, pools, place, source_host, host):  # type: ignore[no-unty
     """Draw the alarm on one host of the route, which names the ends of it."""
     if uniform(row.rng) > _UNSEEN_RATE:
         row.net_events[place] += 1
-        rich.note_connections(row, pools, place, host, 0, source_host, rich.SSH_PORT, 1)
+        rich.note_connections(row, pools.rich, place, host, 0, source_host, rich.SSH_PORT, 1)
 
 
 @inner
@@ -304,7 +304,7 @@ def loot(row, pools, agent, host, source, is_certain):  # type: ignore[no-untype
     row.files[host, 0] += 1
     if is_certain or uniform(row.rng) > _UNSEEN_RATE:
         row.proc_events[host] += 1
-        rich.note_process(pools, host, pid)
+        rich.note_process(pools.rich, host, pid)
         if codes.BLUE_OWNER[host // codes.SLOTS] >= 0:
             # Monitor will remember it at the end of the step; nothing reads or clears the memory before that.
             n = row.suspects

@@ -1,8 +1,8 @@
 """The rich observation in the compiled engine: written where events are produced, into the step's output.
 
-``pools.rich`` is the row's place in the outputs of this call: the vectors of all five agents one after the other,
-zero when the step begins, or an array without entries when nobody asked for them. So nothing has to be cleared or
-copied, and without a request each function returns at once.
+``out`` is the row's place in the outputs of this call: the vectors of all five agents one after the other, zero when
+the step begins, so nothing has to be cleared or copied. It is None when nobody asked for them; the compiler knows
+that from its type and leaves the functions empty, so that the engine is compiled once without and once with them.
 
 Two things that CybORG does need no code here. Restore wipes a host's events, but blue acts before green and red,
 and Monitor has emptied the lists at the end of the step before. CybORG reports a process id once per host and
@@ -81,9 +81,17 @@ def split(vectors: npt.NDArray[np.int32]) -> dict[str, Any]:
 
 
 @inner
+def place_of(vectors, i):  # type: ignore[no-untyped-def]
+    """Return place ``i`` of the vectors [N, SIZE], or None if there are none."""
+    if vectors is None:
+        return None
+    return vectors[i]
+
+
+@inner
 def write_present(row, out):  # type: ignore[no-untyped-def]
     """Mark the hosts that exist; each has a session of its blue agent."""
-    if out.shape[0] == 0:
+    if out is None:
         return
     for host in range(codes.NUM_HOSTS):
         if _START[host] >= 0 and row.host_octet[host] > 0:
@@ -91,10 +99,9 @@ def write_present(row, out):  # type: ignore[no-untyped-def]
 
 
 @inner
-def begin_step(row, pools):  # type: ignore[no-untyped-def]
+def begin_step(row, out):  # type: ignore[no-untyped-def]
     """Write what blue learns of its own commands, traffic commands and decoys excepted; once these are due."""
-    out = pools.rich
-    if out.shape[0] == 0:
+    if out is None:
         return
     write_present(row, out)
     for blue in range(codes.NUM_BLUE):
@@ -123,10 +130,9 @@ def write_files(row, block, host):  # type: ignore[no-untyped-def]
 
 
 @inner
-def note_traffic(row, pools, blue):  # type: ignore[no-untyped-def]
+def note_traffic(row, out, blue):  # type: ignore[no-untyped-def]
     """Write an agent's traffic command, just before it changes the blocks: it fails if they are so already."""
-    out = pools.rich
-    if out.shape[0] == 0:
+    if out is None:
         return
     start = AGENT_STARTS[blue]
     due = row.blue_due[blue]
@@ -137,11 +143,12 @@ def note_traffic(row, pools, blue):  # type: ignore[no-untyped-def]
 
 
 @inner
-def note_decoy(pools, host, kind, pid):  # type: ignore[no-untyped-def]
+def note_decoy(out, host, kind, pid):  # type: ignore[no-untyped-def]
     """Write the decoy that blue deployed on a host."""
-    if pools.rich.shape[0] > 0:
-        pools.rich[_START[host] + _DECOY_KIND] = 1 + kind - codes.DECOY_APACHE
-        pools.rich[_START[host] + _DECOY_ID] = pid
+    if out is None:
+        return
+    out[_START[host] + _DECOY_KIND] = 1 + kind - codes.DECOY_APACHE
+    out[_START[host] + _DECOY_ID] = pid
 
 
 @inner
@@ -159,11 +166,13 @@ def signature(local_port, remote_port):  # type: ignore[no-untyped-def]
 
 
 @inner
-def note_connections(row, pools, host, local_host, local_port, remote_host, remote_port, times):  # type: ignore[no-untyped-def]
+def note_connections(row, out, host, local_host, local_port, remote_host, remote_port, times):  # type: ignore[no-untyped-def]
     """Write equal connection events on a host; port 0 stands for none."""
-    if pools.rich.shape[0] == 0 or _START[host] < 0:
+    if out is None:
         return
-    block = pools.rich[_START[host] :]
+    if _START[host] < 0:
+        return
+    block = out[_START[host] :]
     place = 0
     for i in range(_REMOTE_SUBNETS - _CONNECTIONS):
         place += block[_CONNECTIONS + i]
@@ -181,24 +190,28 @@ def note_connections(row, pools, host, local_host, local_port, remote_host, remo
 
 
 @inner
-def note_touch(row, pools, host, kind, remote_host, remote_port):  # type: ignore[no-untyped-def]
+def note_touch(row, out, host, kind, remote_host, remote_port):  # type: ignore[no-untyped-def]
     """Write that a session's host reached the port of a process of this kind."""
-    note_connections(row, pools, host, host, _KIND_LISTENS[kind], remote_host, remote_port, 1)
+    note_connections(row, out, host, host, _KIND_LISTENS[kind], remote_host, remote_port, 1)
 
 
 @inner
-def note_process(pools, host, pid):  # type: ignore[no-untyped-def]
+def note_process(out, host, pid):  # type: ignore[no-untyped-def]
     """Write a process event with its id."""
-    if pools.rich.shape[0] == 0 or _START[host] < 0:
+    if out is None:
         return
-    block = pools.rich[_START[host] :]
+    if _START[host] < 0:
+        return
+    block = out[_START[host] :]
     if block[_PROCESS_EVENTS] < _NUM_RECORDS:
         block[_PROCESS_IDS + block[_PROCESS_EVENTS]] = pid
     block[_PROCESS_EVENTS] += 1
 
 
 @inner
-def note_process_alarm(pools, host):  # type: ignore[no-untyped-def]
+def note_process_alarm(out, host):  # type: ignore[no-untyped-def]
     """Write a process event without an id."""
-    if pools.rich.shape[0] > 0 and _START[host] >= 0:
-        pools.rich[_START[host] + _PROCESS_ALARMS] += 1
+    if out is None:
+        return
+    if _START[host] >= 0:
+        out[_START[host] + _PROCESS_ALARMS] += 1

@@ -85,27 +85,24 @@ def play(cyborg_factory: Any, variant: Variant, driver: str, seed: int, steps: i
     return Played(equal, "", frozenset(seen))
 
 
-@pytest.mark.parametrize(
-    "driver", ["valid", "any", "commands", "analyse", "deploy_decoy", "restore", "remove", "monitor", "block_traffic"]
-)
+@pytest.mark.parametrize("driver", [name for name in DRIVERS if name != "sleep"])
 def test_every_way_of_playing_blue_shows_the_same(cyborg_factory: Any, driver: str) -> None:
-    played = play(cyborg_factory, VARIANTS["base"], driver, 21, episodes=2)
+    played = play(cyborg_factory, VARIANTS["base"], driver, 21, steps=50, episodes=2)
     assert not played.divergence
-    assert played.steps == 2 * 99
+    assert played.steps == 2 * 49
 
 
 @pytest.mark.parametrize("variant", [*(v for v in VARIANTS.values() if v.name != "base"), NOISY, WITHDRAWING])
 def test_every_variant_shows_the_same(cyborg_factory: Any, variant: Variant) -> None:
-    played = play(cyborg_factory, variant, "analyse", 22)
+    played = play(cyborg_factory, variant, "analyse", 22, steps=60)
     assert not played.divergence
 
 
-@pytest.mark.parametrize("seed", range(30, 33))
-def test_all_kinds_of_entries_were_compared(cyborg_factory: Any, seed: int) -> None:
+def test_all_kinds_of_entries_were_compared(cyborg_factory: Any) -> None:
     busy = replace(NOISY, red_one_tick=True, phishing_rate=0.01)
     seen: set[str] = set()
     for driver in ("analyse", "deploy_decoy"):
-        played = play(cyborg_factory, busy, driver, seed, steps=150)
+        played = play(cyborg_factory, busy, driver, 31, steps=100)
         assert not played.divergence
         seen |= played.seen
     expected = {*rich.RichObservation._fields, *rich.Signature.__members__, *rich.Success.__members__}
@@ -113,7 +110,8 @@ def test_all_kinds_of_entries_were_compared(cyborg_factory: Any, seed: int) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("driver", ["analyse", "deploy_decoy"])
-def test_a_full_episode_shows_the_same(cyborg_factory: Any, driver: str) -> None:
-    played = play(cyborg_factory, VARIANTS["base"], driver, 23, steps=500)
+@pytest.mark.parametrize("driver", ["valid", "analyse", "deploy_decoy", "restore", "remove"])
+@pytest.mark.parametrize("variant", [VARIANTS["base"], NOISY])
+def test_a_full_episode_shows_the_same(cyborg_factory: Any, variant: Variant, driver: str) -> None:
+    played = play(cyborg_factory, variant, driver, 23, steps=500)
     assert not played.divergence
