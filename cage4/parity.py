@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from cage4 import spec
 from cage4.native import codes
+from cage4.native.blue import CATALOGUE
 from cage4.native.engine import NativeVectorEnv
 from cage4.native.state import PORTS_PER_CHUNK, RED_HOST, RED_LEFT, RED_SESSION, RED_VERB, RED_ZONE, State
 from cage4.variants import Variant
@@ -372,8 +373,7 @@ Driver = Callable[[np.random.Generator, NativeVectorEnv], Play]
 
 def play_sleep(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
     """Let every blue agent sleep."""
-    table = kernel_catalogue()
-    return Play(np.array([np.flatnonzero(table[i, :, 0] == codes.SLEEP)[0] for i in range(spec.NUM_BLUE)]))
+    return Play(np.array([np.flatnonzero(CATALOGUE[i, :, 0] == codes.SLEEP)[0] for i in range(spec.NUM_BLUE)]))
 
 
 def play_valid(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
@@ -392,25 +392,17 @@ def play_messages(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
     return play_valid(rng, env)._replace(messages=messages)
 
 
-def kernel_catalogue() -> npt.NDArray[np.int16]:
-    """Return the native engine's table of actions, [agent, index] -> verb, target, source."""
-    from cage4.native.blue import CATALOGUE
-
-    return CATALOGUE
-
-
 def biased_to(verb: spec.Verb, share: float = 0.7) -> Driver:
     """Return a driver that mostly plays one verb, preferably where red is; else any valid action."""
-    table = kernel_catalogue()
 
     def play(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
         indices = play_valid(rng, env).indices
         assert indices is not None
         is_red = env.state.red_on_host[0].sum(axis=1) > 0
         for i in range(spec.NUM_BLUE):
-            fits = (env.state.action_mask[0, i] == 1) & (table[i, :, 0] == verb)
-            if verb in spec.HOST_VERBS and rng.random() < 0.8 and (fits & is_red[table[i, :, 1]]).any():
-                fits &= is_red[table[i, :, 1]]
+            fits = (env.state.action_mask[0, i] == 1) & (CATALOGUE[i, :, 0] == verb)
+            if verb in spec.HOST_VERBS and rng.random() < 0.8 and (fits & is_red[CATALOGUE[i, :, 1]]).any():
+                fits &= is_red[CATALOGUE[i, :, 1]]
             if rng.random() < share:
                 indices[i] = rng.choice(np.flatnonzero(fits))
         return Play(indices)
@@ -420,11 +412,10 @@ def biased_to(verb: spec.Verb, share: float = 0.7) -> Driver:
 
 def play_resubmit(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
     """Submit Restore and Remove again and again while they are in progress."""
-    table = kernel_catalogue()
     indices = play_valid(rng, env).indices
     assert indices is not None
     for i in range(spec.NUM_BLUE):
-        fits = (env.state.action_mask[0, i] == 1) & np.isin(table[i, :, 0], (codes.RESTORE, codes.REMOVE))
+        fits = (env.state.action_mask[0, i] == 1) & np.isin(CATALOGUE[i, :, 0], (codes.RESTORE, codes.REMOVE))
         if env.state.busy[0, i] > 0 or rng.random() < 0.3:
             indices[i] = rng.choice(np.flatnonzero(fits))
     return Play(indices)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,18 +24,19 @@ UNTOUCHED = "cyborg"
 """The real CybORG as it is: what the ratios refer to."""
 
 
-def bench(what: str, envs: str, threads: str, seconds: float, console: Console) -> dict[str, Any]:
-    """Measure every engine that is present and print a table.
+def bench(what: str, envs: str, threads: str, seconds: float, cold: bool, console: Console) -> dict[str, Any]:
+    """Measure every engine that is present and print tables.
 
     Args:
         what: Only ``cage4`` so far.
         envs: Comma-separated numbers of environments for the compiled engine; CybORG plays one.
         threads: Comma-separated numbers of threads for the compiled engine.
-        seconds: Time given to each row after one warm-up episode step.
-        console: Where the table goes.
+        seconds: Time given to each row after one warm-up step.
+        cold: Whether to time a first start as well, which compiles everything anew.
+        console: Where the tables go.
 
     Returns:
-        ``{"rows": [{"what", "policy", "num_envs", "threads", "steps_per_s"}]}``.
+        ``{"rows": [{"what", "policy", "num_envs", "threads", "steps_per_s"}], "start": {...}, "memory": {...}}``.
 
     Raises:
         BadInput: For an unknown subject, or numbers that are none.
@@ -59,30 +64,84 @@ def bench(what: str, envs: str, threads: str, seconds: float, console: Console) 
             row = {"what": name, "policy": policy, "num_envs": num_envs, "threads": count, "steps_per_s": speed}
             rows.append(row)
     console.print(_table(rows))
-    return {"rows": rows}
+    start, memory = _start_up(cold), _memory(max(1024, *counts))
+    for name, value in start.items():
+        console.print(f"{name.replace('_', ' ')}: {value:.1f} s", highlight=False)
+    used, number = memory["process_mb"], memory["num_envs"]
+    each = memory["kb_per_env"]
+    console.print(f"memory: {used:,.0f} MB for {number:,} environments, {each:,.0f} kB each", highlight=False)
+    return {"rows": rows, "start": start, "memory": memory}
+
+
+_START = """
+import time
+started = time.perf_counter()
+import cage4
+env = cage4.vector_env("native", num_envs=2, seed=0)
+env.reset(seed=0)
+env.step({name: [0, 0] for name in env.agents})
+print(time.perf_counter() - started)
+"""
+_MEMORY = """
+import resource, sys
+import cage4
+import numpy as np
+def used():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+small = cage4.vector_env("native", num_envs=1, seed=0)
+small.reset(seed=0)
+before, number = used(), int(sys.argv[1])
+env = cage4.vector_env("native", num_envs=number, seed=0)
+env.reset(seed=0)
+for _ in range(30):
+    env.step({name: np.zeros(number, int) for name in env.agents})
+print(used(), used() - before)
+"""
+
+
+def _start_up(cold: bool) -> dict[str, float]:
+    """Time fresh processes from import to the first step: with compiled code on disk, and without."""
+    times = {"cached_start": float(_fresh(_START)[0])}
+    if cold:
+        with tempfile.TemporaryDirectory() as empty:
+            times["cold_start"] = float(_fresh(_START, NUMBA_CACHE_DIR=empty)[0])
+    return times
+
+
+def _memory(num_envs: int) -> dict[str, float]:
+    """Return what a fresh process holds with many environments, after 30 steps of each."""
+    total, added = (float(word) for word in _fresh(_MEMORY, str(num_envs)))
+    return {"num_envs": num_envs, "process_mb": round(total, 1), "kb_per_env": round(1024 * added / num_envs, 1)}
+
+
+def _fresh(code: str, *arguments: str, **environment: str) -> list[str]:
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment})
+    return done.stdout.split()
 
 
 def steps_per_second(env: VectorEnv, policy_name: str, seconds: float) -> float:
-    """Play for some seconds and return environment steps per second, observations and masks included."""
+    """Play for some seconds and return environment steps per second of engine time.
+
+    Engine time is what reset and step take, observations and masks included; the policy's own time is left out.
+    """
     policy = make_policy(policy_name)
     generator = np.random.default_rng(0)
     observations, infos = env.reset(seed=0)
     memory = policy.initial_memory(env.num_envs)
-    steps, started = 0, 0.0
-    while True:
+    steps, spent = -env.num_envs, 0.0  # the first step may compile or warm caches, and does not count
+    while spent < seconds:
         draws = generator.random((env.num_envs, len(env.agents), policy.draws_per_agent))
         wanted = {name: infos[name] for name in policy.wants}
         decision = policy.act({**observations, **wanted}, infos["action_mask"], memory, draws)
+        started = time.perf_counter()
         batch = env.step(decision.actions, decision.messages)
         observations, infos, memory = batch.observations, batch.infos, decision.memory
-        if started == 0.0:
-            started = time.perf_counter()  # the first step may compile or warm caches, and does not count
-            continue
-        steps += env.num_envs
         if batch.terminations.any():
             observations, infos = env.reset(seed=None)
-        if (elapsed := time.perf_counter() - started) >= seconds:
-            return round(steps / elapsed, 1)
+        spent = 0.0 if steps < 0 else spent + time.perf_counter() - started
+        steps += env.num_envs
+    return round(steps / spent, 1)
 
 
 def _numbers(option: str, text: str) -> list[int]:

@@ -155,14 +155,15 @@ def bench(
     envs: Annotated[str, typer.Option(help="Comma-separated numbers of environments.")] = "1,64,1024",
     threads: Annotated[str, typer.Option(help="Comma-separated numbers of threads.")] = "1,2",
     seconds: Annotated[float, typer.Option(help="Time given to each row.")] = 2.0,
+    cold: Annotated[bool, typer.Option(help="Time a first start too, which compiles everything anew.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Measure environment steps per second of every engine found, in one run."""
+    """Measure engine steps per second, start-up and memory of every engine found, in one run."""
     console = _console(as_json)
     with _one_sentence(console):
         from evaluation.bench import bench as measure
 
-        result = measure(what, envs, threads, seconds, console)
+        result = measure(what, envs, threads, seconds, cold, console)
     _finish(as_json, result)
 
 

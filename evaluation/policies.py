@@ -84,7 +84,7 @@ BASELINE: Final = "no-defense"
 def is_submission(name: str) -> bool:
     """Return whether a policy name is the path of a CC4 submission."""
     path = Path(name)
-    return name not in POLICIES and (path.is_dir() or path.suffix == ".zip")
+    return name not in POLICIES and (path.is_dir() or (path.suffix == ".zip" and path.is_file()))
 
 
 def make_policy(name: str) -> Policy:
@@ -98,7 +98,7 @@ def make_policy(name: str) -> Policy:
     if ":" not in name:
         raise BadInput(
             f"unknown policy {name!r}; known policies: {', '.join(POLICIES)}; or give module:object, "
-            f"or the path of a CC4 submission folder or zip"
+            f"or the path of an existing CC4 submission folder or zip"
         )
     module, _, attribute = name.partition(":")
     here = str(Path.cwd())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -12,6 +13,7 @@ from typing import Any
 from evaluation.policies import fingerprint
 from evaluation.schema import EvalSpec
 
+CODE = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
 PACKAGES = ("numpy", "numba", "gymnasium", "pettingzoo", "scipy", "pyarrow", "pydantic", "networkx", "gym")
 
 
@@ -21,8 +23,8 @@ def describe(spec: EvalSpec) -> dict[str, Any]:
         "version": _version("hmarl-transfer"),
         **describe_tree(),
         "python": platform.python_version(),
-        "platform": platform.platform(terse=True),
-        "machine": platform.machine(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "policies": {name: digest for name in spec.policies if (digest := fingerprint(name))},
     }
@@ -36,16 +38,17 @@ def describe(spec: EvalSpec) -> dict[str, Any]:
 
 
 def describe_tree() -> dict[str, Any]:
-    """Return the commit of the checkout this package runs from, and whether it was changed since.
+    """Return the commit of the checkout this package runs from, and whether its code was changed since.
 
-    ``tree`` is a digest of the uncommitted changes, so that two different dirty trees differ. All three are None
-    for an installed wheel.
+    ``tree`` is a digest of the uncommitted changes to our packages, so that two different dirty trees differ. All
+    three are None for an installed wheel.
     """
     root = Path(__file__).resolve().parents[1]
     commit = _git(root, "rev-parse", "--short=12", "HEAD") if (root / ".git").exists() else None
     if commit is None:
         return {"commit": None, "dirty": None, "tree": None}
-    changes = (_git(root, "status", "--porcelain") or "") + (_git(root, "diff", "HEAD") or "")
+    code = [f":(glob){package}/**/*.py" for package in CODE]
+    changes = (_git(root, "status", "--porcelain", "--", *code) or "") + (_git(root, "diff", "HEAD", "--", *code) or "")
     digest = hashlib.sha256(changes.encode()).hexdigest()[:12] if changes else None
     return {"commit": commit, "dirty": bool(changes), "tree": digest}
 

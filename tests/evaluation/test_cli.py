@@ -48,7 +48,7 @@ def test_help_names_every_command():
         (("--seed", "-1"), "--seed must be at least 0; given -1"),
         (("--workers", "0"), "--workers must be at least 1; given 0"),
         (("--envs", "0"), "--envs must be at least 1; given 0"),
-        (("--episodes", "many"), "'many' is not a valid int"),
+        (("--episodes", "many"), "Invalid value for '--episodes'"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, options, sentence):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cage4 import parity, spec
+from cage4.native.blue import CATALOGUE
 from cage4.native.engine import NativeVectorEnv
 from cage4.variants import VARIANTS, Variant
 
@@ -96,7 +97,7 @@ def test_drivers_play_what_the_engine_accepts(name: str) -> None:
             env.step_commands(play.commands[None])
             continue
         assert play.indices is not None
-        verbs += [int(parity.kernel_catalogue()[i, index, 0]) for i, index in enumerate(play.indices)]
+        verbs += [int(CATALOGUE[i, index, 0]) for i, index in enumerate(play.indices)]
         messages = None if play.messages is None else play.messages[None]
         env.step({agent: play.indices[i : i + 1] for i, agent in enumerate(env.agents)}, messages)
     if name.upper() in spec.Verb.__members__:
