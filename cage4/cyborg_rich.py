@@ -28,6 +28,23 @@ from cage4.rich import HEADER, HOST, NUM_RECORDS, Success
 Vector = npt.NDArray[np.int32]
 Raw = Mapping[str, Any]
 
+# Looked up once: the functions below run for every event.
+_SUCCESS, _VERB, _TARGET = HEADER["success"].start, HEADER["verb"].start, HEADER["target_host"].start
+_SUBNET_FIELDS = (("to_subnet", HEADER["to_subnet"].start), ("from_subnet", HEADER["from_subnet"].start))
+_HOST_SIZE, _PRESENT, _ANALYSED, _DENSITY = (
+    HOST.size,
+    HOST["present"].start,
+    HOST["analysed"].start,
+    HOST["density"].start,
+)
+_CONNECTIONS, _RECORDS, _REMOTE = HOST["connections"].slice, HOST["records"].start, HOST["remote_subnets"].start
+_RECORD_SIZE = len(rich.RECORD_FIELDS)
+_PROCESS_EVENTS, _PROCESS_IDS = HOST["process_events"].start, HOST["process_ids"].start
+_PROCESS_ALARMS, _DECOY_KIND, _DECOY_ID = (
+    HOST["process_alarms"].start,
+    HOST["decoy_kind"].start,
+    HOST["decoy_id"].start,
+)
 _FILES = {"cmd.sh": HOST["file_cmd"].start, "escalate.sh": HOST["file_escalate"].start}
 _DECOYS = {name: 1 + kind for kind, name in enumerate(rich.DECOY_NAMES)}
 _VERBS = {verb.cyborg_name: 1 + int(verb) for verb in spec.Verb} | {"InvalidAction": rich.INVALID_VERB}
@@ -75,7 +92,7 @@ def _block(agent: int, name: str, vector: Vector) -> Vector:
     if number is None:
         raise ValueError(f"blue_agent_{agent} has no host {name!r}, but its observation speaks of one")
     start = rich.host_start(number)
-    return vector[start : start + HOST.size]
+    return vector[start : start + _HOST_SIZE]
 
 
 def read_reset(agent: int, raw: Raw) -> Vector:
@@ -89,10 +106,10 @@ def read_reset(agent: int, raw: Raw) -> Vector:
         The rich vector [F] int32 of the reset.
     """
     vector = np.zeros(rich.size(agent), rich.DTYPE)
-    vector[HEADER["success"].start] = Success[raw["success"].name]
+    vector[_SUCCESS] = Success[raw["success"].name]
     for name, host in raw.items():
         if isinstance(host, dict) and host.get("Sessions"):
-            _block(agent, name, vector)[HOST["present"].start] = 1
+            _block(agent, name, vector)[_PRESENT] = 1
     return vector
 
 
@@ -112,7 +129,7 @@ def read_step(agent: int, raw: Raw, at_reset: Vector, addresses: AddressBook) ->
         ValueError: If the dictionary names a host or address that cannot be.
     """
     vector = np.zeros(rich.size(agent), rich.DTYPE)
-    present = slice(rich.host_start(0) + HOST["present"].start, None, HOST.size)
+    present = slice(rich.host_start(0) + _PRESENT, None, _HOST_SIZE)
     vector[present] = at_reset[present]
     _read_action(agent, raw, vector)
     for name, host in raw.items():
@@ -125,57 +142,56 @@ def read_step(agent: int, raw: Raw, at_reset: Vector, addresses: AddressBook) ->
 
 
 def _read_action(agent: int, raw: Raw, vector: Vector) -> None:
-    vector[HEADER["success"].start] = Success[raw["success"].name]
+    vector[_SUCCESS] = Success[raw["success"].name]
     action = raw.get("action")
     if action is None:
         return
     verb = _VERBS[type(action).__name__]
-    vector[HEADER["verb"].start] = verb
+    vector[_VERB] = verb
     name = getattr(action, "hostname", None)
     if name is not None:
-        vector[HEADER["target_host"].start] = 1 + _host_numbers(agent)[name]
-        if verb == 1 + spec.Verb.ANALYSE and vector[HEADER["success"].start] == Success.TRUE:
-            _block(agent, name, vector)[HOST["analysed"].start] = 1
-    for key in ("to_subnet", "from_subnet"):
-        vector[HEADER[key].start] = _SUBNETS.get(str(getattr(action, key, "")), 0)
+        vector[_TARGET] = 1 + _host_numbers(agent)[name]
+        if verb == 1 + spec.Verb.ANALYSE and vector[_SUCCESS] == Success.TRUE:
+            _block(agent, name, vector)[_ANALYSED] = 1
+    for key, place in _SUBNET_FIELDS:
+        vector[place] = _SUBNETS.get(str(getattr(action, key, "")), 0)
 
 
 def _read_files(files: Iterable[Mapping[str, Any]], block: Vector) -> None:
-    density = HOST["density"].start
     for file in files:
         if file["File Name"] in _FILES:
             block[_FILES[file["File Name"]]] = 1
-        block[density] = max(int(block[density]), round(100 * file.get("Density", 0)))
+        block[_DENSITY] = max(int(block[_DENSITY]), round(100 * file.get("Density", 0)))
 
 
 def _read_process(process: Mapping[str, Any], block: Vector, addresses: AddressBook) -> None:
     if "service_name" in process:
-        block[HOST["decoy_kind"].start] = _DECOYS[process["service_name"]]
-        block[HOST["decoy_id"].start] = process["PID"]
+        block[_DECOY_KIND] = _DECOYS[process["service_name"]]
+        block[_DECOY_ID] = process["PID"]
     elif "PID" in process:
-        count = HOST["process_events"].start
-        if block[count] < NUM_RECORDS:
-            block[HOST["process_ids"].start + block[count]] = process["PID"]
-        block[count] += 1
+        if block[_PROCESS_EVENTS] < NUM_RECORDS:
+            block[_PROCESS_IDS + block[_PROCESS_EVENTS]] = process["PID"]
+        block[_PROCESS_EVENTS] += 1
     else:
         for connection in process["Connections"]:
             if "remote_port" in connection or "remote_address" in connection:
                 _read_connection(connection, block, addresses)
             else:
-                block[HOST["process_alarms"].start] += 1
+                block[_PROCESS_ALARMS] += 1
 
 
 def _read_connection(connection: Mapping[str, Any], block: Vector, addresses: AddressBook) -> None:
     local_port, remote_port = connection.get("local_port", 0), connection.get("remote_port", 0)
     local = addresses.locate(connection.get("local_address"))
     remote = addresses.locate(connection.get("remote_address"))
-    counts = block[HOST["connections"].slice]
+    counts = block[_CONNECTIONS]
     place = int(counts.sum())
     if place < NUM_RECORDS:
-        block[HOST["records"].slice].reshape(HOST["records"].shape)[place] = (*local, local_port, *remote, remote_port)
+        start = _RECORDS + place * _RECORD_SIZE
+        block[start : start + _RECORD_SIZE] = (*local, local_port, *remote, remote_port)
     counts[rich.signature(local_port, remote_port)] += 1
     if remote[0]:
-        block[HOST["remote_subnets"].start + remote[0] - 1] += 1
+        block[_REMOTE + remote[0] - 1] += 1
 
 
 class RichRecorder:

@@ -155,6 +155,10 @@ HOST: Final = _host_layout()
 """Layout of the block that describes one host slot (57 entries)."""
 
 
+_HEADER_SIZE: Final = HEADER.size
+_HOST_SIZE: Final = HOST.size
+
+
 class RichObservation(NamedTuple):
     """A rich observation in named fields. Z is the number of the agent's subnets, in sorted order (1 or 3)."""
 
@@ -199,9 +203,10 @@ def _check_agent(agent: int) -> None:
 
 def host_start(number: int) -> int:
     """Return where the block of a host begins; ``number`` is 17 * subnet number + host slot, as in target_host."""
-    return HEADER.size + number * HOST.size
+    return _HEADER_SIZE + number * _HOST_SIZE
 
 
+@cache
 def size(agent: int) -> int:
     """Return the length F of a blue agent's vector: 974 for agents 0-3, 2912 for agent 4."""
     _check_agent(agent)

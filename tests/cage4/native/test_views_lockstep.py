@@ -101,7 +101,7 @@ def test_every_variant_shows_the_same(cyborg_factory: Any, variant: Variant) -> 
 def test_all_kinds_of_entries_were_compared(cyborg_factory: Any) -> None:
     busy = replace(NOISY, red_one_tick=True, phishing_rate=0.01)
     seen: set[str] = set()
-    for driver in ("analyse", "deploy_decoy"):
+    for driver in ("analyse", "deploy_decoy", "any"):
         played = play(cyborg_factory, busy, driver, 31, steps=100)
         assert not played.divergence
         seen |= played.seen
