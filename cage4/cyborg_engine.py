@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from cage4 import cyborg_hooks, spec, validate
+from cage4 import cyborg_hooks, cyborg_state, spec, true_state, validate
 from cage4.cyborg_locate import (
     PATH_VARIABLE,
     CyborgInfo,
@@ -26,7 +26,11 @@ from cage4.cyborg_locate import (
     importing,
     locate,
 )
+from cage4.cyborg_rich import RichRecorder
+from cage4.rich import DTYPE as RICH_DTYPE
+from cage4.rich import SIZES as RICH_SIZES
 from cage4.spaces import VectorSpaces, action_sizes, observation_sizes
+from cage4.true_state import TrueState
 from cage4.variants import Variant
 from cage4.workers import make_pool, usable_cpus
 from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
@@ -108,6 +112,7 @@ class CyborgFrame(NamedTuple):
     busy: npt.NDArray[np.int64]  # [5], ticks for which what the agent submits will be dropped; 0 when free
     phase: int  # 0, 1 or 2: the phase that was played, as the flat vector shows it
     done: bool
+    rich: tuple[npt.NDArray[np.int32], ...] | None = None  # agent number -> [F], see cage4/rich.py; None if not asked
 
 
 class CyborgEpisode:
@@ -126,6 +131,7 @@ class CyborgEpisode:
         seed: Seed of the random stream; None takes one from the operating system.
         pad_spaces: Give all agents the sizes of agent 4.
         shortcuts: Skip work of CybORG that nothing reads (several times faster, same results).
+        rich: Also read the rich observation of :mod:`cage4.rich`.
     """
 
     def __init__(
@@ -136,6 +142,7 @@ class CyborgEpisode:
         pad_spaces: bool = False,
         *,
         shortcuts: bool = True,
+        rich: bool = False,
     ) -> None:
         self.variant = validate.check_variant(variant)
         self.steps = validate.check_steps(steps)
@@ -158,6 +165,7 @@ class CyborgEpisode:
         if shortcuts:
             cyborg_hooks.install_shortcuts(self._controller)
         self.wrapper: Any = names.BlueFlatWrapper(self.cyborg, pad_spaces=bool(pad_spaces))
+        self._rich = RichRecorder(self.wrapper) if rich else None
         self._action_class = names.Action
         self._mask: dict[str, npt.NDArray[np.int8]] = {}
         self._done = True
@@ -179,7 +187,10 @@ class CyborgEpisode:
         Raises:
             ValueError: If the seed is not a non-negative integer.
         """
-        observations, infos = self.wrapper.reset(seed=validate.check_seed(seed))
+        seed = validate.check_seed(seed)
+        if self._rich:
+            self._rich.begin_episode()
+        observations, infos = self.wrapper.reset(seed=seed)
         if self._shortcuts:
             cyborg_hooks.shorten_state(self._controller)
         self._mask = {agent: np.array(infos[agent]["action_mask"], np.int8) for agent in spec.BLUE_AGENTS}
@@ -212,6 +223,10 @@ class CyborgEpisode:
         self._done = bool(terminated[spec.BLUE_AGENTS[0]])
         return self._frame(observations, float(events + cost), parts, float(cost), done=self._done)
 
+    def true_state(self) -> TrueState:
+        """Return the true state, N = 1; see :mod:`cage4.true_state`."""
+        return cyborg_state.read(self._controller)
+
     def _check(self, actions: Mapping[str, Any]) -> dict[str, Any]:
         validate.check_agent_names(actions)
         chosen: dict[str, Any] = {}
@@ -238,7 +253,8 @@ class CyborgEpisode:
         slots = [running.get(agent) for agent in spec.BLUE_AGENTS]
         busy = np.array([slot["remaining_ticks"] if slot else 0 for slot in slots], np.int64)
         phase = int(flat[spec.BLUE_AGENTS[0]][0])
-        return CyborgFrame(flat, self._mask, reward, parts, cost, busy, phase, done)
+        rich = self._rich.vectors() if self._rich else None
+        return CyborgFrame(flat, self._mask, reward, parts, cost, busy, phase, done, rich)
 
 
 class CyborgVectorEnv(VectorEnv):
@@ -258,6 +274,7 @@ class CyborgVectorEnv(VectorEnv):
         processes: Worker processes; 0 plays in this process. Default: none for one environment, otherwise one
             per processor but no more than environments. Results do not depend on it.
         shortcuts: See :class:`CyborgEpisode`.
+        rich: Give ``infos`` the entry "rich": agent -> [N, F] int32, the rich observation of :mod:`cage4.rich`.
 
     Raises:
         ValueError: If an argument is not valid.
@@ -275,11 +292,13 @@ class CyborgVectorEnv(VectorEnv):
         processes: int | None = None,
         *,
         shortcuts: bool = True,
+        rich: bool = False,
     ) -> None:
         self.num_envs = validate.check_num_envs(num_envs)
         self.variant = validate.check_variant(variant)
         self.steps = validate.check_steps(steps)
         self.pad_spaces = bool(pad_spaces)
+        self.rich = bool(rich)
         seeds = validate.check_seeds(validate.check_seed(seed), self.num_envs)
         count = _check_processes(processes, self.num_envs)
         self.agents = spec.BLUE_AGENTS
@@ -297,7 +316,7 @@ class CyborgVectorEnv(VectorEnv):
         info = locate()
         if not info.available:
             raise CyborgUnavailable(info.reason)
-        settings = (self.variant, self.steps, self.pad_spaces, shortcuts)
+        settings = (self.variant, self.steps, self.pad_spaces, shortcuts, bool(rich))
         factory = functools.partial(_Player, info.path if count else None, settings)
         self._pool = make_pool(factory, seeds, count)
 
@@ -339,6 +358,19 @@ class CyborgVectorEnv(VectorEnv):
         rewards = np.array([frame.reward for frame in frames], np.float64)
         return StepBatch(self._observations(frames), rewards, done, done.copy(), self._infos(frames, chosen))
 
+    def true_state(self, rows: Sequence[int] | None = None) -> TrueState:
+        """Return the true state of rows (default: all), which no blue agent sees; see :mod:`cage4.true_state`.
+
+        Raises:
+            ValueError: If a row does not exist, is repeated, or was never reset.
+        """
+        chosen = validate.check_rows(rows, self.num_envs)
+        fresh = chosen[~self._started[chosen]]
+        if len(fresh):
+            raise ValueError(f"rows {fresh.tolist()} have not been reset yet: call reset before true_state")
+        states: list[TrueState] = self._pool.call("true_state", [(int(row), ()) for row in chosen])
+        return true_state.stack(states)
+
     def close_extras(self, **_: Any) -> None:
         """Stop the worker processes."""
         if hasattr(self, "_pool"):  # the constructor may have failed before
@@ -353,13 +385,20 @@ class CyborgVectorEnv(VectorEnv):
     def _infos(self, frames: list[CyborgFrame], rows: npt.NDArray[np.int64]) -> dict[str, Any]:
         n = len(frames)
         parts = (n, spec.NUM_SUBNETS, spec.NUM_REWARD_PARTS)
-        return {
+        infos: dict[str, Any] = {
             "action_mask": {agent: self._mask[agent][rows] for agent in self.agents},
             "busy": np.array([f.busy for f in frames], np.int64).reshape(n, spec.NUM_BLUE),
             "phase": np.array([f.phase for f in frames], np.int64),
             "reward_parts": np.array([f.reward_parts for f in frames], np.float64).reshape(parts),
             "action_cost": np.array([f.action_cost for f in frames], np.float64),
         }
+        if self.rich:
+            vectors = [frame.rich or () for frame in frames]
+            infos["rich"] = {
+                agent: np.array([row[number] for row in vectors], RICH_DTYPE).reshape(n, RICH_SIZES[number])
+                for number, agent in enumerate(self.agents)
+            }
+        return infos
 
 
 def _check_processes(processes: int | None, num_envs: int) -> int:
@@ -373,14 +412,17 @@ def _check_processes(processes: int | None, num_envs: int) -> int:
 class _Player:
     """One episode as the pool plays it: rows of arrays in, small frames out."""
 
-    def __init__(self, path: Path | None, settings: tuple[Variant, int, bool, bool], seed: int | None) -> None:
+    def __init__(self, path: Path | None, settings: tuple[Variant, int, bool, bool, bool], seed: int | None) -> None:
         if path is not None:  # in a worker: find the same CybORG, whatever its environment says
             os.environ[PATH_VARIABLE] = str(path)
-        variant, steps, pad_spaces, shortcuts = settings
-        self._episode = CyborgEpisode(variant, steps, seed, pad_spaces, shortcuts=shortcuts)
+        variant, steps, pad_spaces, shortcuts, rich = settings
+        self._episode = CyborgEpisode(variant, steps, seed, pad_spaces, shortcuts=shortcuts, rich=rich)
 
     def reset(self, seed: int | None) -> CyborgFrame:
         return self._episode.reset(seed)
+
+    def true_state(self) -> TrueState:
+        return self._episode.true_state()
 
     def step(self, actions: npt.NDArray[np.int64], messages: npt.NDArray[np.int8] | None) -> CyborgFrame:
         chosen = {agent: int(action) for agent, action in zip(spec.BLUE_AGENTS, actions, strict=True)}

@@ -38,6 +38,7 @@ def vector_env(
     steps: int = spec.DEFAULT_STEPS,
     seed: int | None = None,
     pad_spaces: bool = False,
+    rich: bool = False,
     **engine_options: Any,
 ) -> VectorEnv:
     """Make several environments behind the contract of :class:`native_sim.api.VectorEnv`.
@@ -45,7 +46,7 @@ def vector_env(
     Observations are int8 arrays [N, 92] for agents 0-3 and [N, 210] for agent 4. ``infos`` holds
     "action_mask" (agent -> [N, 82 or 242] int8), "busy" ([N, 5] int64 ticks), "phase" ([N] int64),
     "reward_parts" ([N, 9 subnets in generation order, LWF / ASF / RIA] float64) and "action_cost" ([N]
-    float64).
+    float64); with ``rich=True`` also "rich" (agent -> [N, F] int32, see :mod:`cage4.rich`).
 
     Args:
         engine: "native", "cyborg", or "auto" for the preferred one that is available.
@@ -54,6 +55,7 @@ def vector_env(
         steps: Length of an episode in CybORG's sense, at least 3; done comes one step earlier.
         seed: Row ``i`` starts its stream from ``seed + i``; None takes seeds from the operating system.
         pad_spaces: Give all agents the sizes of agent 4 (210 and 242).
+        rich: Also give what a blue agent receives beyond its flat vector. It costs time.
         engine_options: ``threads`` (native); ``processes``, ``shortcuts`` (cyborg).
 
     Raises:
@@ -66,6 +68,7 @@ def vector_env(
         "steps": validate.check_steps(steps),
         "seed": validate.check_seed(seed),
         "pad_spaces": bool(pad_spaces),
+        "rich": bool(rich),
     }
     name = resolve_engine(engine)
     chosen = ENGINES[name]

@@ -14,6 +14,7 @@ from cage4 import spec, validate
 from cage4.actions import SLEEP
 from cage4.engines import AUTO, vector_env
 from cage4.spaces import action_sizes, action_spaces, observation_spaces
+from cage4.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import Array, VectorEnv
 
@@ -27,6 +28,7 @@ def parallel_env(
     steps: int = spec.DEFAULT_STEPS,
     pad_spaces: bool = False,
     seed: int | None = None,
+    rich: bool = False,
 ) -> CageParallelEnv:
     """Make one CAGE Challenge 4 environment for the five blue agents; see :func:`cage4.vector_env`.
 
@@ -37,7 +39,7 @@ def parallel_env(
         ...     actions = {a: env.action_space(a).sample(infos[a]["action_mask"]) for a in env.agents}
         ...     observations, rewards, terminations, truncations, infos = env.step(actions)
     """
-    return CageParallelEnv(vector_env(engine, 1, variant, steps, seed, pad_spaces), pad_spaces)
+    return CageParallelEnv(vector_env(engine, 1, variant, steps, seed, pad_spaces, rich), pad_spaces)
 
 
 class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]  # PettingZoo has no types
@@ -46,7 +48,8 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
     Observations are int64 vectors (92 entries, 210 for blue_agent_4), actions are indices (82, 242). Every
     agent receives the reward of the team. ``infos[agent]`` is ``{"action_mask": int8 array, "busy": int}``: 1
     where an action exists in this episode, and the number of steps for which whatever the agent submits will
-    be dropped.
+    be dropped. If the engine gives rich observations, ``infos[agent]["rich"]`` is the agent's vector [F] int32
+    of :mod:`cage4.rich`.
 
     As in CybORG, ``reset()`` without a seed goes on in the random stream, agents without an action play
     Sleep, and all agents are terminated and truncated together, one step before ``steps``.
@@ -129,6 +132,18 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         joined: Observation = self._state.copy()
         return joined
 
+    def true_state(self) -> TrueState:
+        """Return the true state, N = 1, which no agent sees; see :mod:`cage4.true_state`, also for a flat form.
+
+        Raises:
+            ValueError: If the environment was not reset yet, or the engine has no true state.
+        """
+        read = getattr(self.engine, "true_state", None)
+        if read is None:
+            raise ValueError(f"{type(self.engine).__name__} does not tell the true state; use an engine of cage4")
+        state: TrueState = read()
+        return state
+
     def render(self) -> None:
         """Do nothing: there is no rendering, and ``metadata["render_modes"]`` is empty."""
 
@@ -150,13 +165,16 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         return observations
 
     def _infos(self, infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        return {
+        by_agent: dict[str, dict[str, Any]] = {
             agent: {
                 "action_mask": np.array(infos["action_mask"][agent][0], np.int8),
                 "busy": int(infos["busy"][0, number]),
             }
             for number, agent in enumerate(self.possible_agents)
         }
+        for agent, vectors in infos.get("rich", {}).items():
+            by_agent[agent]["rich"] = np.array(vectors[0])
+        return by_agent
 
 
 def _known(agent: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cage4 import spec
-from cage4.native import codes
+from cage4.native import codes, rich
 from cage4.native.hosts import (
     add_process,
     draw_pid,
@@ -99,8 +99,10 @@ def act(row, pools):  # type: ignore[no-untyped-def]
     for blue in range(codes.NUM_BLUE):
         due = row.blue_due[blue]
         if due[BLUE_VERB] == codes.BLOCK:
+            rich.note_traffic(row, pools.rich, blue)
             row.blocked[due[BLUE_A], due[BLUE_B]] = 1
         elif due[BLUE_VERB] == codes.ALLOW:
+            rich.note_traffic(row, pools.rich, blue)
             row.blocked[due[BLUE_A], due[BLUE_B]] = 0
     for blue in range(codes.NUM_BLUE):
         verb = row.blue_due[blue, BLUE_VERB]
@@ -164,3 +166,4 @@ def deploy_decoy(row, pools, host):  # type: ignore[no-untyped-def]
     pid = draw_pid(row, pools, host)
     add_process(row, pools, host, pid, kind)
     set_service(row, host, kind, pid)
+    rich.note_decoy(pools.rich, host, kind, pid)

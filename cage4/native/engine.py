@@ -15,6 +15,8 @@ from gymnasium.vector.utils import batch_space
 
 from cage4 import spec
 from cage4.native import codes, kernel, rng
+from cage4.native import rich as rich_log
+from cage4.native import true_state as state_reader
 from cage4.native.blue import CATALOGUE
 from cage4.native.knobs import make_knobs
 from cage4.native.state import (
@@ -30,6 +32,7 @@ from cage4.native.state import (
     enlarge,
     view,
 )
+from cage4.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
 
@@ -62,6 +65,7 @@ class NativeVectorEnv(VectorEnv):
         threads: int = 1,
         pad_spaces: bool = False,
         sizes: Sizes | None = None,
+        rich: bool = False,
     ) -> None:
         """Allocate E rows and generate a first world in each.
 
@@ -73,6 +77,8 @@ class NativeVectorEnv(VectorEnv):
             threads: Threads that share the rows; results do not depend on it.
             sizes: First size of the pools behind CybORG's unbounded lists; they grow when they must.
             pad_spaces: Give all agents 210 observation entries and 242 actions, as CybORG's wrapper option does.
+            rich: Give ``infos`` the entry "rich": agent -> [N, F] int32, the rich observation of
+                :mod:`cage4.rich`. It costs time.
 
         Raises:
             ValueError: If a number is out of range.
@@ -83,6 +89,7 @@ class NativeVectorEnv(VectorEnv):
         self.variant = variant or Variant()
         self.steps = int(steps)
         self.pad_spaces = bool(pad_spaces)
+        self.rich = bool(rich)
         self.spec = None
         self.render_mode = None
         self.closed = False
@@ -152,6 +159,18 @@ class NativeVectorEnv(VectorEnv):
         checked = _checked_commands(commands, len(chosen))
         return self._play(chosen, checked, _checked_messages(messages, len(chosen)))
 
+    def true_state(self, rows: Sequence[int] | None = None) -> TrueState:
+        """Return the true state of rows (default: all), which no blue agent sees; see :mod:`cage4.true_state`.
+
+        Raises:
+            ValueError: If a row does not exist, is repeated, or was never reset.
+        """
+        chosen = self._checked_rows(rows)
+        fresh = chosen[self.state.life[chosen] == codes.NEVER_RESET]
+        if len(fresh):
+            raise ValueError(f"rows {fresh.tolist()} have not been reset yet: call reset before true_state")
+        return state_reader.read(self.memory, chosen)
+
     def close(self, **kwargs: Any) -> None:
         """Do nothing: the engine holds no files, processes or devices."""
         self.closed = True
@@ -166,7 +185,7 @@ class NativeVectorEnv(VectorEnv):
         self.state: State = view(memory)
 
     def _play(self, rows: Rows, commands: npt.NDArray[np.int64], messages: npt.NDArray[np.int8]) -> StepBatch:
-        out = allocate_outputs(len(rows))
+        out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
         places = np.arange(len(rows))
         while len(places):
             with self._compiled_calls():
@@ -182,7 +201,7 @@ class NativeVectorEnv(VectorEnv):
         return StepBatch(self._observations(out), rewards, done, done.copy(), self._infos(out, rows))
 
     def _new_worlds(self, rows: Rows) -> Outputs:
-        out = allocate_outputs(len(rows))
+        out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
         with self._compiled_calls():
             kernel.reset_batch(self.memory, self._knobs, rows, np.arange(len(rows)), out)
         masks = self._masks.copy()
@@ -214,13 +233,16 @@ class NativeVectorEnv(VectorEnv):
         masks = (
             self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
         )
-        return {
+        infos = {
             "action_mask": {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)},
             "busy": out.busy,
             "phase": out.phase,
             "reward_parts": out.parts,
             "action_cost": out.cost,
         }
+        if out.rich is not None:
+            infos["rich"] = rich_log.split(out.rich)
+        return infos
 
     def _make_spaces(self) -> None:
         observations: dict[str, gymnasium.Space[Any]] = {

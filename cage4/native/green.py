@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cage4.native import codes
+from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port
 from cage4.native.jit import inner
 from cage4.native.reward import charge
@@ -46,10 +46,11 @@ def act(row, pools, k):  # type: ignore[no-untyped-def]
     for zone in range(codes.INTERNET):
         for i in range(row.num_users[zone]):
             wish = row.green_choice[green]
+            user = zone * codes.SLOTS + codes.FIRST_USER + i
             if wish == ACCESS:
-                access_service(row, pools, k, zone)
+                access_service(row, pools, k, zone, user)
             elif wish == LOCAL_WORK:
-                work_locally(row, pools, k, zone, zone * codes.SLOTS + codes.FIRST_USER + i)
+                work_locally(row, pools, k, zone, user)
             green += 1
 
 
@@ -67,6 +68,7 @@ def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
     if uniform(r) < k.false_alarm_rate:
         open_port(row, pools, host)
         row.proc_events[host] += 1
+        rich.note_process_alarm(pools.rich, host)
     if uniform(r) < k.phishing_rate:
         open_mail(row, pools, zone, host)
 
@@ -88,7 +90,7 @@ def use_service(row, r, host, count):  # type: ignore[no-untyped-def]
 
 
 @inner
-def access_service(row, pools, k, zone):  # type: ignore[no-untyped-def]
+def access_service(row, pools, k, zone, user):  # type: ignore[no-untyped-def]
     """Visit a random server that the phase allows; fails if a block lies on either direction."""
     r = row.rng
     reach = row.green_reach[zone]
@@ -99,12 +101,15 @@ def access_service(row, pools, k, zone):  # type: ignore[no-untyped-def]
     if target > 0:
         n -= reach[target - 1]
     host = target * codes.SLOTS + codes.FIRST_SERVER + n
-    open_port(row, pools, host)
+    port = open_port(row, pools, host)
     if row.blocked[zone, target] == 1 or row.blocked[target, zone] == 1:
         row.net_events[host] += 1
+        rich.note_connections(row, pools.rich, host, host, 0, user, rich.BLOCKED_ACCESS_PORT, 1)
         charge(row, zone, codes.ASF)
     elif uniform(r) < k.false_alarm_rate:
         row.net_events[host] += 1
+        # CybORG writes this one down the wrong way round: the user's side is the local one.
+        rich.note_connections(row, pools.rich, host, user, 0, host, port, 1)
 
 
 @inner

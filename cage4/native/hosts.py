@@ -140,7 +140,7 @@ def is_port_known(row, pools, host, port):  # type: ignore[no-untyped-def]
 
 @inner
 def open_port(row, pools, host):  # type: ignore[no-untyped-def]
-    """Draw an ephemeral port of the host and remember it; a known one is redrawn once, whatever comes."""
+    """Draw and return an ephemeral port of the host; a known one is redrawn once, whatever comes."""
     port = below(row.rng, codes.NUM_PORTS)
     if is_port_known(row, pools, host, port):
         port = below(row.rng, codes.NUM_PORTS)
@@ -152,6 +152,7 @@ def open_port(row, pools, host):  # type: ignore[no-untyped-def]
     pools.port[row.port_head[host]].value[place] = port
     row.port_trace[host, (port >> 6) & 15] |= _ONE << np.uint64(port & 63)
     row.port_count[host] += 1
+    return codes.FIRST_PORT + port
 
 
 @inner

@@ -8,8 +8,9 @@ from typing import Any
 
 from numba import njit, prange
 
+from cage4 import rich as rich_layout
 from cage4 import spec
-from cage4.native import blue, codes, green, observe, policy, red, reward, sessions
+from cage4.native import blue, codes, green, observe, policy, red, reward, rich, sessions
 from cage4.native.jit import inner
 from cage4.native.rng import skip_shuffle
 from cage4.native.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
@@ -67,6 +68,7 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
     policy.decide_all(row, pools, k)
     blue.tick(row)
     filtered = policy.tick(row, pools)
+    rich.begin_step(row, pools.rich)
 
     # CybORG shuffles all actions for a bandwidth limit that never binds; only the draws matter.
     skip_shuffle(row.rng, codes.NUM_BLUE + row.num_green + codes.NUM_RED - filtered)
@@ -87,9 +89,11 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
 
 
 @inner
-def pools_of(store, e):  # type: ignore[no-untyped-def]
-    """Return the pools of row ``e``."""
-    return Pools(store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e])
+def pools_of(store, e, out, i):  # type: ignore[no-untyped-def]
+    """Return the pools of row ``e``, whose outputs go to place ``i``."""
+    return Pools(
+        store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e], rich.place_of(out.rich, i)
+    )
 
 
 @inner
@@ -108,7 +112,7 @@ def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
 def step_place(store, k, rows, i, commands, messages, out):  # type: ignore[no-untyped-def]
     """Play one step of the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
-    step_one(row, pools_of(store, rows[i]), k, commands[i], messages[i])
+    step_one(row, pools_of(store, rows[i], out, i), k, commands[i], messages[i])
     copy_outputs(row, out, i)
 
 
@@ -126,14 +130,15 @@ def decode_row(row, actions, commands):  # type: ignore[no-untyped-def]
 def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     """Generate a new world in the row at place ``i`` of the batch."""
     row = store.rows[rows[i]]
-    reset_row(row, pools_of(store, rows[i]), k)
+    reset_row(row, pools_of(store, rows[i], out, i), k)
+    rich.write_present(row, rich.place_of(out.rich, i))
     copy_outputs(row, out, i)
 
 
-def _fingerprint() -> int:
+def fingerprint() -> int:
     """Return a number that changes with any source that is compiled into the loops."""
     digest = hashlib.sha256()
-    for path in [Path(spec.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
+    for path in [Path(spec.__file__), Path(rich_layout.__file__), *sorted(Path(__file__).parent.glob("*.py"))]:
         if path.name not in ("engine.py", "knobs.py"):
             digest.update(path.read_bytes())
     return int.from_bytes(digest.digest()[:7], "big")
@@ -170,4 +175,4 @@ def _compile_loops(fingerprint: int) -> Any:
     return step_batch, reset_batch, decode_batch
 
 
-step_batch, reset_batch, decode_batch = _compile_loops(_fingerprint())
+step_batch, reset_batch, decode_batch = _compile_loops(fingerprint())

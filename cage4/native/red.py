@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cage4 import spec
-from cage4.native import codes
+from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port, remove_process
 from cage4.native.jit import inner
 from cage4.native.rng import below, uniform
@@ -171,8 +171,9 @@ def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
         if codes.KIND_OPEN[kind] == 1:
             ports |= codes.KIND_PORT[kind]
             if is_seen or kind >= codes.DECOY_APACHE:
-                open_port(row, pools, host)
+                port = open_port(row, pools, host)
                 row.net_events[host] += 1
+                rich.note_touch(row, pools.rich, host, kind, pools.ses[source].host, port)
         node = pools.proc[node].next
     pools.ses[source].ports[host] = ports
     add_key(row, agent, host, UNNAMED)
@@ -236,32 +237,36 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     way = choose_exploit(row, ports)
     if way < 0:
         return False
+    source_host = np.int64(pools.ses[source].host)
     if way == SSH:
-        alarm_route(row, pools.ses[source].host, host)
+        alarm_route(row, pools, source_host, host)
     target = row.proc_head[host]
     while target >= 0 and _EXPLOIT_KINDS[way, pools.proc[target].kind] == 0:
         target = pools.proc[target].next
     if target < 0:
         return False
     if way == SSH:
-        open_port(row, pools, host)
+        port = open_port(row, pools, host)
         row.net_events[host] += _BRUTE_FORCE_EVENTS
+        rich.note_connections(row, pools.rich, host, host, rich.SSH_PORT, source_host, port, _BRUTE_FORCE_EVENTS)
         loot(row, pools, agent, host, source, way == SSH)
         return True
     kind = pools.proc[target].kind
     is_decoy = kind >= codes.DECOY_APACHE
     if is_decoy:
-        open_port(row, pools, host)
+        port = open_port(row, pools, host)
         row.net_events[host] += 1
+        rich.note_touch(row, pools.rich, host, kind, source_host, port)
     # Against genuine services only the SQL injection works; the others work on decoys, where nothing is gained.
     works = is_decoy or way == SQL
     if not works or uniform(row.rng) <= 0.0:
         add_key(row, agent, host, UNNAMED)
         return False
-    open_port(row, pools, host)
+    local_port = open_port(row, pools, host)
     if is_decoy:
-        open_port(row, pools, host)
+        port = open_port(row, pools, host)
         row.net_events[host] += 1
+        rich.note_connections(row, pools.rich, host, host, local_port, source_host, port, 1)
         add_key(row, agent, host, UNNAMED)
         return False
     loot(row, pools, agent, host, source, way == SSH)
@@ -269,19 +274,23 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
 
 
 @inner
-def alarm_route(row, source_host, host):  # type: ignore[no-untyped-def]
+def alarm_route(row, pools, source_host, host):  # type: ignore[no-untyped-def]
     """Draw an alarm on every host of the route of a brute force, its source included."""
-    r = row.rng
-    if uniform(r) > _UNSEEN_RATE:
-        row.net_events[source_host] += 1
+    alarm_passage(row, pools, source_host, source_host, host)
     if source_host == host:
         return
     a, b = source_host // codes.SLOTS, host // codes.SLOTS
     for i in range(_ROUTE_LENGTH[a, b]):
-        if uniform(r) > _UNSEEN_RATE:
-            row.net_events[_ROUTE[a, b, i] * codes.SLOTS] += 1
-    if uniform(r) > _UNSEEN_RATE:
-        row.net_events[host] += 1
+        alarm_passage(row, pools, _ROUTE[a, b, i] * codes.SLOTS, source_host, host)
+    alarm_passage(row, pools, host, source_host, host)
+
+
+@inner
+def alarm_passage(row, pools, place, source_host, host):  # type: ignore[no-untyped-def]
+    """Draw the alarm on one host of the route, which names the ends of it."""
+    if uniform(row.rng) > _UNSEEN_RATE:
+        row.net_events[place] += 1
+        rich.note_connections(row, pools.rich, place, host, 0, source_host, rich.SSH_PORT, 1)
 
 
 @inner
@@ -295,6 +304,7 @@ def loot(row, pools, agent, host, source, is_certain):  # type: ignore[no-untype
     row.files[host, 0] += 1
     if is_certain or uniform(row.rng) > _UNSEEN_RATE:
         row.proc_events[host] += 1
+        rich.note_process(pools.rich, host, pid)
         if codes.BLUE_OWNER[host // codes.SLOTS] >= 0:
             # Monitor will remember it at the end of the step; nothing reads or clears the memory before that.
             n = row.suspects

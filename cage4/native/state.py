@@ -250,6 +250,7 @@ class Pools(NamedTuple):
     port: Any  # [C] chunks of ephemeral ports
     known: Any  # [I] known session ids
     suspect: Any  # [L] remembered process ids
+    rich: Any  # [rich.SIZE] int32: the row's rich observations among the outputs, or None; see rich.py
 
 
 class Store(NamedTuple):
@@ -276,15 +277,16 @@ class Outputs(NamedTuple):
     phase: I8  # [N] int8: mission phase played
     life: I8  # [N] int8: playing or finished
     fault: I8  # [N] int8: OK, BROKEN, or the pool that needs room
+    rich: I32 | None  # [N, rich.SIZE] int32: rich observations, zero at first; None if not asked for
 
 
-def allocate_outputs(num: int) -> Outputs:
-    """Return outputs for a batch of ``num`` rows."""
+def allocate_outputs(num: int, rich_size: int | None = None) -> Outputs:
+    """Return outputs for a batch of ``num`` rows, with rich observations of the size given."""
     arrays: dict[str, Any] = {}
-    for name in Outputs._fields:
+    for name in Outputs._fields[:-1]:
         dtype, shape = _LAYOUT[name]
         arrays[name] = np.empty((num, *(int(_LETTERS.get(str(size), size)) for size in shape[1:])), dtype)
-    return Outputs(**arrays)
+    return Outputs(**arrays, rich=None if rich_size is None else np.zeros((num, rich_size), np.int32))
 
 
 _POOL_LETTERS = {"P": "proc", "S": "ses", "C": "port", "I": "known", "L": "suspect"}

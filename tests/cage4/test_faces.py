@@ -27,7 +27,7 @@ class FakeEngine(VectorEnv):
     metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  # Gymnasium's
     agents = BLUE_AGENTS
 
-    def __init__(self, num_envs=1, variant="base", steps=10, seed=None, pad_spaces=False, **options):
+    def __init__(self, num_envs=1, variant="base", steps=10, seed=None, pad_spaces=False, rich=False, **options):
         self.num_envs, self.steps, self.pad, self.options = num_envs, steps, pad_spaces, options
         self.arguments = (num_envs, variant, steps, seed, pad_spaces)
         spaces = VectorSpaces(num_envs, pad_spaces)

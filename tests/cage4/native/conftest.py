@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.machinery
 import importlib.util
 import inspect
 import os
@@ -22,6 +23,8 @@ def _stub_ray() -> None:
         return
     names = ("ray", "ray.rllib", "ray.rllib.env", "ray.rllib.env.multi_agent_env")
     modules = [types.ModuleType(name) for name in names]
+    for module in modules:
+        module.__spec__ = importlib.machinery.ModuleSpec(module.__name__, None)  # others may look for ray, too
     for module in modules[2:]:
         module.MultiAgentEnv = type("MultiAgentEnv", (), {})  # type: ignore[attr-defined]
     sys.modules.update(zip(names, modules, strict=True))
