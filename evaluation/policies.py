@@ -17,7 +17,7 @@ import numpy as np
 
 from cage4 import actions, spec
 from evaluation.errors import BadInput
-from evaluation.reactive import Reactive
+from evaluation.scripted import Investigator, Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
 
 
@@ -75,6 +75,7 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
     "random": RandomValid,
     "random-unmasked": RandomUnmasked,
     "reactive": Reactive,
+    "investigator": Investigator,
 }
 """Name -> factory."""
 BASELINE: Final = "no-defense"

@@ -146,14 +146,19 @@ def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[Episo
         from evaluation.submissions import play_submission
 
         return list(play_submission(batch.policy, batch.episodes, labels, variant))
-    env = _environment(spec.engine, variant, spec.steps, len(batch.episodes), nested, os.getpid())
-    return list(play(env, make_policy(batch.policy), batch.episodes, labels))
+    policy = make_policy(batch.policy)
+    env = _environment(
+        spec.engine, variant, spec.steps, len(batch.episodes), "rich" in policy.wants, nested, os.getpid()
+    )
+    return list(play(env, policy, batch.episodes, labels))
 
 
 @lru_cache(maxsize=2)
-def _environment(engine: str, variant: Variant, steps: int, num_envs: int, nested: bool, process: int) -> VectorEnv:
+def _environment(
+    engine: str, variant: Variant, steps: int, num_envs: int, rich: bool, nested: bool, process: int
+) -> VectorEnv:
     """Keep an environment for the next batch of the same size; ``process`` guards against a fork's inheritance."""
     import cage4
 
     options: dict[str, Any] = {"processes": 0} if engine == "cyborg" and nested else {}
-    return cage4.vector_env(engine, num_envs=num_envs, variant=variant, steps=steps, **options)
+    return cage4.vector_env(engine, num_envs=num_envs, variant=variant, steps=steps, rich=rich, **options)

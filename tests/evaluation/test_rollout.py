@@ -7,8 +7,8 @@ import cage4
 from cage4 import actions, spec
 from evaluation.errors import PolicyFailure
 from evaluation.policies import NoDefense, RandomUnmasked, RandomValid
-from evaluation.reactive import Reactive
 from evaluation.rollout import Episode, Labels, play, put, take
+from evaluation.scripted import Reactive
 from native_sim.api import Decision, Policy
 
 STEPS = 40

@@ -5,7 +5,7 @@ import pytest
 
 from cage4 import actions, observation, spec
 from cage4.spec import Verb
-from evaluation.reactive import Reactive
+from evaluation.scripted import Reactive
 
 
 def observe(agent=0, process=(), connection=()):
