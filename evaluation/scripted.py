@@ -11,7 +11,6 @@ import numpy as np
 
 from cage4 import actions, observation, rich, spec
 from cage4.actions import BlueAction
-from cage4.rich import Signature
 from cage4.spec import Verb
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 
@@ -75,7 +74,7 @@ class Investigator(Policy):
     """Looks at hosts one after another and restores what is proven; sees the rich observation.
 
     Proof is a file found by Analyse, or a new process reported with its id (a false alarm has none). Without
-    proof, the host with the strangest traffic is analysed, then the one not analysed for longest.
+    proof, the host not looked at for longest is analysed.
     """
 
     wants = ("busy", "rich")
@@ -86,9 +85,9 @@ class Investigator(Policy):
         self._analyse = [_indices(agent, Verb.ANALYSE) for agent in agents]
 
     def initial_memory(self, num_envs: int) -> Any:
-        """Per agent and host slot: proof (0/1), strange events since the last look, and steps since then."""
+        """Per agent and host slot: proof (0/1), and steps since the last look."""
         return {
-            name: tuple(np.zeros((num_envs, len(slots)), np.int64) for _ in range(3))
+            name: tuple(np.zeros((num_envs, len(slots)), np.int64) for _ in range(2))
             for name, slots in zip(spec.BLUE_AGENTS, self._restore, strict=True)
         }
 
@@ -96,31 +95,23 @@ class Investigator(Policy):
         """Restore, or look at the next host."""
         chosen, kept = {}, {}
         for i, name in enumerate(spec.BLUE_AGENTS):
-            proof, strange, age = memory[name]
+            proof, age = memory[name]
             seen = rich.decode(i, obs["rich"][name])
             found = seen.file_cmd | seen.file_escalate | (seen.process_events > 0)
             proof = np.maximum(proof, _slots(found, proof.shape))
-            strange = strange + _slots(seen.connections[..., STRANGE].sum(axis=-1), strange.shape)
             exists = mask[name][:, self._analyse[i]] == 1
             rows = np.arange(len(exists))
             free = obs["busy"][:, i] == 0
             guilty = proof.argmax(axis=1)
             proven = proof[rows, guilty] > 0
-            target = np.where(exists, WEIGHT * np.minimum(strange, 1) + age, -1).argmax(axis=1)
+            target = np.where(exists, age, -1).argmax(axis=1)
             action = np.where(proven, self._restore[i][guilty], self._analyse[i][target])
             chosen[name] = np.where(free, action, actions.SLEEP[i])
-            proof, strange, age = proof.copy(), strange.copy(), age + 1
+            proof, age = proof.copy(), age + 1
             acted = np.where(proven, guilty, target)
-            for array in (proof, strange, age):
-                array[rows[free], acted[free]] = 0
-            kept[name] = (proof, strange, age)
+            proof[rows[free], acted[free]] = age[rows[free], acted[free]] = 0
+            kept[name] = (proof, age)
         return Decision(chosen, kept)
-
-
-STRANGE = [Signature.PORT_22, Signature.DECOY]
-"""Connection events that speak of red more than of green."""
-WEIGHT = 100
-"""How many steps without a look one strange event is worth."""
 
 
 def _slots(field: Array, shape: tuple[int, ...]) -> Array:

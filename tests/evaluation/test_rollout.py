@@ -8,7 +8,7 @@ from cage4 import actions, spec
 from evaluation.errors import PolicyFailure
 from evaluation.policies import NoDefense, RandomUnmasked, RandomValid
 from evaluation.rollout import Episode, Labels, play, put, take
-from evaluation.scripted import Reactive
+from evaluation.scripted import Investigator, Reactive
 from native_sim.api import Decision, Policy
 
 STEPS = 40
@@ -36,14 +36,16 @@ class Remembering(Policy):
 
 
 def play_all(policy, num_envs, episodes=EPISODES, steps=STEPS):
-    env = cage4.vector_env("native", num_envs=num_envs, steps=steps)
+    env = cage4.vector_env("native", num_envs=num_envs, steps=steps, rich="rich" in policy.wants)
     labels = LABELS._replace(steps=steps)
     records = sorted(play(env, policy, episodes, labels), key=lambda record: record.index)
     env.close()
     return [record.model_copy(update={"wall_s": 0.0}) for record in records]
 
 
-@pytest.mark.parametrize("policy", [NoDefense(), RandomValid(), RandomUnmasked(), Reactive(), Remembering()])
+@pytest.mark.parametrize(
+    "policy", [NoDefense(), RandomValid(), RandomUnmasked(), Reactive(), Investigator(), Remembering()]
+)
 def test_an_episode_depends_on_its_seed_alone(policy):
     alone = play_all(policy, 1)
     assert [record.index for record in alone] == list(range(7))
