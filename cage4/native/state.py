@@ -277,7 +277,7 @@ class Outputs(NamedTuple):
     phase: I8  # [N] int8: mission phase played
     life: I8  # [N] int8: playing or finished
     fault: I8  # [N] int8: OK, BROKEN, or the pool that needs room
-    rich: I32 | None  # [N, rich.SIZE] int32: rich observations, zero at first; None if not asked for
+    rich: I32 | None  # [N, F] int32: rich observations of all agents, zero at first; None if not asked for
 
 
 def allocate_outputs(num: int, rich_size: int | None = None) -> Outputs:

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from cage4.native import codes, state
+from cage4.native import codes, rich, state
 
 LETTERS = {
     "E": 3,
@@ -22,12 +22,13 @@ LETTERS = {
     "C": 40,
     "I": 30,
     "L": 10,
+    "F": rich.SIZE,
 }
 SIZES = state.Sizes(proc=100, ses=20, port=40, known=30, suspect=10)
 
 
 def _documented(cls: type) -> dict[str, tuple[tuple[int, ...], str]]:
-    lines = re.findall(r"^    (\w+): \w+  # \[([^\]]*)\] (\w+): \S", inspect.getsource(cls), re.MULTILINE)
+    lines = re.findall(r"^    (\w+): [\w |]+  # \[([^\]]*)\] (\w+): \S", inspect.getsource(cls), re.MULTILINE)
     return {
         name: (tuple(LETTERS[d.strip()] if d.strip() in LETTERS else int(d) for d in dims.split(",")), dtype)
         for name, dims, dtype in lines
@@ -38,7 +39,7 @@ def _documented(cls: type) -> dict[str, tuple[tuple[int, ...], str]]:
     ("cls", "arrays"),
     [
         (state.State, state.view(state.allocate(3, SIZES))),
-        (state.Outputs, state.allocate_outputs(3)),
+        (state.Outputs, state.allocate_outputs(3, rich.SIZE)),
     ],
 )
 def test_shapes_and_dtypes_are_what_their_lines_say(cls: type, arrays: state.State | state.Outputs) -> None:
