@@ -139,9 +139,11 @@ class Field:
     name: str
     start: int
     shape: tuple[int, ...]
-    high: int
-    """Largest value; the smallest is 0."""
+    high: float
+    """Largest value; infinity where there is none."""
     meaning: str
+    low: float = 0
+    """Smallest value."""
 
     @property
     def size(self) -> int:

@@ -1,0 +1,235 @@
+"""The vocabulary of the SOC simulator as tables: roles, segments, phases, tools, and what every index means.
+
+Pure data, safe to import anywhere. Layouts exist once per rule set, because the two rule sets show different things
+in vectors of the same size.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from native_sim.api import Field, Layout
+
+RULES: Final = ("corrected", "reference")
+AGENTS: Final = ("coordinator", "hunter", "triage", "responder")
+"""The roles, in the order in which they act."""
+COORDINATOR, HUNTER, TRIAGE, RESPONDER = range(4)
+NUM_AGENTS: Final = 4
+OBSERVATION_SIZES: Final = (64, 128, 64, 96)
+ACTION_SIZES: Final = (8, 16, 4, 12)
+"""Numbers in [-1, 1] per role; for triage, the number of choices."""
+EPISODE_STEPS: Final = 200
+DEFAULT_HOSTS: Final = 40
+"""Hosts per segment."""
+QUEUE_LENGTH: Final = 50
+"""Alerts that the queue holds; the oldest is dropped for a new one."""
+
+
+class Segment(NamedTuple):
+    """A network segment."""
+
+    name: str
+    value: float  # of one host, 0..1
+    vulnerability: float  # mean over hosts, 0..1; the standard deviation is VULNERABILITY_SPREAD
+    reaches: tuple[int, ...]  # segments that a foothold here can attack
+
+
+SEGMENTS: Final = (
+    Segment("DMZ", 0.6, 0.40, (1, 2)),
+    Segment("Corporate", 0.8, 0.30, (0, 2, 3)),
+    Segment("Development", 0.7, 0.35, (1, 3, 4)),
+    Segment("Data Center", 1.0, 0.20, (1, 2, 4)),
+    Segment("Cloud", 0.9, 0.25, (2, 3)),
+)
+NUM_SEGMENTS: Final = len(SEGMENTS)
+DMZ, CORPORATE, DEVELOPMENT, DATA_CENTER, CLOUD = range(NUM_SEGMENTS)
+VULNERABILITY_SPREAD: Final = 0.1
+VULNERABILITY_RANGE: Final = (0.05, 0.95)
+OBJECTIVE_VALUE: Final = 0.9
+"""Data is stolen from segments of at least this value: Data Center and Cloud."""
+STAGE_SCALE: Final = 5.0
+"""Stages (0 clean to 4 stealing) are divided by this where a fraction is wanted."""
+
+
+class Phase(IntEnum):
+    """Phases of a campaign, with their ATT&CK techniques."""
+
+    RECONNAISSANCE = 0  # T1595
+    INITIAL_ACCESS = 1  # T1190
+    EXECUTION = 2  # T1059
+    LATERAL_MOVEMENT = 3  # T1021
+    EXFILTRATION = 4  # T1048
+
+
+TECHNIQUES: Final = ("T1595", "T1190", "T1059", "T1021", "T1048")
+NUM_PHASES: Final = len(Phase)
+
+
+class Stage(IntEnum):
+    """How far the attacker is on one host."""
+
+    CLEAN = 0
+    ACCESSED = 1
+    EXECUTED = 2
+    MOVED = 3
+    STEALING = 4
+
+
+class Triage(IntEnum):
+    """What triage can do with the alert at the head of the queue."""
+
+    ESCALATE = 0
+    SUPPRESS = 1
+    CORRELATE = 2
+    ENRICH = 3
+
+
+REWARD_PARTS: Final = ("detection", "response", "cost", "false_positive")
+"""The parts of the reward, before their weights."""
+
+
+class Tool(NamedTuple):
+    """One of the fifteen tool interfaces: an observation channel, or an action with a cost and a latency."""
+
+    system: str
+    name: str
+    kind: str  # "observation" or "action"
+    where: str  # the entries that carry it
+    cost: str
+    latency: str
+
+
+TOOLS: Final = (
+    Tool("SIEM", "alert queue", "observation", "triage alert0..6", "none", "0 to 2 steps until an alert is queued"),
+    Tool("SIEM", "correlation", "action", "triage correlate", "p.cost_correlate", "none"),
+    Tool("SIEM", "routing rule", "action", "coordinator routing", "none; wrong cases count", "none"),
+    Tool("EDR", "segment sweep", "action", "hunter intensity, scope", "cost_sweep x power", "none"),
+    Tool("EDR", "host score", "observation", "cases: telemetry", "none", "refreshed each step"),
+    Tool("EDR", "verbose telemetry", "action", "hunter telemetry", "cost_telemetry per segment", "none"),
+    Tool("SOAR", "isolation", "action", "responder isolate", "cost_isolation; disruption while isolated", "none"),
+    Tool("SOAR", "remediation", "action", "responder remediate", "cost_remediation", "remediation_steps"),
+    Tool("SOAR", "release", "action", "responder release", "none", "none"),
+    Tool("TIP", "technique hint", "observation", "alerts: technique", "none", "with the alert"),
+    Tool("TIP", "enrichment", "action", "triage enrich", "cost_enrich", "analyst busy 1 step"),
+    Tool("TIP", "indicator search", "action", "hunter indicator search", "cost_search", "none"),
+    Tool("firewall", "egress meter", "observation", "segments: egress", "none", "refreshed each step"),
+    Tool("firewall", "throttle", "action", "responder throttle", "disruption while throttled", "none"),
+    Tool("firewall", "boundary filter", "action", "coordinator filter", "cost_filter per step", "none"),
+)
+
+Entry = tuple[str, tuple[int, ...], float, float, str]
+"""Name, shape, smallest value, largest value, meaning."""
+
+
+def _layout(name: str, size: int, entries: tuple[Entry, ...]) -> Layout:
+    fields = []
+    start = 0
+    for field, shape, low, high, meaning in entries:
+        fields.append(Field(field, start, shape, high, meaning, low))
+        start += math.prod(shape)
+    if start != size:
+        raise ValueError(f"layout {name} has {start} entries; it must have {size}")
+    return Layout(name, tuple(fields))
+
+
+_ANY = math.inf
+_S = NUM_SEGMENTS
+_UNUSED = "has no effect"
+
+_REFERENCE_NET: Final[tuple[Entry, ...]] = (
+    ("network", (_S, 4), 0, 1, "per segment: share compromised, mean stage / 5, share detected, share isolated (exact)"),
+)
+REFERENCE_OBSERVATIONS: Final[dict[str, Layout]] = {
+    "coordinator": _layout(
+        "reference coordinator",
+        64,
+        (
+            *_REFERENCE_NET,
+            ("time", (), 0, 1, "step / step limit"),
+            ("queue", (), 0, 1, "alerts queued / 50"),
+            ("compromised", (), 0, 1, "share of hosts compromised"),
+            ("detected", (), 0, 1, "detected hosts / (compromised hosts + 1)"),
+            ("noise", (40,), -_ANY, _ANY, "N(0, 0.1)"),
+        ),
+    ),
+    "hunter": _layout(
+        "reference hunter",
+        128,
+        (
+            *_REFERENCE_NET,
+            (
+                "segments",
+                (_S, 10),
+                -_ANY,
+                _ANY,
+                "per segment: share compromised, visibility of the attacker, 8 x N(0, 0.2)",
+            ),
+            ("noise", (10,), -_ANY, _ANY, "N(0, 0.1)"),
+            ("endpoints", (48,), -_ANY, _ANY, "hosts 0..47: 0.3 x stage / 5 + N(0, 0.15); 0 where there is no host"),
+        ),
+    ),
+    "triage": _layout(
+        "reference triage",
+        64,
+        (
+            ("queue", (), 0, 1, "alerts queued / 50"),
+            (
+                "alerts",
+                (10, 6),
+                0,
+                1,
+                "oldest first: severity, confidence, segment / 5, label (1 true), step / step limit, noise",
+            ),
+            ("unused", (3,), 0, 0, "always 0"),
+        ),
+    ),
+    "responder": _layout(
+        "reference responder",
+        96,
+        (
+            *_REFERENCE_NET,
+            ("isolated", (), 0, 1, "share of hosts isolated"),
+            (
+                "segments",
+                (_S, 8),
+                -_ANY,
+                _ANY,
+                "per segment: share compromised, share isolated, value, 5 x N(0, 0.1)",
+            ),
+            ("unused", (35,), 0, 0, "always 0"),
+        ),
+    ),
+}
+REFERENCE_ACTIONS: Final[dict[str, Layout]] = {
+    "coordinator": _layout(
+        "reference directive",
+        8,
+        (
+            ("scan_boost", (), -1, 1, "adds 0.15 x (d + 1) to every hunting intensity"),
+            ("scope_boost", (), -1, 1, "adds 0.10 x (d + 1) to every hunting scope"),
+            ("unused_2_3", (2,), -1, 1, _UNUSED),
+            ("urgency_boost", (), -1, 1, "adds 0.10 x (d + 1) to every isolation intensity"),
+            ("unused_5_7", (3,), -1, 1, _UNUSED),
+        ),
+    ),
+    "hunter": _layout(
+        "reference hunting",
+        16,
+        (
+            ("intensity", (_S,), -1, 1, "per segment; (a + 1) / 2 is the intensity before the boost"),
+            ("scope", (_S,), -1, 1, "per segment; (a + 1) / 2 is the scope before the boost"),
+            ("unused", (6,), -1, 1, _UNUSED),
+        ),
+    ),
+    "responder": _layout(
+        "reference response",
+        12,
+        (
+            ("isolate", (_S,), -1, 1, "per segment; (a + 1) / 2 is the intensity before the boost"),
+            ("remediate", (_S,), -1, 1, "per segment; (a + 1) / 2 is the probability"),
+            ("unused", (2,), -1, 1, _UNUSED),
+        ),
+    ),
+}
