@@ -2,8 +2,8 @@
 
 A stream is one uint64 that starts as a key made from (seed, episode, purpose) and advances by a constant per draw;
 a draw is a hash of it (SplitMix64). So the n-th draw of a stream depends on its key and n alone: not on other
-streams, on the row an episode plays in, or on the number of threads. Kernels hold the streams of all environments
-as one array ``rng`` [E, P] (P purposes) and name a stream by its row ``e`` and purpose ``p``.
+streams, on the row an episode plays in, or on the number of threads. The streams of an environment are a row ``r``
+[P] of uint64, one per purpose ``p``.
 """
 
 from __future__ import annotations
@@ -54,17 +54,17 @@ def stream_key(seed, episode, purpose):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def start_streams(rng, e, seed, episode):  # type: ignore[no-untyped-def]
-    """Start every stream of row ``e``."""
-    for p in range(rng.shape[1]):
-        rng[e, p] = stream_key(seed, episode, np.uint64(p))
+def start_streams(r, seed, episode):  # type: ignore[no-untyped-def]
+    """Start every stream of a row."""
+    for p in range(r.shape[0]):
+        r[p] = stream_key(seed, episode, np.uint64(p))
 
 
 @njit(cache=True)
-def next64(rng, e, p):  # type: ignore[no-untyped-def]
+def next64(r, p):  # type: ignore[no-untyped-def]
     """Draw 64 bits (uint64)."""
-    z = rng[e, p] + _STEP
-    rng[e, p] = z
+    z = r[p] + _STEP
+    r[p] = z
     return mix(z)
 
 
@@ -75,64 +75,64 @@ def hash_unit(key, index):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def uniform(rng, e, p):  # type: ignore[no-untyped-def]
+def uniform(r, p):  # type: ignore[no-untyped-def]
     """Draw a float in [0, 1)."""
-    return float(next64(rng, e, p) >> _S11) * _TO_UNIT
+    return float(next64(r, p) >> _S11) * _TO_UNIT
 
 
 @njit(cache=True)
-def below(rng, e, p, n):  # type: ignore[no-untyped-def]
+def below(r, p, n):  # type: ignore[no-untyped-def]
     """Draw an integer in [0, n); the bias of 2^-53 n is far below anything measurable."""
-    return int(uniform(rng, e, p) * n)
+    return int(uniform(r, p) * n)
 
 
 @njit(cache=True)
-def normal(rng, e, p):  # type: ignore[no-untyped-def]
+def normal(r, p):  # type: ignore[no-untyped-def]
     """Draw from N(0, 1) by the ziggurat method."""
     while True:
-        bits = next64(rng, e, p)
+        bits = next64(r, p)
         i = int(bits & np.uint64(_BLOCKS - 1))
         u = 2.0 * (float(bits >> _S11) * _TO_UNIT) - 1.0
         if abs(u) < _INSIDE[i]:
             return u * _WIDTH[i]
         if i == 0:
-            tail = _normal_tail(rng, e, p)
+            tail = _normal_tail(r, p)
             return tail if u > 0 else -tail
         x = u * _WIDTH[i]
         outer = math.exp(-0.5 * (_WIDTH[i] * _WIDTH[i] - x * x))
         inner = math.exp(-0.5 * (_WIDTH[i + 1] * _WIDTH[i + 1] - x * x))
-        if inner + uniform(rng, e, p) * (outer - inner) < 1.0:
+        if inner + uniform(r, p) * (outer - inner) < 1.0:
             return x
 
 
 @njit(cache=True)
-def _normal_tail(rng, e, p):  # type: ignore[no-untyped-def]
+def _normal_tail(r, p):  # type: ignore[no-untyped-def]
     """Draw from N(0, 1) given that it exceeds the last block."""
     while True:
-        x = -math.log(1.0 - uniform(rng, e, p)) / _TAIL
-        y = -math.log(1.0 - uniform(rng, e, p))
+        x = -math.log(1.0 - uniform(r, p)) / _TAIL
+        y = -math.log(1.0 - uniform(r, p))
         if 2.0 * y > x * x:
             return _TAIL + x
 
 
 @njit(cache=True)
-def binomial(rng, e, p, n, q):  # type: ignore[no-untyped-def]
+def binomial(r, p, n, q):  # type: ignore[no-untyped-def]
     """Draw how many of ``n`` independent events of probability ``q`` happen, in time that does not grow with n."""
     if n <= 0 or q <= 0.0:
         return 0
     if q >= 1.0:
         return n
     small = min(q, 1.0 - q)
-    count = _binomial_walk(rng, e, p, n, small) if n * small < 10.0 else _binomial_reject(rng, e, p, n, small)
+    count = _binomial_walk(r, p, n, small) if n * small < 10.0 else _binomial_reject(r, p, n, small)
     return count if q <= 0.5 else n - count
 
 
 @njit(cache=True)
-def _binomial_walk(rng, e, p, n, q):  # type: ignore[no-untyped-def]
+def _binomial_walk(r, p, n, q):  # type: ignore[no-untyped-def]
     """Walk up the distribution function; n q steps on average."""
     odds = q / (1.0 - q)
     mass = math.exp(n * math.log1p(-q))
-    u = uniform(rng, e, p)
+    u = uniform(r, p)
     k = 0
     while u > mass and k < n:
         u -= mass
@@ -142,7 +142,7 @@ def _binomial_walk(rng, e, p, n, q):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _binomial_reject(rng, e, p, n, q):  # type: ignore[no-untyped-def]
+def _binomial_reject(r, p, n, q):  # type: ignore[no-untyped-def]
     """Transformed rejection (Hoermann's BTRS without the squeeze), for n q >= 10 and q <= 1/2."""
     spread = math.sqrt(n * q * (1.0 - q))
     b = 1.15 + 2.53 * spread
@@ -153,8 +153,8 @@ def _binomial_reject(rng, e, p, n, q):  # type: ignore[no-untyped-def]
     log_odds = math.log(q / (1.0 - q))
     top = math.lgamma(mode + 1.0) + math.lgamma(n - mode + 1.0)
     while True:
-        u = uniform(rng, e, p) - 0.5
-        v = uniform(rng, e, p)
+        u = uniform(r, p) - 0.5
+        v = uniform(r, p)
         us = 0.5 - abs(u)
         k = math.floor((2.0 * a / us + b) * u + centre) if us > 0.0 else -1.0
         if k < 0 or k > n:

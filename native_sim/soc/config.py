@@ -55,8 +55,8 @@ class SocConfig:
     alarm: float = _knob(0.5, "probability that losing a foothold alarms the attacker", _UNIT)
 
     # Alerts (corrected)
-    office_rate: float = _knob(0.9, "background alerts per step in office hours", (0, 3))
-    night_rate: float = _knob(0.35, "background alerts per step in off-peak hours", (0, 3))
+    office_rate: float = _knob(0.9, "background alerts per step in office hours", (0, 2))
+    night_rate: float = _knob(0.35, "background alerts per step in off-peak hours", (0, 2))
     overlap: float = _knob(0.15, "standard deviation of an alert's confidence", (0.01, 1.0))
     separation: float = _knob(0.2, "mean confidence of attack alerts above that of background alerts", _UNIT)
     misattribution: float = _knob(0.15, "probability that an attack alert names a wrong host", _UNIT)

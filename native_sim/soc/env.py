@@ -40,9 +40,13 @@ class Engine(Protocol):
 
 def make_engine(config: SocConfig, num_envs: int, threads: int) -> Engine:
     """Return the engine of the configured rules; compilers are loaded here."""
-    from native_sim.soc.reference.engine import ReferenceEngine
+    if config.rules == "reference":
+        from native_sim.soc.reference.engine import ReferenceEngine
 
-    return ReferenceEngine(config, num_envs, threads)
+        return ReferenceEngine(config, num_envs, threads)
+    from native_sim.soc.engine import CorrectedEngine
+
+    return CorrectedEngine(config, num_envs, threads)
 
 
 def check_threads(threads: int | None) -> int:

@@ -134,12 +134,18 @@ def _layout(name: str, size: int, entries: tuple[Entry, ...]) -> Layout:
     return Layout(name, tuple(fields))
 
 
-_ANY = math.inf
-_S = NUM_SEGMENTS
-_UNUSED = "has no effect"
+_ANY: Final = math.inf
+_S: Final = NUM_SEGMENTS
+_UNUSED: Final = "has no effect"
 
 _REFERENCE_NET: Final[tuple[Entry, ...]] = (
-    ("network", (_S, 4), 0, 1, "per segment: share compromised, mean stage / 5, share detected, share isolated (exact)"),
+    (
+        "network",
+        (_S, 4),
+        0,
+        1,
+        "per segment, exact: share compromised, mean stage / 5, share detected, share isolated",
+    ),
 )
 REFERENCE_OBSERVATIONS: Final[dict[str, Layout]] = {
     "coordinator": _layout(
@@ -233,3 +239,146 @@ REFERENCE_ACTIONS: Final[dict[str, Layout]] = {
         ),
     ),
 }
+
+_CLOCK: Final[tuple[Entry, ...]] = (
+    ("time", (), 0, 1, "step / step limit"),
+    ("hour", (2,), -1, 1, "sine and cosine of the time of day"),
+    ("office", (), 0, 1, "1 from 8 to 18 o'clock"),
+)
+_DIRECTIVE: Final[Entry] = ("directive", (8,), -1, 1, "the directive in force")
+_SEGMENT_MEANING: Final = (
+    "per segment, counts n as 1 - exp(-n / 4): recent alerts, 4 x recent confidence above 1/2, sum of beliefs of its "
+    "cases, confirmed, isolated, remediating, throttled; and the egress meter"
+)
+_SEGMENT_ROWS: Final[Entry] = ("segments", (_S, 8), 0, 1, _SEGMENT_MEANING)
+_CASE_MEANING: Final = (
+    "highest score first: belief, (segment + 1) / 5, flagged, containment (0.25 throttled, 0.5 isolated, 1 "
+    "remediating), telemetry of the last examination, freshness of opening and of the last evidence; 0 without"
+)
+OBSERVATIONS: Final[dict[str, Layout]] = {
+    "coordinator": _layout(
+        "coordinator",
+        64,
+        (
+            *_CLOCK,
+            ("queue", (3,), 0, 1, "alerts queued / 50, mean and largest confidence"),
+            ("analyst_busy", (), 0, 1, "1 if triage cannot act in the next step"),
+            _DIRECTIVE,
+            _SEGMENT_ROWS,
+            ("campaign", (), 0, 1, "techniques assembled in one segment within the window / 5"),
+            ("cases", (), 0, 1, "cases / 48"),
+            ("confirmed", (), 0, 1, "confirmed cases n as 1 - exp(-n / 4)"),
+            ("isolation_freshness", (), 0, 1, "1 right after an isolation, fading by 5 % per step"),
+            ("hits", (), 0, 1, "recent hits of sweeps and examinations"),
+            ("misses", (), 0, 1, "recent examinations that found nothing"),
+            ("power", (), 0, 5, "mean sweep power of the last step"),
+            ("telemetry", (), 0, 1, "mean telemetry level of the last step"),
+        ),
+    ),
+    "hunter": _layout(
+        "hunter",
+        128,
+        (
+            *_CLOCK,
+            _DIRECTIVE,
+            (
+                "segments",
+                (_S, 12),
+                0,
+                1,
+                _SEGMENT_MEANING + "; sweep power / 5, telemetry level, recent hits, recent misses",
+            ),
+            ("cases", (8, 7), 0, 1, _CASE_MEANING),
+        ),
+    ),
+    "triage": _layout(
+        "triage",
+        64,
+        (
+            ("queue", (), 0, 1, "alerts queued / 50"),
+            ("analyst_busy", (), 0, 1, "1 if triage cannot act in the next step"),
+            ("hour", (2,), -1, 1, "sine and cosine of the time of day"),
+            ("office", (), 0, 1, "1 from 8 to 18 o'clock"),
+            ("routing", (), -1, 1, "the directive's routing rule"),
+            ("campaign", (), 0, 1, "techniques assembled in one segment within the window / 5"),
+            ("alert_rate", (), 0, 1, "recent alerts n as 1 - exp(-n / 4)"),
+            ("confirmed", (), 0, 1, "confirmed cases n as 1 - exp(-n / 4)"),
+            ("cases", (), 0, 1, "cases / 48"),
+            (
+                "alerts",
+                (6, 9),
+                0,
+                1,
+                "in the order of handling: present, severity, confidence, (segment + 1) / 5, (technique + 1) / 5, "
+                "freshness, further readings and merged alerts as 1 - exp(-n / 4), belief of the host's case",
+            ),
+        ),
+    ),
+    "responder": _layout(
+        "responder",
+        96,
+        (
+            *_CLOCK,
+            _DIRECTIVE,
+            _SEGMENT_ROWS,
+            ("cases", (6, 7), 0, 1, _CASE_MEANING),
+            ("queue", (), 0, 1, "alerts queued / 50"),
+            ("campaign", (), 0, 1, "techniques assembled in one segment within the window / 5"),
+        ),
+    ),
+}
+ACTIONS: Final[dict[str, Layout]] = {
+    "coordinator": _layout(
+        "directive",
+        8,
+        (
+            ("priority", (_S,), -1, 1, "per segment: share of hunters and responders, and of the head of the queue"),
+            ("routing", (), -1, 1, "above 0: drop alerts below 0.5 d; below 0: open cases for alerts above 1 + 0.4 d"),
+            ("posture", (), -1, 1, "lowers the score from which a case may be isolated by d"),
+            ("filter", (), -1, 1, "above 0: hampers lateral movement at a cost; below 0: the reverse"),
+        ),
+    ),
+    "hunter": _layout(
+        "hunting",
+        16,
+        (
+            ("intensity", (_S,), -1, 1, "per segment: how often suspects are examined and segments swept; -1 off"),
+            ("scope", (_S,), -1, 1, "per segment: share of the segment that is swept beyond suspects; -1 none"),
+            ("telemetry", (_S,), -1, 1, "per segment: verbose telemetry, more alerts of both kinds; -1 off"),
+            ("search", (), -1, 1, "search for the indicators of confirmed cases; -1 off"),
+        ),
+    ),
+    "responder": _layout(
+        "response",
+        12,
+        (
+            ("isolate", (_S,), -1, 1, "per segment: isolate confirmed cases; -1 off"),
+            ("remediate", (_S,), -1, 1, "per segment: remediate isolated hosts; -1 off"),
+            ("throttle", (), -1, 1, "throttle suspects; -1 off"),
+            ("release", (), -1, 1, "release isolated hosts whose score has fallen; -1 off"),
+        ),
+    ),
+}
+STATE: Final = _layout(
+    "state",
+    48,
+    (
+        (
+            "segments",
+            (_S, 6),
+            0,
+            32,
+            "per segment: live footholds of stages 1 to 4, isolated ones, live ones without a case",
+        ),
+        ("phase", (NUM_PHASES,), 0, 1, "one-hot"),
+        ("progress", (), 0, _ANY, "share of the data stolen"),
+        ("started", (), 0, 1, "the campaign has begun"),
+        ("alarmed", (), 0, 1, "the attacker knows that it was noticed"),
+        ("free", (), 0, _ANY, "steps without a live foothold / steps that count as containment"),
+        ("time", (), 0, 1, "step / step limit"),
+        ("footholds", (), 0, 32, "footholds, isolated ones included"),
+        ("was_held", (), 0, 1, "there has been a foothold"),
+        ("alerts", (6,), -1, 1, "in the order of handling: 1 the host named is held, -1 it is not, 0 no alert"),
+    ),
+)
+"""The truth, for centralised critics and for the oracle; never part of an observation."""

@@ -1,4 +1,4 @@
-"""The published rules, quirks included: attacker, alerts, hunting, triage, response, reward, and the order of a step."""
+"""The published rules, quirks included: attacker, alerts, the four roles, reward, and the order of a step."""
 
 from __future__ import annotations
 
