@@ -44,6 +44,8 @@ _HOURS_PER_STEP = 24.0 / spec.EPISODE_STEPS
 _LENGTH = spec.QUEUE_LENGTH
 _WEIGHTS = np.cumsum(np.array([0.25, 0.35, 0.2, 0.1, 0.1]))
 """Distribution of background alerts over the segments, cumulative."""
+_ROUTED_LOW, _ROUTED_HIGH = 0.3, 0.25
+"""A full routing rule drops alerts below 0.3, or opens cases for those above 0.75."""
 _ROUTED_WEIGHT = 0.8
 """Evidence (log odds) of an alert that the routing rule turns into a case unseen."""
 
@@ -165,9 +167,9 @@ def deliver(s, k):  # type: ignore[no-untyped-def]
         segment = int(alert[SEGMENT])
         v.alerts[segment] += 1.0
         v.heat[segment] += max(0.0, alert[CONFIDENCE] - 0.5)
-        if routing > 0.0 and alert[CONFIDENCE] < 0.5 * routing:
+        if routing > 0.0 and alert[CONFIDENCE] < _ROUTED_LOW * routing:
             suppress(s, int(alert[HOST]), t.pending_true[j])
-        elif routing < 0.0 and alert[CONFIDENCE] > 1.0 + 0.4 * routing:
+        elif routing < 0.0 and alert[CONFIDENCE] > 1.0 + _ROUTED_HIGH * routing:
             add_evidence(s, k, int(alert[HOST]), _ROUTED_WEIGHT, False)
             _append(s, alert, t.pending_true[j])
         else:

@@ -191,7 +191,7 @@ def _move(s, k, attempts):  # type: ignore[no-untyped-def]
             host = segment * k.hosts_per_segment + below(s.rng, ATTACKER, k.hosts_per_segment)
             if t.count == MAX_FOOTHOLDS or s.hosts[host].foothold > 0 or is_isolated(s, host):
                 continue
-            p = _P_MOVE * 1.5 * vulnerability(s, k, host) * passage * _leverage(s, t.host[origin[source]])
+            p = _P_MOVE * vulnerability(s, k, host) * passage * _leverage(s, t.host[origin[source]])
             if uniform(s.rng, ATTACKER) < p:
                 add_foothold(s, host, 3)
                 leave_trace(s, k, host, 3, 1.0)

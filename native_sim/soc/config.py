@@ -32,7 +32,7 @@ class SocConfig:
         default="episode",
         metadata={"meaning": "episode: each episode seed draws its own network; fixed: all share one"},
     )
-    network_seed: int = _knob(0, "seed of the network when networks are fixed", (0, 2**63))
+    network_seed: int = _knob(0, "seed of the network when networks are fixed", (0, 2**63 - 1))
     held_out: bool = field(
         default=False, metadata={"meaning": "draw networks and campaigns from streams that training never sees"}
     )
@@ -45,14 +45,14 @@ class SocConfig:
 
     # Complexity of the campaign (corrected)
     stealth: float = _knob(0.7, "share by which the attacker mutes its traces, 0 loud to 1 silent", _UNIT)
-    speed: float = _knob(0.6, "probability that the attacker acts in a step", _UNIT)
+    speed: float = _knob(0.4, "probability that the attacker acts in a step", _UNIT)
     entry_points: int = _knob(2, "segments from which the attacker may enter", (1, 3))
     min_phase_steps: int = _knob(3, "actions that a phase takes at least", (1, 60))
-    start_window: int = _knob(40, "the campaign starts at a uniform step from 1 to this", (1, 200))
-    exfiltration_steps: float = _knob(12.0, "actions needed to steal the data from one host", (1, 200))
+    start_window: int = _knob(60, "the campaign starts at a uniform step from 1 to this", (1, 200))
+    exfiltration_steps: float = _knob(15.0, "actions needed to steal the data from one host", (1, 200))
     segments_needed: int = _knob(1, "segments that must be held before data is stolen", (1, 5))
     return_steps: float = _knob(25.0, "mean steps before an evicted attacker tries again", (1, 10_000))
-    alarm: float = _knob(0.5, "probability that losing a foothold alarms the attacker", _UNIT)
+    alarm: float = _knob(0.2, "probability that losing a foothold alarms the attacker", _UNIT)
 
     # Alerts (corrected)
     office_rate: float = _knob(0.9, "background alerts per step in office hours", (0, 2))
@@ -81,7 +81,7 @@ class SocConfig:
 
 
 LEVELS: Final[dict[str, dict[str, Any]]] = {
-    "basic": {"stealth": 0.4, "speed": 0.8, "entry_points": 1},
+    "basic": {"stealth": 0.4, "entry_points": 1},
     "default": {},
     "low-and-slow": {
         "stealth": 0.85,

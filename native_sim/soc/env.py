@@ -94,16 +94,20 @@ class SocVectorEnv(VectorEnv):
         config: What to simulate.
         num_envs: E.
         threads: Threads that share the rows; None for one per usable processor.
+        with_state: Add the true state to ``infos`` as ``state`` [N, 48] (spec.STATE; corrected rules only).
     """
 
     agents = spec.AGENTS
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "render_modes": ["ansi"]}  # noqa: RUF012
 
-    def __init__(self, config: SocConfig, num_envs: int = 1, threads: int | None = None) -> None:
+    def __init__(
+        self, config: SocConfig, num_envs: int = 1, threads: int | None = None, with_state: bool = False
+    ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs must be a positive integer; given {num_envs!r}")
         self.config = config
         self.num_envs = num_envs
+        self._with_state = with_state
         self.engine = make_engine(config, num_envs, check_threads(threads))
         self.metric_names = self.engine.metric_names
         self.observation_layouts = self.engine.observation_layouts
@@ -132,7 +136,8 @@ class SocVectorEnv(VectorEnv):
         networks = np.full(len(index), self.config.network_seed, np.uint64) if fixed else self._seeds[index]
         frame = self.engine.reset(index, self._seeds[index], episodes, networks)
         self._started[index], self._finished[index] = True, False
-        return _observations(frame), {"action_mask": _masks(len(index))}
+        infos: dict[str, Any] = {"action_mask": _masks(len(index))}
+        return _observations(frame), self._add_state(infos, index)
 
     def step(self, actions: ActionBatch, messages: Array | None = None, rows: Sequence[int] | None = None) -> StepBatch:
         """Advance ``rows`` (default: all) by one step; ``messages`` must be None, these agents send none."""
@@ -144,7 +149,27 @@ class SocVectorEnv(VectorEnv):
         self._finished[index] = frame.terminated | frame.truncated
         infos: dict[str, Any] = {"reward_parts": frame.parts, "action_mask": _masks(len(index))}
         infos |= {name: frame.metrics[:, j] for j, name in enumerate(self.metric_names)}
+        self._add_state(infos, index)
         return StepBatch(_observations(frame), frame.reward, frame.terminated, frame.truncated, infos)
+
+    def state(self) -> Array:
+        """Return the true state of every row, [E, 48] float32 (spec.STATE), for centralised critics.
+
+        Raises:
+            ValueError: Under the reference rules, whose observations hold the truth already.
+        """
+        return self._truth(np.arange(self.num_envs))
+
+    def _truth(self, rows: Array) -> Array:
+        truth = getattr(self.engine, "truth", None)
+        if truth is None:
+            raise ValueError("the reference rules have no state vector: their observations show the truth")
+        return np.asarray(truth(rows))
+
+    def _add_state(self, infos: dict[str, Any], rows: Array) -> dict[str, Any]:
+        if self._with_state:
+            infos["state"] = self._truth(rows)
+        return infos
 
     def _seed(self, rows: Array, seeds: list[int | None]) -> None:
         """Give rows their seeds; a row without one continues, or takes entropy from the system if it never had one."""

@@ -20,7 +20,7 @@ _SWEPT = 0.12
 """Probability that a full sweep finds an unsuspected foothold of stage 4 whose attacker has no stealth."""
 _SWEEP_HIT, _SEARCH_HIT = 1.2, 1.5
 _SEARCHED, _SEARCHED_FALSE = 0.15, 0.1
-_EXAMINATION_STEPS = 2.0
+_EXAMINATION_STEPS = 3.0
 """Steps for which a suspect waits at neutral power."""
 _SWEEP_COST, _TELEMETRY_COST, _SEARCH_COST = 0.1, 0.05, 0.1
 _FALSE_FLAG = 0.5

@@ -23,14 +23,14 @@ from native_sim.soc.state import (
 )
 from native_sim.soc.topology import VALUE
 
-_PACE = 0.5
+_PACE = 0.35
 """Share of the isolations and remediations asked for that are done in a step at neutral priority."""
 _POSTURE = 1.0
 """Log odds by which a full posture shifts the isolation threshold."""
 _ISOLATION_COST, _REMEDIATION_COST = 0.1, 0.3
 _DISRUPTION, _THROTTLE_DISRUPTION = 0.05, 0.0125
 """Cost per step of a host of value 1 off the network, and of a throttled one; doubled in office hours."""
-_FILTER_COST, _FILTER_RELIEF = 0.15, 0.02
+_FILTER_COST, _FILTER_RELIEF = 0.08, 0.02
 _FALSE_ISOLATION = 0.5
 _ALARM_STEPS = 25
 

@@ -333,7 +333,7 @@ ACTIONS: Final[dict[str, Layout]] = {
         8,
         (
             ("priority", (_S,), -1, 1, "per segment: share of hunters and responders, and of the head of the queue"),
-            ("routing", (), -1, 1, "above 0: drop alerts below 0.5 d; below 0: open cases for alerts above 1 + 0.4 d"),
+            ("routing", (), -1, 1, "above 0: drop alerts below 0.3 d; below 0: open cases for alerts above 1 + 0.25 d"),
             ("posture", (), -1, 1, "lowers the score from which a case may be isolated by d"),
             ("filter", (), -1, 1, "above 0: hampers lateral movement at a cost; below 0: the reverse"),
         ),

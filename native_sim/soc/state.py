@@ -7,6 +7,7 @@ that no step walks over clean hosts.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,12 +151,8 @@ class Row(NamedTuple):
     hosts: Any  # [N] HOST_STATE
 
 
-_KNOBS = (
-    "hosts_per_segment max_steps alpha beta delta lambda_fp stealth speed entry_points min_phase_steps start_window "
-    "exfiltration_steps segments_needed return_steps alarm office_rate night_rate overlap separation misattribution "
-    "sweep_hosts false_flag_rate hold_steps remediation_steps campaign_window"
-).split()
-KNOBS = np.dtype([(name, type(getattr(SocConfig(), name))) for name in _KNOBS], align=True)
+_KNOBS = [entry.name for entry in fields(SocConfig) if type(entry.default) in (int, float)]
+KNOBS = np.dtype([(e.name, type(e.default)) for e in fields(SocConfig) if e.name in _KNOBS], align=True)
 """The configuration as kernels read it; units as in SocConfig."""
 
 

@@ -32,7 +32,7 @@ _ACCUSED, _CLEARED = 2.0, -1.0
 _INVESTIGATION_STEPS = 1
 """Further steps in which the analyst is busy."""
 _RIGHT_ESCALATION = 0.1
-_WRONG_ESCALATION = 0.15
+_WRONG_ESCALATION = 0.2
 _ENRICH_COST = 0.02
 _FULL_CHAIN = 5.0
 

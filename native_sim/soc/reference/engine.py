@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from native_sim.soc import spec
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Array, Commands, Frame, allocate_frame
@@ -20,7 +22,7 @@ class ReferenceEngine:
     def __init__(self, config: SocConfig, num_envs: int, threads: int) -> None:
         self.config, self._threads = config, threads
         self.state = allocate(num_envs, config.hosts_per_segment)
-        self._has_network: Array = self.state.step != 0  # [E] bool; a fixed network is drawn once
+        self._has_network: Array = np.zeros(num_envs, np.bool_)  # [E], a fixed network is drawn once
 
     def reset(self, rows: Array, seeds: Array, episodes: Array, networks: Array) -> Frame:
         """Start an episode in each of ``rows`` [N]; seeds, episodes and networks are [N] uint64."""

@@ -26,6 +26,7 @@ from native_sim.soc.reference.state import (
     hosts_per_segment,
     isolate,
     set_stage,
+    view_of,
 )
 
 METRICS = (
@@ -59,334 +60,334 @@ _SCALE = spec.STAGE_SCALE
 
 
 @njit(cache=True)
-def step_one(s, limit, commands, i, e, out):  # type: ignore[no-untyped-def]
-    """Advance row ``e`` by one step with command row ``i`` and write row ``i`` of the frame."""
-    s.step[e] += 1
-    s.detection[e], s.response[e], s.cost[e] = 0.0, 0.0, 0.0
-    s.false_scans[e], s.suppressed[e] = 0, 0
-    before = s.phase[e]
-    act_attacker(s, e)
-    raise_alerts(s, e, before)
+def step_one(s, limit, commands, i, out):  # type: ignore[no-untyped-def]
+    """Advance one environment by one step with command row ``i`` and write row ``i`` of the frame."""
+    s.row.step += 1
+    s.row.detection, s.row.response, s.row.cost = 0.0, 0.0, 0.0
+    s.row.false_scans, s.row.suppressed = 0, 0
+    before = s.row.phase
+    act_attacker(s)
+    raise_alerts(s, before)
     if commands.supplied[0] and not np.isnan(commands.coordinator[i, 0]):
-        s.directive[e] = commands.coordinator[i]
+        s.row.directive[:] = commands.coordinator[i]
     if commands.supplied[1]:
-        hunt(s, e, commands.hunter[i])
+        hunt(s, commands.hunter[i])
     if commands.supplied[2]:
-        triage(s, e, commands.triage[i])
-    contained = commands.supplied[3] and respond(s, e, commands.responder[i])
-    settle(s, e, contained, limit, out, i)
-    write_observations(s, e, limit, out, i)
+        triage(s, commands.triage[i])
+    contained = commands.supplied[3] and respond(s, commands.responder[i])
+    settle(s, contained, limit, out, i)
+    write_observations(s, limit, out, i)
 
 
 @njit(cache=True)
-def act_attacker(s, e):  # type: ignore[no-untyped-def]
+def act_attacker(s):  # type: ignore[no-untyped-def]
     """Let the attacker act and perhaps change phase."""
-    s.phase_steps[e] += 1
-    phase = s.phase[e]
+    s.row.phase_steps += 1
+    phase = s.row.phase
     if phase == 0:
-        success = _scout(s, e)
+        success = _scout(s)
     elif phase == 1:
-        success = _access(s, e)
+        success = _access(s)
     elif phase == 2:
-        success = _execute(s, e)
+        success = _execute(s)
     elif phase == 3:
-        success = _move(s, e)
+        success = _move(s)
     else:
-        success = _steal(s, e)
-    if success and s.phase_steps[e] >= _MIN_PHASE_STEPS and phase < 4:
-        s.phase[e] = phase + 1
-        s.phase_steps[e] = 0
-    s.visibility[e] = _PHASE_NOISE[s.phase[e]] * (1.0 - _STEALTH)
+        success = _steal(s)
+    if success and s.row.phase_steps >= _MIN_PHASE_STEPS and phase < 4:
+        s.row.phase = phase + 1
+        s.row.phase_steps = 0
+    s.row.visibility = _PHASE_NOISE[s.row.phase] * (1.0 - _STEALTH)
 
 
 @njit(cache=True)
-def _scout(s, e):  # type: ignore[no-untyped-def]
+def _scout(s):  # type: ignore[no-untyped-def]
     """Choose the most vulnerable free hosts of the DMZ, by insertion into a short sorted list."""
     count = 0
-    for place in range(s.free[e, 0]):
-        host = s.order[e, place]
-        weakness = s.vulnerability[e, host]
-        if count == _NUM_TARGETS and weakness <= s.vulnerability[e, s.targets[e, count - 1]]:
+    for place in range(s.row.free[0]):
+        host = s.hosts[place].order
+        weakness = s.hosts[host].vulnerability
+        if count == _NUM_TARGETS and weakness <= s.hosts[s.row.targets[count - 1]].vulnerability:
             continue
         count = min(count + 1, _NUM_TARGETS)
         j = count - 1
-        while j > 0 and s.vulnerability[e, s.targets[e, j - 1]] < weakness:
-            s.targets[e, j] = s.targets[e, j - 1]
+        while j > 0 and s.hosts[s.row.targets[j - 1]].vulnerability < weakness:
+            s.row.targets[j] = s.row.targets[j - 1]
             j -= 1
-        s.targets[e, j] = host
-    s.num_targets[e] = count
+        s.row.targets[j] = host
+    s.row.num_targets = count
     return count > 0
 
 
 @njit(cache=True)
-def _access(s, e):  # type: ignore[no-untyped-def]
+def _access(s):  # type: ignore[no-untyped-def]
     success = False
-    for j in range(s.num_targets[e]):
-        host = s.targets[e, j]
-        if not s.isolated[e, host] and uniform(s.rng, e, ATTACKER) < _P_ACCESS * s.vulnerability[e, host]:
-            compromise(s, e, host, 1)  # also a host already held: its stage falls back to 1, it is listed again
+    for j in range(s.row.num_targets):
+        host = s.row.targets[j]
+        if not s.hosts[host].isolated and uniform(s.rng, ATTACKER) < _P_ACCESS * s.hosts[host].vulnerability:
+            compromise(s, host, 1)  # also a host already held: its stage falls back to 1, it is listed again
             success = True
     return success
 
 
 @njit(cache=True)
-def _execute(s, e):  # type: ignore[no-untyped-def]
+def _execute(s):  # type: ignore[no-untyped-def]
     success = False
-    for j in range(s.num_victims[e]):
-        host = s.victims[e, j]
-        if s.isolated[e, host] or s.stage[e, host] >= 2:
+    for j in range(s.row.num_victims):
+        host = s.hosts[j].victims
+        if s.hosts[host].isolated or s.hosts[host].stage >= 2:
             continue
         # Every entry of the list rolls by itself, and clean hosts still listed roll too.
-        if uniform(s.rng, e, ATTACKER) < 1.0 - (1.0 - _P_EXECUTE) ** s.victim[e, host]:
-            set_stage(s, e, host, 2)
+        if uniform(s.rng, ATTACKER) < 1.0 - (1.0 - _P_EXECUTE) ** s.hosts[host].victim:
+            set_stage(s, host, 2)
             success = True
     return success
 
 
 @njit(cache=True)
-def _move(s, e):  # type: ignore[no-untyped-def]
+def _move(s):  # type: ignore[no-untyped-def]
     success = False
     hosts = hosts_per_segment(s)
-    source = s.sources[e].copy()  # new victims are sources only from the next step on
+    source = s.row.sources.copy()  # new victims are sources only from the next step on
     for origin in range(_SEGMENTS):
         if source[origin] == 0:
             continue
         for segment in range(_SEGMENTS):
-            if not _REACH[origin, segment] or s.free[e, segment] == 0:
+            if not _REACH[origin, segment] or s.row.free[segment] == 0:
                 continue
-            host = s.order[e, segment * hosts + below(s.rng, e, ATTACKER, s.free[e, segment])]
-            if uniform(s.rng, e, ATTACKER) < _P_MOVE * s.vulnerability[e, host]:
-                compromise(s, e, host, 3)
+            host = s.hosts[segment * hosts + below(s.rng, ATTACKER, s.row.free[segment])].order
+            if uniform(s.rng, ATTACKER) < _P_MOVE * s.hosts[host].vulnerability:
+                compromise(s, host, 3)
                 success = True
     return success
 
 
 @njit(cache=True)
-def _steal(s, e):  # type: ignore[no-untyped-def]
+def _steal(s):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
     ready = False
-    for j in range(s.num_victims[e]):
-        host = s.victims[e, j]
+    for j in range(s.row.num_victims):
+        host = s.hosts[j].victims
         valuable = _VALUE[host // hosts] >= spec.OBJECTIVE_VALUE
-        if valuable and not s.isolated[e, host] and s.stage[e, host] >= 3:
-            set_stage(s, e, host, 4)
+        if valuable and not s.hosts[host].isolated and s.hosts[host].stage >= 3:
+            set_stage(s, host, 4)
             ready = True
-    if ready and uniform(s.rng, e, ATTACKER) < _P_STEAL:
-        s.stolen[e] = True
-    return s.stolen[e]
+    if ready and uniform(s.rng, ATTACKER) < _P_STEAL:
+        s.row.stolen = True
+    return s.row.stolen
 
 
 @njit(cache=True)
-def raise_alerts(s, e, before):  # type: ignore[no-untyped-def]
+def raise_alerts(s, before):  # type: ignore[no-untyped-def]
     """Queue the alerts of this step; ``before`` is the phase at its start."""
-    visibility = s.visibility[e]
-    if before >= 1 and uniform(s.rng, e, ALERTS) < 2.0 * visibility:
+    visibility = s.row.visibility
+    if before >= 1 and uniform(s.rng, ALERTS) < 2.0 * visibility:
         # The DMZ is named wherever the attack is.
-        _append(s, e, min(1.0, before / 4.0), 0.5 + visibility / 2.0, 0, 1.0, visibility)
-    if uniform(s.rng, e, ALERTS) < 0.3:
-        severity = 0.5 * uniform(s.rng, e, ALERTS)
-        confidence = 0.4 * uniform(s.rng, e, ALERTS)
-        segment = below(s.rng, e, ALERTS, _SEGMENTS)
-        _append(s, e, severity, confidence, segment, 0.0, 0.3 * uniform(s.rng, e, ALERTS))
+        _append(s, min(1.0, before / 4.0), 0.5 + visibility / 2.0, 0, 1.0, visibility)
+    if uniform(s.rng, ALERTS) < 0.3:
+        severity = 0.5 * uniform(s.rng, ALERTS)
+        confidence = 0.4 * uniform(s.rng, ALERTS)
+        segment = below(s.rng, ALERTS, _SEGMENTS)
+        _append(s, severity, confidence, segment, 0.0, 0.3 * uniform(s.rng, ALERTS))
 
 
 @njit(cache=True)
-def _append(s, e, severity, confidence, segment, label, noise):  # type: ignore[no-untyped-def]
-    if s.queued[e] == _LENGTH:
-        s.head[e] = (s.head[e] + 1) % _LENGTH
-        s.queued[e] -= 1
-    alert = s.queue[e, (s.head[e] + s.queued[e]) % _LENGTH]
+def _append(s, severity, confidence, segment, label, noise):  # type: ignore[no-untyped-def]
+    if s.row.queued == _LENGTH:
+        s.row.head = (s.row.head + 1) % _LENGTH
+        s.row.queued -= 1
+    alert = s.row.queue[(s.row.head + s.row.queued) % _LENGTH]
     alert[SEVERITY], alert[CONFIDENCE], alert[SEGMENT] = severity, confidence, segment
-    alert[LABEL], alert[TIME], alert[NOISE] = label, s.step[e], noise
-    s.queued[e] += 1
+    alert[LABEL], alert[TIME], alert[NOISE] = label, s.row.step, noise
+    s.row.queued += 1
 
 
 @njit(cache=True)
-def hunt(s, e, action):  # type: ignore[no-untyped-def]
+def hunt(s, action):  # type: ignore[no-untyped-def]
     """Scan the segments: 5 intensities, then 5 scopes."""
     hosts = hosts_per_segment(s)
-    intensity_boost = 0.15 * (s.directive[e, 0] + 1.0)
-    scope_boost = 0.10 * (s.directive[e, 1] + 1.0)
+    intensity_boost = 0.15 * (s.row.directive[0] + 1.0)
+    scope_boost = 0.10 * (s.row.directive[1] + 1.0)
     for segment in range(_SEGMENTS):
         intensity = min(1.0, (action[segment] + 1.0) / 2.0 + intensity_boost)
         scope = min(1.0, (action[5 + segment] + 1.0) / 2.0 + scope_boost)
         if intensity <= 0.3:
             continue
-        s.scans[e] += hosts
-        first_taken = segment * hosts + s.free[e, segment] + s.shut[e, segment]
+        s.row.scans += hosts
+        first_taken = segment * hosts + s.row.free[segment] + s.row.shut[segment]
         for place in range(first_taken, (segment + 1) * hosts):
-            host = s.order[e, place]
-            p = intensity * scope * (1.0 - 0.5 * _STEALTH) * s.stage[e, host] / _SCALE
-            if not s.detected[e, host] and uniform(s.rng, e, HUNTER) < p:
-                _detect(s, e, host)
+            host = s.hosts[place].order
+            p = intensity * scope * (1.0 - 0.5 * _STEALTH) * s.hosts[host].stage / _SCALE
+            if not s.hosts[host].detected and uniform(s.rng, HUNTER) < p:
+                _detect(s, host)
         if intensity > 0.7:
-            s.false_scans[e] += binomial(s.rng, e, HUNTER, first_taken - segment * hosts, 0.05)
-    s.false_positives[e] += s.false_scans[e]
+            s.row.false_scans += binomial(s.rng, HUNTER, first_taken - segment * hosts, 0.05)
+    s.row.false_positives += s.row.false_scans
 
 
 @njit(cache=True)
-def _detect(s, e, host):  # type: ignore[no-untyped-def]
-    s.detected[e, host] = True
-    s.detected_at[e, host] = s.step[e]
-    s.found[e, host // hosts_per_segment(s)] += 1
-    s.true_positives[e] += 1
-    s.detection[e] += s.stage[e, host] / _SCALE
-    if s.first_detection[e] == 0:
-        s.first_detection[e] = s.step[e]
+def _detect(s, host):  # type: ignore[no-untyped-def]
+    s.hosts[host].detected = True
+    s.hosts[host].detected_at = s.row.step
+    s.row.found[host // hosts_per_segment(s)] += 1
+    s.row.true_positives += 1
+    s.row.detection += s.hosts[host].stage / _SCALE
+    if s.row.first_detection == 0:
+        s.row.first_detection = s.row.step
 
 
 @njit(cache=True)
-def triage(s, e, choice):  # type: ignore[no-untyped-def]
+def triage(s, choice):  # type: ignore[no-untyped-def]
     """Handle the oldest alert; with an empty queue nothing happens."""
-    if s.queued[e] == 0:
+    if s.row.queued == 0:
         return
-    alert = s.queue[e, s.head[e]]
+    alert = s.row.queue[s.row.head]
     if choice == 2:
-        _correlate(s, e)
+        _correlate(s)
     elif choice == 3:
         alert[CONFIDENCE] = min(np.float32(1.0), alert[CONFIDENCE] + np.float32(0.2))
     else:
         true = alert[LABEL] > 0.5
         if choice == 1:
-            s.suppressed[e] += true
+            s.row.suppressed += true
         elif true:
-            s.true_positives[e] += 1
+            s.row.true_positives += 1
         else:
-            s.false_positives[e] += 1
-        s.head[e] = (s.head[e] + 1) % _LENGTH
-        s.queued[e] -= 1
+            s.row.false_positives += 1
+        s.row.head = (s.row.head + 1) % _LENGTH
+        s.row.queued -= 1
 
 
 @njit(cache=True)
-def _correlate(s, e):  # type: ignore[no-untyped-def]
+def _correlate(s):  # type: ignore[no-untyped-def]
     """Keep, of all alerts of the oldest one's segment, only the first of the highest severity."""
-    head, queued = s.head[e], s.queued[e]
-    segment = s.queue[e, head, SEGMENT]
+    head, queued = s.row.head, s.row.queued
+    segment = s.row.queue[head, SEGMENT]
     best = head
     for j in range(1, queued):
         k = (head + j) % _LENGTH
-        if s.queue[e, k, SEGMENT] == segment and s.queue[e, k, SEVERITY] > s.queue[e, best, SEVERITY]:
+        if s.row.queue[k, SEGMENT] == segment and s.row.queue[k, SEVERITY] > s.row.queue[best, SEVERITY]:
             best = k
     kept = 0
     for j in range(queued):
         k = (head + j) % _LENGTH
-        if s.queue[e, k, SEGMENT] != segment or k == best:
-            s.queue[e, (head + kept) % _LENGTH] = s.queue[e, k]
+        if s.row.queue[k, SEGMENT] != segment or k == best:
+            s.row.queue[(head + kept) % _LENGTH] = s.row.queue[k]
             kept += 1
-    s.queued[e] = kept
+    s.row.queued = kept
 
 
 @njit(cache=True)
-def respond(s, e, action):  # type: ignore[no-untyped-def]
+def respond(s, action):  # type: ignore[no-untyped-def]
     """Isolate and clean, segment by segment; return whether the attack is contained."""
     hosts = hosts_per_segment(s)
-    boost = 0.10 * (s.directive[e, 4] + 1.0)
+    boost = 0.10 * (s.row.directive[4] + 1.0)
     for segment in range(_SEGMENTS):
         urgency = min(1.0, (action[segment] + 1.0) / 2.0 + boost)
         if urgency > 0.5:
-            _isolate_detected(s, e, segment, urgency)
+            _isolate_detected(s, segment, urgency)
         if urgency > 0.9:
-            _isolate_clean(s, e, segment)
+            _isolate_clean(s, segment)
         remedy = (action[5 + segment] + 1.0) / 2.0
         if remedy > 0.5:
-            _clean_isolated(s, e, segment, remedy)
+            _clean_isolated(s, segment, remedy)
     held, loose = 0, 0
     for segment in range(_SEGMENTS):
-        taken = hosts - s.free[e, segment] - s.shut[e, segment]
+        taken = hosts - s.row.free[segment] - s.row.shut[segment]
         held += taken
-        loose += taken - (s.apart[e, segment] - s.shut[e, segment])
+        loose += taken - (s.row.apart[segment] - s.row.shut[segment])
     return loose == 0 and held > 0
 
 
 @njit(cache=True)
-def _isolate_detected(s, e, segment, urgency):  # type: ignore[no-untyped-def]
+def _isolate_detected(s, segment, urgency):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
-    for place in range(segment * hosts + s.free[e, segment] + s.shut[e, segment], (segment + 1) * hosts):
-        host = s.order[e, place]
-        if s.detected[e, host] and not s.isolated[e, host] and uniform(s.rng, e, RESPONDER) < urgency:
-            isolate(s, e, host)
-            s.cost[e] += 0.1 * _VALUE[segment]
-            s.response[e] += 1.0 / max(1, s.step[e] - s.first_detection[e])
+    for place in range(segment * hosts + s.row.free[segment] + s.row.shut[segment], (segment + 1) * hosts):
+        host = s.hosts[place].order
+        if s.hosts[host].detected and not s.hosts[host].isolated and uniform(s.rng, RESPONDER) < urgency:
+            isolate(s, host)
+            s.row.cost += 0.1 * _VALUE[segment]
+            s.row.response += 1.0 / max(1, s.row.step - s.row.first_detection)
 
 
 @njit(cache=True)
-def _isolate_clean(s, e, segment):  # type: ignore[no-untyped-def]
+def _isolate_clean(s, segment):  # type: ignore[no-untyped-def]
     """Isolate clean hosts by mistake; those already isolated are charged again."""
     hosts = hosts_per_segment(s)
-    again = binomial(s.rng, e, RESPONDER, s.shut[e, segment], 0.02)
-    fresh = binomial(s.rng, e, RESPONDER, s.free[e, segment], 0.02)
+    again = binomial(s.rng, RESPONDER, s.row.shut[segment], 0.02)
+    fresh = binomial(s.rng, RESPONDER, s.row.free[segment], 0.02)
     for _ in range(fresh):
-        isolate(s, e, s.order[e, segment * hosts + below(s.rng, e, RESPONDER, s.free[e, segment])])
-    s.cost[e] += 0.2 * _VALUE[segment] * (again + fresh)
+        isolate(s, s.hosts[segment * hosts + below(s.rng, RESPONDER, s.row.free[segment])].order)
+    s.row.cost += 0.2 * _VALUE[segment] * (again + fresh)
 
 
 @njit(cache=True)
-def _clean_isolated(s, e, segment, remedy):  # type: ignore[no-untyped-def]
+def _clean_isolated(s, segment, remedy):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
     # Cleaning moves the first host of the run, already seen, into the gap: the walk misses none.
-    for place in range(segment * hosts + s.free[e, segment] + s.shut[e, segment], (segment + 1) * hosts):
-        host = s.order[e, place]
-        if s.isolated[e, host] and uniform(s.rng, e, RESPONDER) < remedy:
-            if s.detected_at[e, host] == s.step[e] and s.detected[e, host]:
-                s.detection[e] -= s.stage[e, host] / _SCALE  # the reward reads the stage after the response
-            clean(s, e, host)
+    for place in range(segment * hosts + s.row.free[segment] + s.row.shut[segment], (segment + 1) * hosts):
+        host = s.hosts[place].order
+        if s.hosts[host].isolated and uniform(s.rng, RESPONDER) < remedy:
+            if s.hosts[host].detected_at == s.row.step and s.hosts[host].detected:
+                s.row.detection -= s.hosts[host].stage / _SCALE  # the reward reads the stage after the response
+            clean(s, host)
 
 
 @njit(cache=True)
-def settle(s, e, contained, limit, out, i):  # type: ignore[no-untyped-def]
+def settle(s, contained, limit, out, i):  # type: ignore[no-untyped-def]
     """Add up the reward, decide whether the episode ends, and write its metrics if so."""
-    if contained and s.contained_at[e] == 0:
-        s.contained_at[e] = s.step[e]
-    out.parts[i, 0] = s.detection[e] - 10.0 * s.stolen[e]
-    out.parts[i, 1] = s.response[e] + 5.0 * contained
-    out.parts[i, 2] = s.cost[e]
-    out.parts[i, 3] = 0.5 * (s.false_scans[e] + s.suppressed[e])
+    if contained and s.row.contained_at == 0:
+        s.row.contained_at = s.row.step
+    out.parts[i, 0] = s.row.detection - 10.0 * s.row.stolen
+    out.parts[i, 1] = s.row.response + 5.0 * contained
+    out.parts[i, 2] = s.row.cost
+    out.parts[i, 3] = 0.5 * (s.row.false_scans + s.row.suppressed)
     reward = out.parts[i, 0] + 1.5 * out.parts[i, 1] - 0.3 * out.parts[i, 2] - 2.0 * out.parts[i, 3]
-    s.total[e] += reward
+    s.row.total += reward
     out.reward[i] = reward
-    out.terminated[i] = contained or s.stolen[e]
-    out.truncated[i] = s.step[e] >= limit
+    out.terminated[i] = contained or s.row.stolen
+    out.truncated[i] = s.row.step >= limit
     if out.terminated[i] or out.truncated[i]:
-        _write_metrics(s, e, limit, out.metrics[i])
+        _write_metrics(s, limit, out.metrics[i])
 
 
 @njit(cache=True)
-def _write_metrics(s, e, limit, metrics):  # type: ignore[no-untyped-def]
+def _write_metrics(s, limit, metrics):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
-    metrics[0] = s.first_detection[e] if s.first_detection[e] > 0 else limit
-    metrics[1] = s.contained_at[e] if s.contained_at[e] > 0 else limit
-    metrics[2] = min(1.0, s.false_positives[e] / max(1, s.scans[e] - s.true_positives[e]))
-    metrics[3] = s.contained_at[e] > 0
-    metrics[4] = s.step[e]
-    metrics[5] = s.stolen[e]
-    metrics[6] = hosts * _SEGMENTS - s.free[e].sum() - s.shut[e].sum()
-    metrics[7] = s.total[e]
-    metrics[8] = s.true_positives[e]
-    metrics[9] = s.false_positives[e]
-    metrics[10] = s.scans[e]
-    metrics[11] = s.phase[e]
+    metrics[0] = s.row.first_detection if s.row.first_detection > 0 else limit
+    metrics[1] = s.row.contained_at if s.row.contained_at > 0 else limit
+    metrics[2] = min(1.0, s.row.false_positives / max(1, s.row.scans - s.row.true_positives))
+    metrics[3] = s.row.contained_at > 0
+    metrics[4] = s.row.step
+    metrics[5] = s.row.stolen
+    metrics[6] = hosts * _SEGMENTS - s.row.free.sum() - s.row.shut.sum()
+    metrics[7] = s.row.total
+    metrics[8] = s.row.true_positives
+    metrics[9] = s.row.false_positives
+    metrics[10] = s.row.scans
+    metrics[11] = s.row.phase
 
 
 @njit(cache=True)
-def reset_one(s, limit, i, e, seed, episode, network, redraw, out):  # type: ignore[no-untyped-def]
-    """Start an episode in row ``e``; draw a network from the seed ``network`` first if ``redraw``."""
+def reset_one(s, limit, i, seed, episode, network, redraw, out):  # type: ignore[no-untyped-def]
+    """Start an episode; draw a network from the seed ``network`` first if ``redraw``."""
     if redraw:
-        start_streams(s.rng, e, network, np.uint64(0))
-        draw_network(s, e)
-    start_streams(s.rng, e, seed, episode)
-    clear(s, e)
-    write_observations(s, e, limit, out, i)
+        start_streams(s.rng, network, np.uint64(0))
+        draw_network(s)
+    start_streams(s.rng, seed, episode)
+    clear(s)
+    write_observations(s, limit, out, i)
 
 
 @njit(cache=True, nogil=True)
-def step_batch(s, limit, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
+def step_batch(state, limit, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
     """Advance ``rows[start:stop]`` by one step each; threads may work on disjoint parts at once."""
     for i in range(start, stop):
-        step_one(s, limit, commands, i, rows[i], out)
+        step_one(view_of(state, rows[i]), limit, commands, i, out)
 
 
 @njit(cache=True, nogil=True)
-def reset_batch(s, limit, rows, seeds, episodes, networks, redraw, start, stop, out):  # type: ignore[no-untyped-def]
+def reset_batch(state, limit, rows, seeds, episodes, networks, redraw, start, stop, out):  # type: ignore[no-untyped-def]
     """Start an episode in each of ``rows[start:stop]``, seeded by ``seeds``, ``episodes``, ``networks`` [N] uint64."""
     for i in range(start, stop):
-        reset_one(s, limit, i, rows[i], seeds[i], episodes[i], networks[i], redraw[i], out)
+        reset_one(view_of(state, rows[i]), limit, i, seeds[i], episodes[i], networks[i], redraw[i], out)

@@ -1,4 +1,4 @@
-"""State of the reference rules: struct of arrays over E environments of N = 5 H hosts.
+"""State of the reference rules: arrays over E environments of N = 5 H hosts, gathered in two tables.
 
 The hosts of a segment are kept in three runs of ``order``: free (neither compromised nor isolated), isolated but clean,
 and compromised. So a random free host, or all compromised ones, are found without a walk over the clean hosts.
@@ -6,7 +6,7 @@ and compromised. So a random free host, or all compromised ones, are found witho
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -26,209 +26,193 @@ _LOW, _HIGH = spec.VULNERABILITY_RANGE
 _SPREAD = spec.VULNERABILITY_SPREAD
 
 
+HOST = np.dtype(
+    [
+        ("vulnerability", np.float32),  # 0.05..0.95
+        ("stage", np.int8),  # spec.Stage
+        ("compromised", np.bool_),
+        ("detected", np.bool_),
+        ("detected_at", np.int16),  # step of the latest detection
+        ("isolated", np.bool_),
+        ("victim", np.int16),  # entries in the attacker's victim list
+        ("order", np.int32),  # hosts by segment, then free / isolated clean / compromised
+        ("place", np.int32),  # inverse of order
+        ("victims", np.int32),  # hosts of the victim list, each once
+    ],
+    align=True,
+)
+"""What is kept per host; ``order`` and ``victims`` are lists of hosts that share the table."""
+
+ROW = np.dtype(
+    [
+        # Counts per segment
+        ("free", np.int32, (5,)),  # hosts neither compromised nor isolated
+        ("shut", np.int32, (5,)),  # isolated clean hosts
+        ("stages", np.int32, (5,)),  # sum of stages
+        ("found", np.int32, (5,)),  # detected hosts
+        ("apart", np.int32, (5,)),  # isolated hosts
+        ("sources", np.int32, (5,)),  # non-isolated hosts of the victim list
+        # Attacker
+        ("phase", np.int8),  # spec.Phase
+        ("phase_steps", np.int16),  # steps in the phase
+        ("targets", np.int32, (5,)),  # hosts chosen by reconnaissance
+        ("num_targets", np.int8),
+        ("num_victims", np.int32),
+        ("stolen", np.bool_),  # exfiltrated
+        ("visibility", np.float64),
+        # Alerts
+        ("queue", np.float32, (spec.QUEUE_LENGTH, 6)),  # ring of alerts
+        ("head", np.int16),  # oldest alert in the ring
+        ("queued", np.int16),  # alerts in the ring
+        # Defender
+        ("directive", np.float64, (8,)),  # in force
+        # Episode
+        ("step", np.int16),
+        ("first_detection", np.int16),  # 0 before
+        ("contained_at", np.int16),  # 0 before
+        ("true_positives", np.int32),
+        ("false_positives", np.int64),
+        ("scans", np.int64),
+        ("total", np.float64),  # reward so far
+        # Sums of the current step
+        ("detection", np.float64),  # stage / 5 of hosts detected
+        ("response", np.float64),
+        ("cost", np.float64),
+        ("false_scans", np.int32),
+        ("suppressed", np.int32),  # true alerts suppressed
+    ],
+    align=True,
+)
+"""What is kept per environment."""
+
+
 class State(NamedTuple):
-    """All of it; every field is one array."""
+    """All of it; every field of a table is an array, such as ``state.rows["phase"]`` [E]."""
 
     rng: Array  # [E, 6] uint64, streams
-    # Hosts
-    vulnerability: Array  # [E, N] float32, 0.05..0.95
-    stage: Array  # [E, N] int8, spec.Stage
-    compromised: Array  # [E, N] bool
-    detected: Array  # [E, N] bool
-    detected_at: Array  # [E, N] int16, step of the latest detection
-    isolated: Array  # [E, N] bool
-    victim: Array  # [E, N] int16, entries in the attacker's victim list
-    order: Array  # [E, N] int32, hosts by segment, then free / isolated clean / compromised
-    place: Array  # [E, N] int32, inverse of order
-    # Counts per segment
-    free: Array  # [E, 5] int32, hosts neither compromised nor isolated
-    shut: Array  # [E, 5] int32, isolated clean hosts
-    stages: Array  # [E, 5] int32, sum of stages
-    found: Array  # [E, 5] int32, detected hosts
-    apart: Array  # [E, 5] int32, isolated hosts
-    sources: Array  # [E, 5] int32, non-isolated hosts of the victim list
-    # Attacker
-    phase: Array  # [E] int8, spec.Phase
-    phase_steps: Array  # [E] int16, steps in the phase
-    targets: Array  # [E, 5] int32, hosts chosen by reconnaissance
-    num_targets: Array  # [E] int8
-    victims: Array  # [E, N] int32, hosts of the victim list, each once
-    num_victims: Array  # [E] int32
-    stolen: Array  # [E] bool, exfiltrated
-    visibility: Array  # [E] float64
-    # Alerts
-    queue: Array  # [E, 50, 6] float32, ring of alerts
-    head: Array  # [E] int16, oldest alert in the ring
-    queued: Array  # [E] int16, alerts in the ring
-    # Defender
-    directive: Array  # [E, 8] float64, in force
-    # Episode
-    step: Array  # [E] int16
-    first_detection: Array  # [E] int16, 0 before
-    contained_at: Array  # [E] int16, 0 before
-    true_positives: Array  # [E] int32
-    false_positives: Array  # [E] int64
-    scans: Array  # [E] int64
-    total: Array  # [E] float64, reward so far
-    # Sums of the current step
-    detection: Array  # [E] float64, stage / 5 of hosts detected
-    response: Array  # [E] float64
-    cost: Array  # [E] float64
-    false_scans: Array  # [E] int32
-    suppressed: Array  # [E] int32, true alerts suppressed
+    rows: Array  # [E] ROW
+    hosts: Array  # [E, N] HOST
+
+
+class View(NamedTuple):
+    """One environment of a state, as kernels pass it around."""
+
+    rng: Any  # [6] uint64
+    row: Any  # one ROW
+    hosts: Any  # [N] HOST
 
 
 def allocate(num_envs: int, hosts: int) -> State:
     """Return the state of ``num_envs`` networks with ``hosts`` hosts per segment, not yet drawn."""
-    E, N = num_envs, hosts * _S
-
-    def zeros(dtype: type, *shape: int) -> Array:
-        return np.zeros((E, *shape), dtype)
-
     return State(
-        rng=zeros(np.uint64, NUM_STREAMS),
-        vulnerability=zeros(np.float32, N),
-        stage=zeros(np.int8, N),
-        compromised=zeros(np.bool_, N),
-        detected=zeros(np.bool_, N),
-        detected_at=zeros(np.int16, N),
-        isolated=zeros(np.bool_, N),
-        victim=zeros(np.int16, N),
-        order=zeros(np.int32, N),
-        place=zeros(np.int32, N),
-        free=zeros(np.int32, _S),
-        shut=zeros(np.int32, _S),
-        stages=zeros(np.int32, _S),
-        found=zeros(np.int32, _S),
-        apart=zeros(np.int32, _S),
-        sources=zeros(np.int32, _S),
-        phase=zeros(np.int8),
-        phase_steps=zeros(np.int16),
-        targets=zeros(np.int32, 5),
-        num_targets=zeros(np.int8),
-        victims=zeros(np.int32, N),
-        num_victims=zeros(np.int32),
-        stolen=zeros(np.bool_),
-        visibility=zeros(np.float64),
-        queue=zeros(np.float32, spec.QUEUE_LENGTH, 6),
-        head=zeros(np.int16),
-        queued=zeros(np.int16),
-        directive=zeros(np.float64, 8),
-        step=zeros(np.int16),
-        first_detection=zeros(np.int16),
-        contained_at=zeros(np.int16),
-        true_positives=zeros(np.int32),
-        false_positives=zeros(np.int64),
-        scans=zeros(np.int64),
-        total=zeros(np.float64),
-        detection=zeros(np.float64),
-        response=zeros(np.float64),
-        cost=zeros(np.float64),
-        false_scans=zeros(np.int32),
-        suppressed=zeros(np.int32),
+        rng=np.zeros((num_envs, NUM_STREAMS), np.uint64),
+        rows=np.zeros(num_envs, ROW),
+        hosts=np.zeros((num_envs, hosts * _S), HOST),
     )
+
+
+@njit(inline="always")
+def view_of(state, e):  # type: ignore[no-untyped-def]
+    """Return row ``e``."""
+    return View(state.rng[e], state.rows[e], state.hosts[e])
 
 
 @njit(cache=True)
 def hosts_per_segment(s):  # type: ignore[no-untyped-def]
     """Return H."""
-    return s.order.shape[1] // _S
+    return s.hosts.shape[0] // _S
 
 
 @njit(cache=True)
-def draw_network(s, e):  # type: ignore[no-untyped-def]
-    """Draw the vulnerabilities of row ``e``."""
+def draw_network(s):  # type: ignore[no-untyped-def]
+    """Draw the vulnerabilities."""
     hosts = hosts_per_segment(s)
-    for host in range(s.stage.shape[1]):
-        drawn = _MEANS[host // hosts] + _SPREAD * normal(s.rng, e, NETWORK)
-        s.vulnerability[e, host] = min(max(drawn, _LOW), _HIGH)
+    for host in range(s.hosts.shape[0]):
+        drawn = _MEANS[host // hosts] + _SPREAD * normal(s.rng, NETWORK)
+        s.hosts[host].vulnerability = min(max(drawn, _LOW), _HIGH)
 
 
 @njit(cache=True)
-def clear(s, e):  # type: ignore[no-untyped-def]
-    """Forget the episode of row ``e``; the network stays."""
-    hosts = hosts_per_segment(s)
-    s.stage[e] = 0
-    s.compromised[e] = False
-    s.detected[e] = False
-    s.isolated[e] = False
-    s.victim[e] = 0
-    for host in range(s.stage.shape[1]):
-        s.order[e, host] = host
-        s.place[e, host] = host
-    s.free[e] = hosts
-    for counts in (s.shut, s.stages, s.found, s.apart, s.sources):
-        counts[e] = 0
-    s.phase[e], s.phase_steps[e], s.num_targets[e], s.num_victims[e] = 0, 0, 0, 0
-    s.stolen[e] = False
-    s.visibility[e] = 0.0
-    s.head[e], s.queued[e] = 0, 0
-    s.directive[e] = 0.0
-    s.step[e], s.first_detection[e], s.contained_at[e] = 0, 0, 0
-    s.true_positives[e], s.false_positives[e], s.scans[e] = 0, 0, 0
-    s.total[e] = 0.0
+def clear(s):  # type: ignore[no-untyped-def]
+    """Forget the episode; the network stays."""
+    for number in range(s.hosts.shape[0]):
+        host = s.hosts[number]
+        host.stage, host.detected_at, host.victim = 0, 0, 0
+        host.compromised, host.detected, host.isolated = False, False, False
+        host.order, host.place = number, number
+    s.row.free[:] = hosts_per_segment(s)
+    for counts in (s.row.shut, s.row.stages, s.row.found, s.row.apart, s.row.sources):
+        counts[:] = 0
+    s.row.phase, s.row.phase_steps, s.row.num_targets, s.row.num_victims = 0, 0, 0, 0
+    s.row.stolen = False
+    s.row.visibility = 0.0
+    s.row.head, s.row.queued = 0, 0
+    s.row.directive[:] = 0.0
+    s.row.step, s.row.first_detection, s.row.contained_at = 0, 0, 0
+    s.row.true_positives, s.row.false_positives, s.row.scans = 0, 0, 0
+    s.row.total = 0.0
 
 
 @njit(cache=True)
-def _swap(s, e, place, other):  # type: ignore[no-untyped-def]
-    a, b = s.order[e, place], s.order[e, other]
-    s.order[e, place], s.order[e, other] = b, a
-    s.place[e, a], s.place[e, b] = other, place
+def _swap(s, place, other):  # type: ignore[no-untyped-def]
+    a, b = s.hosts[place].order, s.hosts[other].order
+    s.hosts[place].order, s.hosts[other].order = b, a
+    s.hosts[a].place, s.hosts[b].place = other, place
 
 
 @njit(cache=True)
-def set_stage(s, e, host, stage):  # type: ignore[no-untyped-def]
+def set_stage(s, host, stage):  # type: ignore[no-untyped-def]
     """Change a host's stage and the sum of its segment."""
-    s.stages[e, host // hosts_per_segment(s)] += stage - s.stage[e, host]
-    s.stage[e, host] = stage
+    s.row.stages[host // hosts_per_segment(s)] += stage - s.hosts[host].stage
+    s.hosts[host].stage = stage
 
 
 @njit(cache=True)
-def compromise(s, e, host, stage):  # type: ignore[no-untyped-def]
+def compromise(s, host, stage):  # type: ignore[no-untyped-def]
     """Let the attacker take a host that is not isolated, and append it to the victim list."""
     segment = host // hosts_per_segment(s)
-    set_stage(s, e, host, stage)
-    if not s.compromised[e, host]:
-        s.compromised[e, host] = True
-        last_free = segment * hosts_per_segment(s) + s.free[e, segment] - 1
-        _swap(s, e, s.place[e, host], last_free)
-        _swap(s, e, last_free, last_free + s.shut[e, segment])
-        s.free[e, segment] -= 1
-    if s.victim[e, host] == 0:
-        s.victims[e, s.num_victims[e]] = host
-        s.num_victims[e] += 1
-        s.sources[e, segment] += 1
-    s.victim[e, host] += 1
+    set_stage(s, host, stage)
+    if not s.hosts[host].compromised:
+        s.hosts[host].compromised = True
+        last_free = segment * hosts_per_segment(s) + s.row.free[segment] - 1
+        _swap(s, s.hosts[host].place, last_free)
+        _swap(s, last_free, last_free + s.row.shut[segment])
+        s.row.free[segment] -= 1
+    if s.hosts[host].victim == 0:
+        s.hosts[s.row.num_victims].victims = host
+        s.row.num_victims += 1
+        s.row.sources[segment] += 1
+    s.hosts[host].victim += 1
 
 
 @njit(cache=True)
-def isolate(s, e, host):  # type: ignore[no-untyped-def]
+def isolate(s, host):  # type: ignore[no-untyped-def]
     """Isolate a host that is not isolated."""
     segment = host // hosts_per_segment(s)
-    s.isolated[e, host] = True
-    s.apart[e, segment] += 1
-    if s.victim[e, host] > 0:
-        s.sources[e, segment] -= 1
-    if not s.compromised[e, host]:
-        _swap(s, e, s.place[e, host], segment * hosts_per_segment(s) + s.free[e, segment] - 1)
-        s.free[e, segment] -= 1
-        s.shut[e, segment] += 1
+    s.hosts[host].isolated = True
+    s.row.apart[segment] += 1
+    if s.hosts[host].victim > 0:
+        s.row.sources[segment] -= 1
+    if not s.hosts[host].compromised:
+        _swap(s, s.hosts[host].place, segment * hosts_per_segment(s) + s.row.free[segment] - 1)
+        s.row.free[segment] -= 1
+        s.row.shut[segment] += 1
 
 
 @njit(cache=True)
-def clean(s, e, host):  # type: ignore[no-untyped-def]
+def clean(s, host):  # type: ignore[no-untyped-def]
     """Clean and release an isolated, compromised host; it stays in the victim list."""
     segment = host // hosts_per_segment(s)
     start = segment * hosts_per_segment(s)
-    set_stage(s, e, host, 0)
-    s.compromised[e, host] = False
-    s.isolated[e, host] = False
-    s.apart[e, segment] -= 1
-    s.sources[e, segment] += 1
-    if s.detected[e, host]:
-        s.detected[e, host] = False
-        s.found[e, segment] -= 1
-    first_taken = start + s.free[e, segment] + s.shut[e, segment]
-    _swap(s, e, s.place[e, host], first_taken)
-    _swap(s, e, first_taken, start + s.free[e, segment])
-    s.free[e, segment] += 1
+    set_stage(s, host, 0)
+    s.hosts[host].compromised = False
+    s.hosts[host].isolated = False
+    s.row.apart[segment] -= 1
+    s.row.sources[segment] += 1
+    if s.hosts[host].detected:
+        s.hosts[host].detected = False
+        s.row.found[segment] -= 1
+    first_taken = start + s.row.free[segment] + s.row.shut[segment]
+    _swap(s, s.hosts[host].place, first_taken)
+    _swap(s, first_taken, start + s.row.free[segment])
+    s.row.free[segment] += 1
