@@ -22,7 +22,7 @@ from native_sim.soc.env import SocVectorEnv
 from native_sim.soc.episodes import play
 from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions
 
-POPULATION, EPISODES, ELITES = 256, 8, 24
+POPULATION, EPISODES, ELITES, FINAL_EPISODES = 256, 16, 24, 400
 NUMBERS = 8 + 16 + 12
 CHOICES = 5  # the four of triage, and leaving triage out
 COLUMNS = (
@@ -81,14 +81,14 @@ def search(env: SocVectorEnv, generations: int, rng: np.random.Generator, mean: 
 def find_constant(level: str, evaluations: int, seed: int) -> dict:
     """Search from three starts, compare the finalists on fresh training seeds, return the best as a policy file."""
     rng = np.random.default_rng(seed)
-    env = SocVectorEnv(make_config(level), POPULATION * EPISODES)
+    env = SocVectorEnv(make_config(level), max(POPULATION * EPISODES, 15 * FINAL_EPISODES))
     starts = [np.zeros(NUMBERS), np.full(NUMBERS, -0.5), np.r_[np.zeros(8), np.full(16, -0.8), np.full(12, 0.9)]]
     generations = -(-evaluations // (POPULATION * len(starts)))
     finalists = []
     for number, start in enumerate(starts):
         print(f"start {number + 1}")
         finalists += search(env, generations, rng, start)
-    seeds = [int(s) for s in rng.integers(0, 2**62, 250)]
+    seeds = [int(s) for s in rng.integers(0, 2**62, FINAL_EPISODES)]
     numbers = np.stack([mean for mean, _ in finalists])
     rewards = score(env, numbers, np.array([choice for _, choice in finalists]), seeds)
     best, choice = finalists[int(rewards.argmax())]
@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--level", default="default")
     parser.add_argument("--episodes", type=int, default=2000)
-    parser.add_argument("--evaluations", type=int, default=10_500)
+    parser.add_argument("--evaluations", type=int, default=23_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--search", type=Path, help="search the best constant action and write it here")
     parser.add_argument("--constant", type=Path, help="a constant action to put in the table")

@@ -29,9 +29,10 @@ def check_vector_env(make: Callable[[int], VectorEnv], num_envs: int = 4, steps:
 
 def sample_actions(env: VectorEnv, count: int, mask: dict[str, Array], rng: np.random.Generator) -> dict[str, Array]:
     """Return random valid actions, agent -> [N, ...]; discrete ones respect the mask."""
-    actions = {}
+    actions: dict[str, Array] = {}
+    spaces: Any = env.single_action_space
     for agent in env.agents:
-        space = env.single_action_space[agent]
+        space = spaces[agent]
         if isinstance(space, Discrete):
             choices = [rng.choice(np.flatnonzero(mask[agent][i])) for i in range(count)]
             actions[agent] = np.array(choices, np.int64)
@@ -80,8 +81,9 @@ def _check_outputs(env: VectorEnv, steps: int, seed: int) -> None:
 
 def _check_observations(env: VectorEnv, observations: dict[str, Array]) -> None:
     _require(set(observations) == set(env.agents), f"observations are of {sorted(observations)}, not of {env.agents}")
+    spaces: Any = env.single_observation_space
     for agent, batch in observations.items():
-        space: Space[Any] = env.single_observation_space[agent]
+        space: Space[Any] = spaces[agent]
         _require(batch.dtype == space.dtype, f"observations of {agent} are {batch.dtype}; the space says {space.dtype}")
         for i in range(len(batch)):
             _require(space.contains(batch[i]), f"observation of {agent} in row {i} lies outside its space")

@@ -14,7 +14,7 @@ from native_sim.soc.threads import share
 class CorrectedEngine:
     """State and kernels of E environments under the corrected rules."""
 
-    metric_names = reward.METRICS
+    metric_names: tuple[str, ...] = reward.METRICS
     observation_layouts = spec.OBSERVATIONS
     action_layouts = spec.ACTIONS
 
@@ -24,7 +24,7 @@ class CorrectedEngine:
         self._knobs = make_knobs(config)
 
     def reset(self, rows: Array, seeds: Array, episodes: Array, networks: Array) -> Frame:
-        """Start an episode in each of ``rows`` [N]; seeds, episodes and networks are [N] uint64."""
+        """Start an episode in each of ``rows`` [N]; seeds and episodes are [N] uint64, networks [N, 2]."""
         frame = allocate_frame(len(rows), len(self.metric_names))
 
         def work(start: int, stop: int) -> None:

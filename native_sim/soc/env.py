@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ from gymnasium.spaces import Box, Dict, Discrete, Space
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from native_sim.api import ActionBatch, Array, Layout, StepBatch, VectorEnv
+from native_sim.api import Array, Layout, StepBatch, VectorEnv
 from native_sim.soc import spec, validate
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Commands, Frame
@@ -32,7 +32,7 @@ class Engine(Protocol):
     def __init__(self, config: SocConfig, num_envs: int, threads: int) -> None: ...
 
     def reset(self, rows: Array, seeds: Array, episodes: Array, networks: Array) -> Frame:
-        """Start episodes in ``rows`` [N]; the other arguments are [N] uint64."""
+        """Start episodes in ``rows`` [N]; seeds and episodes are [N] uint64, networks [N, 2]."""
 
     def step(self, rows: Array, commands: Commands) -> Frame:
         """Advance ``rows`` [N] by one step."""
@@ -132,14 +132,20 @@ class SocVectorEnv(VectorEnv):
         index = validate.check_reset_rows(rows, options, self.num_envs)
         self._seed(index, validate.check_seeds(seed, len(index)))
         episodes = self._episodes[index] ^ np.uint64(_HELD_OUT if self.config.held_out else 0)
-        fixed = self.config.networks == "fixed"
-        networks = np.full(len(index), self.config.network_seed, np.uint64) if fixed else self._seeds[index]
+        networks = np.stack([self._seeds[index], episodes], axis=1)
+        if self.config.networks == "fixed":
+            networks[:] = self.config.network_seed, 0
         frame = self.engine.reset(index, self._seeds[index], episodes, networks)
         self._started[index], self._finished[index] = True, False
         infos: dict[str, Any] = {"action_mask": _masks(len(index))}
         return _observations(frame), self._add_state(infos, index)
 
-    def step(self, actions: ActionBatch, messages: Array | None = None, rows: Sequence[int] | None = None) -> StepBatch:
+    def step(
+        self,
+        actions: Mapping[str, Array | None],
+        messages: Array | None = None,
+        rows: Sequence[int] | Array | None = None,
+    ) -> StepBatch:
         """Advance ``rows`` (default: all) by one step; ``messages`` must be None, these agents send none."""
         if messages is not None:
             raise ValueError("the roles of the SOC send no messages: give None")

@@ -42,7 +42,7 @@ def _play_chunk(env: SocVectorEnv, policy: Policy, seeds: Sequence[int]) -> Arra
             else np.zeros((len(rows), spec.NUM_AGENTS, 0))
         )
         decision = policy.act(seen, infos["action_mask"], policy.initial_memory(len(rows)), draws)
-        batch = env.step(decision.actions, rows=rows)
+        batch = env.step(decision.actions, rows=rows.tolist())
         done = batch.terminations | batch.truncations
         for j, name in enumerate(env.metric_names):
             results[rows[done], j] = batch.infos[name][done]

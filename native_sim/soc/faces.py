@@ -54,8 +54,8 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
         self._seen: dict[str, Array] = {}
         self._masks: dict[str, Array] = {}
         observations, actions = _spaces(self._env)
-        self.observation_space = Dict({role: observations[role] for role in self.roles})
-        self.action_space = Dict({role: actions[role] for role in self.roles})
+        self.observation_space: Any = Dict({role: observations[role] for role in self.roles})
+        self.action_space: Any = Dict({role: actions[role] for role in self.roles})
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -70,11 +70,11 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
 
     def step(self, action: Mapping[str, Any]) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         """Play one step."""
-        given = {role: _batched(action[role]) for role in action}
+        given: dict[str, Array | None] = {role: _batched(action[role]) for role in action}
         if self._others is not None:
             draws = np.zeros((1, spec.NUM_AGENTS, 0))
             decision = self._others.act(self._seen, self._masks, self._others.initial_memory(1), draws)
-            given = {role: a for role, a in decision.actions.items() if role not in self.roles} | given
+            given = {**{role: a for role, a in decision.actions.items() if role not in self.roles}, **given}
         batch = self._env.step(given)
         self._seen = batch.observations
         self._timeline.record(self._env)
@@ -86,7 +86,7 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
             _info(self._env, batch),
         )
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return the present state as text, or None without a render mode."""
         return self._timeline.text() if self.render_mode == "ansi" else None
 
@@ -94,7 +94,7 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
         return {role: self._seen[role][0] for role in self.roles}
 
 
-class SocParallelEnv(ParallelEnv[str, Array, Any]):
+class SocParallelEnv(ParallelEnv):  # type: ignore[misc]
     """One SOC with the agents coordinator, hunter, triage and responder, who share the team's reward.
 
     Args:
@@ -124,8 +124,7 @@ class SocParallelEnv(ParallelEnv[str, Array, Any]):
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Array], dict[str, dict[str, Any]]]:
-        """Start a new episode; without a seed, the next one of the last seed."""
-        _refuse_options(options)
+        """Start a new episode; without a seed, the next one of the last seed. There are no options to give."""
         observations, _ = self._env.reset(seed=seed)
         self.agents = list(spec.AGENTS)
         self._timeline = Timeline()
@@ -145,14 +144,15 @@ class SocParallelEnv(ParallelEnv[str, Array, Any]):
         return (
             {agent: batch.observations[agent][0] for agent in agents},
             {agent: float(batch.rewards[0]) for agent in agents},
-            {agent: done for agent in agents},
-            {agent: cut for agent in agents},
+            dict.fromkeys(agents, done),
+            dict.fromkeys(agents, cut),
             {agent: dict(info) for agent in agents},
         )
 
     def state(self) -> Array:
         """Return the true state, [48] float32 (spec.STATE)."""
-        return self._env.state()[0]
+        truth: Array = self._env.state()[0]
+        return truth
 
     def render(self) -> str | None:
         """Return the present state as text, or None without a render mode."""

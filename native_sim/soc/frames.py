@@ -38,9 +38,12 @@ class Frame(NamedTuple):
 
 def allocate_frame(num_rows: int, num_metrics: int) -> Frame:
     """Return a frame of N rows whose arrays nobody else holds."""
-    observations = [np.zeros((num_rows, size), np.float32) for size in spec.OBSERVATION_SIZES]
+    coordinator, hunter, triage, responder = (np.zeros((num_rows, size), np.float32) for size in spec.OBSERVATION_SIZES)
     return Frame(
-        *observations,
+        coordinator=coordinator,
+        hunter=hunter,
+        triage=triage,
+        responder=responder,
         reward=np.zeros(num_rows),
         parts=np.zeros((num_rows, len(spec.REWARD_PARTS))),
         terminated=np.zeros(num_rows, np.bool_),

@@ -62,7 +62,7 @@ def reset_one(s, k, i, seed, episode, network, out):  # type: ignore[no-untyped-
     clear_evidence(s.evidence)
     for host in range(s.hosts.shape[0]):
         s.hosts[host].foothold, s.hosts[host].case, s.hosts[host].patched = 0, 0, False
-    s.truth.network = stream_key(network, episode, _NETWORK)
+    s.truth.network = stream_key(network[0], network[1], _NETWORK)
     s.evidence.start_hour = 24.0 * uniform(s.rng, CAMPAIGN)
     s.ledger.parts[:], s.ledger.part_sums[:], s.ledger.total = 0.0, 0.0, 0.0
     s.ledger.tally[:] = 0
@@ -79,6 +79,6 @@ def step_batch(state, knobs, commands, rows, start, stop, out):  # type: ignore[
 
 @njit(cache=True, nogil=True)
 def reset_batch(state, knobs, rows, seeds, episodes, networks, start, stop, out):  # type: ignore[no-untyped-def]
-    """Start an episode in each of ``rows[start:stop]``, seeded by ``seeds``, ``episodes``, ``networks`` [N] uint64."""
+    """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
     for i in range(start, stop):
         reset_one(row_of(state, rows[i]), knobs[0], i, seeds[i], episodes[i], networks[i], out)

@@ -15,7 +15,7 @@ MAX_SEED = 2**64 - 1
 _ROLES = ", ".join(spec.AGENTS)
 
 
-def check_rows(rows: Sequence[int] | None, num_envs: int) -> Array:
+def check_rows(rows: Sequence[int] | Array | None, num_envs: int) -> Array:
     """Return row numbers [N] int64, all of them for None."""
     if rows is None:
         return np.arange(num_envs)

@@ -15,7 +15,7 @@ from native_sim.soc.threads import share
 class ReferenceEngine:
     """State and kernels of E environments under the reference rules."""
 
-    metric_names = rules.METRICS
+    metric_names: tuple[str, ...] = rules.METRICS
     observation_layouts = spec.REFERENCE_OBSERVATIONS
     action_layouts = spec.REFERENCE_ACTIONS
 
@@ -25,7 +25,7 @@ class ReferenceEngine:
         self._has_network: Array = np.zeros(num_envs, np.bool_)  # [E], a fixed network is drawn once
 
     def reset(self, rows: Array, seeds: Array, episodes: Array, networks: Array) -> Frame:
-        """Start an episode in each of ``rows`` [N]; seeds, episodes and networks are [N] uint64."""
+        """Start an episode in each of ``rows`` [N]; seeds and episodes are [N] uint64, networks [N, 2]."""
         frame = allocate_frame(len(rows), len(self.metric_names))
         redraw = ~self._has_network[rows] | (self.config.networks == "episode")
         limit = self.config.max_steps

@@ -372,7 +372,7 @@ def _write_metrics(s, limit, metrics):  # type: ignore[no-untyped-def]
 def reset_one(s, limit, i, seed, episode, network, redraw, out):  # type: ignore[no-untyped-def]
     """Start an episode; draw a network from the seed ``network`` first if ``redraw``."""
     if redraw:
-        start_streams(s.rng, network, np.uint64(0))
+        start_streams(s.rng, network[0], network[1])
         draw_network(s)
     start_streams(s.rng, seed, episode)
     clear(s)
@@ -388,6 +388,6 @@ def step_batch(state, limit, commands, rows, start, stop, out):  # type: ignore[
 
 @njit(cache=True, nogil=True)
 def reset_batch(state, limit, rows, seeds, episodes, networks, redraw, start, stop, out):  # type: ignore[no-untyped-def]
-    """Start an episode in each of ``rows[start:stop]``, seeded by ``seeds``, ``episodes``, ``networks`` [N] uint64."""
+    """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
     for i in range(start, stop):
         reset_one(view_of(state, rows[i]), limit, i, seeds[i], episodes[i], networks[i], redraw[i], out)

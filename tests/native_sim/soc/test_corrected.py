@@ -1,4 +1,4 @@
-"""The corrected rules: no truth in observations, live footholds, neutral zero, and an effect of everything one can do."""
+"""The corrected rules: no truth in observations, live footholds, neutral zero, an effect of every action."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_observations_do_not_read_the_truth(steps):
     for row in rows:
         for which, frame in ((world, before), (changed, after)):
             one = state.Row(which.rng[row], which.truth[row], which.evidence[row], which.ledger[row], which.hosts[row])
-            observe.write_observations.py_func.__globals__["write_observations"](one, env.engine._knobs[0], frame, 0)
+            observe.write_observations(one, env.engine._knobs[0], frame, 0)
         for role in range(4):
             assert np.array_equal(before[role], after[role])
 
@@ -168,7 +168,7 @@ def test_the_apt_level_needs_three_segments():
 def test_an_isolated_attacker_does_nothing_until_released():
     """With every foothold isolated the campaign has no live one; remediation ends footholds for good."""
     env = make_vec(num_envs=300, return_steps=10_000.0)
-    result = play(env, make_policy("oracle") if False else ConstantActions(BASE), range(300))
+    result = play(env, ConstantActions(BASE), range(300))
     contained = result["csr"] == 1
     assert contained.any()
     assert (result["compromised"][contained] == 0).all()
@@ -272,10 +272,18 @@ def test_throttling_slows_the_attacker():
     assert differs(hands_off, throttled) and throttled[0] > hands_off[0]
 
 
-def test_verbose_telemetry_finds_more_and_shows_more_background():
-    loud = {**BASE, "hunter": [*HUNT[:10], *[1.0] * 5, -1.0]}
-    assert mean(loud, "detected_share")[0] > mean(BASE, "detected_share")[0]
-    assert mean(loud, "reward_cost")[0] > mean(BASE, "reward_cost")[0]
+def test_verbose_telemetry_shows_more_of_both_classes():
+    """Full telemetry doubles the traces of an attack and adds two fifths to the background."""
+    counts = []
+    for level in (-1.0, 1.0):
+        env = make_vec(num_envs=800, exfiltration_steps=200.0)
+        rows = advance(env, {"hunter": [-1.0] * 10 + [level] * 5 + [-1.0]}, 55)
+        world = env.engine.state
+        shown = np.arange(50) < world.evidence["queued"][rows, None]
+        true = (world.truth["queue_true"][rows] > 0) & shown
+        counts.append((true.sum(), (shown & ~true).sum()))
+    assert counts[1][0] / counts[0][0] > 1.5
+    assert 1.1 < counts[1][1] / counts[0][1] < 1.5
 
 
 def test_parts_add_up_to_the_reward():

@@ -150,4 +150,4 @@ def test_a_network_is_fixed_by_default_and_may_follow_the_episode():
         env.reset(seed=[1, 2])
         one, two = env.engine.state.hosts["vulnerability"]
         assert np.array_equal(one, two) is same
-        assert 0.05 <= one.min() and one.max() <= 0.95
+        assert one.min() >= 0.05 and one.max() <= 0.95
