@@ -1,7 +1,7 @@
 """Is there something to learn in the SOC simulator? Scripted defenders, ablations, and the best constant action.
 
-Prints the table of docs/soc-simulator.md. The constant action comes from a cross-entropy search with at least 10,000
-evaluations on training networks; every row of the table is scored on held-out networks, on paired seeds.
+Prints the table of docs/soc-simulator.md. The constant action comes from an evolution strategy (CMA-ES) with more than
+10,000 evaluations on training networks; every row of the table is scored on held-out networks, on paired seeds.
 
     python benchmarks/soc_evidence.py --search best-constant.json
     python benchmarks/soc_evidence.py --constant best-constant.json --episodes 2000
@@ -22,7 +22,9 @@ from native_sim.soc.env import SocVectorEnv
 from native_sim.soc.episodes import play
 from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions
 
-POPULATION, EPISODES, ELITES, FINAL_EPISODES = 256, 16, 24, 400
+POPULATION, FINAL_EPISODES = 48, 1000
+FIRST = (25, 32)  # generations and episodes per candidate, for each choice of triage
+SECOND = (80, 64)  # for the best choices
 NUMBERS = 8 + 16 + 12
 CHOICES = 5  # the four of triage, and leaving triage out
 COLUMNS = (
@@ -54,47 +56,89 @@ def score(env: SocVectorEnv, numbers: np.ndarray, choices: np.ndarray, seeds: li
     return total
 
 
-def search(env: SocVectorEnv, generations: int, rng: np.random.Generator, mean: np.ndarray) -> list:
-    """Cross-entropy search from a start; return the means and the likeliest choices of the last generations."""
-    spread, chances = np.full(NUMBERS, 0.7), np.full(CHOICES, 1 / CHOICES)
-    found = []
-    for generation in range(generations):
-        numbers = np.clip(mean + spread * rng.standard_normal((POPULATION, NUMBERS)), -1, 1)
-        choices = rng.choice(CHOICES, size=POPULATION, p=chances)
-        seeds = [int(seed) for seed in rng.integers(0, 2**62, EPISODES)]
-        rewards = score(env, numbers, choices, seeds)
-        best = np.argsort(rewards)[-ELITES:]
-        mean = 0.3 * mean + 0.7 * numbers[best].mean(axis=0)
-        spread = np.maximum(0.3 * spread + 0.7 * numbers[best].std(axis=0), 0.04)
-        counts = np.bincount(choices[best], minlength=CHOICES) / ELITES
-        chances = 0.98 * (0.4 * chances + 0.6 * counts) + 0.02 / CHOICES
-        chances /= chances.sum()
-        found.append((mean.copy(), int(chances.argmax())))
-        if generation % 5 == 4:
-            print(
-                f"  generation {generation + 1}: elites {rewards[best].mean():.2f}, all {rewards.mean():.2f}",
-                flush=True,
-            )
-    return found[-5:]
+class Evolution:
+    """CMA-ES in the unit box [-1, 1]^36 with full covariance, written out (Hansen's default parameters)."""
+
+    def __init__(self, mean: np.ndarray, sigma: float, rng: np.random.Generator) -> None:
+        self.mean, self.sigma, self.rng, n = mean.copy(), sigma, rng, len(mean)
+        weights = np.log(POPULATION / 2 + 0.5) - np.log(np.arange(1, POPULATION // 2 + 1))
+        self.weights = weights / weights.sum()
+        self.mass = 1 / (self.weights**2).sum()
+        self.c_path, self.c_sigma = 4 / (n + 4), (self.mass + 2) / (n + self.mass + 5)
+        self.c_one = 2 / ((n + 1.3) ** 2 + self.mass)
+        self.c_mu = min(1 - self.c_one, 2 * (self.mass - 2 + 1 / self.mass) / ((n + 2) ** 2 + self.mass))
+        self.damping = 1 + self.c_sigma
+        self.norm = np.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2))
+        self.covariance, self.path, self.path_sigma = np.eye(n), np.zeros(n), np.zeros(n)
+
+    def ask(self) -> np.ndarray:
+        """Return candidates [P, 36]."""
+        values, self.axes = np.linalg.eigh(self.covariance)
+        self.scales = np.sqrt(np.maximum(values, 1e-12))
+        steps = self.rng.standard_normal((POPULATION, len(self.mean))) * self.scales
+        return np.clip(self.mean + self.sigma * steps @ self.axes.T, -1, 1)
+
+    def tell(self, candidates: np.ndarray, rewards: np.ndarray) -> None:
+        """Move towards the better half."""
+        best = candidates[np.argsort(-rewards)[: POPULATION // 2]]
+        steps = (best - self.mean) / self.sigma
+        move = self.weights @ steps
+        self.mean = self.mean + self.sigma * move
+        whitened = self.axes @ ((self.axes.T @ move) / self.scales)
+        self.path_sigma = (1 - self.c_sigma) * self.path_sigma + np.sqrt(
+            self.c_sigma * (2 - self.c_sigma) * self.mass
+        ) * whitened
+        self.path = (1 - self.c_path) * self.path + np.sqrt(self.c_path * (2 - self.c_path) * self.mass) * move
+        self.covariance = (
+            (1 - self.c_one - self.c_mu) * self.covariance
+            + self.c_one * np.outer(self.path, self.path)
+            + self.c_mu * (steps.T * self.weights) @ steps
+        )
+        length = np.linalg.norm(self.path_sigma) / self.norm
+        self.sigma = float(np.clip(self.sigma * np.exp(self.c_sigma / self.damping * (length - 1)), 0.02, 0.6))
 
 
-def find_constant(level: str, evaluations: int, seed: int) -> dict:
-    """Search from three starts, compare the finalists on fresh training seeds, return the best as a policy file."""
+def climb(env: SocVectorEnv, evolution: Evolution, choice: int, generations: int, episodes: int) -> None:
+    """Run some generations, each on fresh seeds that its candidates share."""
+    for _ in range(generations):
+        candidates = evolution.ask()
+        seeds = [int(seed) for seed in evolution.rng.integers(0, 2**62, episodes)]
+        evolution.tell(candidates, score(env, candidates, np.full(POPULATION, choice), seeds))
+    print(f"  triage {choice}: sigma {evolution.sigma:.2f}", flush=True)
+
+
+def find_constant(level: str, seed: int, starts: list[dict]) -> dict:
+    """Search per choice of triage, go on with the best three, return the best on fresh seeds as a policy file."""
     rng = np.random.default_rng(seed)
-    env = SocVectorEnv(make_config(level), max(POPULATION * EPISODES, 15 * FINAL_EPISODES))
-    starts = [np.zeros(NUMBERS), np.full(NUMBERS, -0.5), np.r_[np.zeros(8), np.full(16, -0.8), np.full(12, 0.9)]]
-    generations = -(-evaluations // (POPULATION * len(starts)))
-    finalists = []
-    for number, start in enumerate(starts):
-        print(f"start {number + 1}")
-        finalists += search(env, generations, rng, start)
-    seeds = [int(s) for s in rng.integers(0, 2**62, FINAL_EPISODES)]
-    numbers = np.stack([mean for mean, _ in finalists])
-    rewards = score(env, numbers, np.array([choice for _, choice in finalists]), seeds)
-    best, choice = finalists[int(rewards.argmax())]
-    print(f"finalists {np.round(np.sort(rewards), 2)}; {generations * POPULATION * len(starts)} evaluations")
-    actions = {role: value[0].round(3).tolist() for role, value in split(best[None], np.array([4])).items()}
+    env = SocVectorEnv(make_config(level), max(POPULATION * SECOND[1], FINAL_EPISODES * 8))
+    neutral = np.r_[np.zeros(8), np.full(16, -0.5), np.full(12, 0.5)]
+    runs = [(Evolution(neutral, 0.4, rng), choice) for choice in range(CHOICES)]
+    for evolution, choice in runs:
+        climb(env, evolution, choice, *FIRST)
+    evaluations = CHOICES * FIRST[0] * POPULATION
+    for given in starts:
+        numbers = np.r_[given["coordinator"], given["hunter"], given["responder"]]
+        runs.append((Evolution(numbers, 0.2, rng), given.get("triage", 4)))
+    ranks = np.argsort(-rate(env, runs, rng))[:3]
+    finalists = [runs[i] for i in ranks]
+    for evolution, choice in finalists:
+        climb(env, evolution, choice, *SECOND)
+    evaluations += len(finalists) * SECOND[0] * POPULATION
+    rewards = rate(env, finalists, rng)
+    evolution, choice = finalists[int(rewards.argmax())]
+    print(f"finalists {np.round(rewards, 2)}; {evaluations} evaluations")
+    best = np.clip(evolution.mean, -1, 1)[None]
+    actions = {role: value[0].round(3).tolist() for role, value in split(best, np.array([4])).items()}
     return actions if choice == 4 else {**actions, "triage": choice}
+
+
+def rate(env: SocVectorEnv, runs: list, rng: np.random.Generator) -> np.ndarray:
+    """Return the mean reward of the means of some runs on fresh training seeds."""
+    seeds = [int(seed) for seed in rng.integers(0, 2**62, FINAL_EPISODES)]
+    numbers = np.clip(np.stack([evolution.mean for evolution, _ in runs]), -1, 1)
+    rewards = score(env, numbers, np.array([choice for _, choice in runs]), seeds)
+    print("  means", [(choice, round(float(r), 2)) for (_, choice), r in zip(runs, rewards, strict=True)], flush=True)
+    return rewards
 
 
 def table(level: str, episodes: int, constant: dict | None) -> None:
@@ -118,14 +162,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--level", default="default")
     parser.add_argument("--episodes", type=int, default=2000)
-    parser.add_argument("--evaluations", type=int, default=23_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--search", type=Path, help="search the best constant action and write it here")
+    parser.add_argument("--start", type=Path, nargs="*", default=[], help="constant actions to start from as well")
     parser.add_argument("--constant", type=Path, help="a constant action to put in the table")
     given = parser.parse_args()
     started = time.perf_counter()
     if given.search:
-        found = find_constant(given.level, given.evaluations, given.seed)
+        starts = [json.loads(path.read_text(encoding="utf-8")) for path in given.start]
+        found = find_constant(given.level, given.seed, starts)
         given.search.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         given.constant = given.search
     constant = json.loads(given.constant.read_text(encoding="utf-8")) if given.constant else None

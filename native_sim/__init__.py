@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from native_sim.api import Decision, Field, Layout, Policy, StepBatch, VectorEnv
+from native_sim.checks import check_vector_env
+from native_sim.soc.config import SocConfig
 
 if TYPE_CHECKING:
     from native_sim.soc.env import SocVectorEnv
@@ -18,8 +20,10 @@ __all__ = [
     "Field",
     "Layout",
     "Policy",
+    "SocConfig",
     "StepBatch",
     "VectorEnv",
+    "check_vector_env",
     "make_vec",
     "parallel_env",
 ]

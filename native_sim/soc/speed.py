@@ -18,13 +18,17 @@ SIZES = (50, 100, 200, 400, 800, 1_600, 3_200, 10_000, 25_000, 50_000, 100_000)
 """Hosts of a network, a multiple of the five segments."""
 
 
+_CHUNK = 40
+"""Steps timed at once; the best chunk counts, because other work on the machine only slows."""
+
+
 class Speed(NamedTuple):
     """One measurement."""
 
     rules: str
     hosts: int
     num_envs: int
-    steps_per_s: float  # environment steps per second, resets included
+    steps_per_s: float  # environment steps per second in the best chunk of 40 steps, resets included
     state_mb: float  # memory of the state of all environments
 
 
@@ -52,12 +56,13 @@ def measure(
         "responder": rng.uniform(-1, 1, (num_envs, 12)),
     }
     env.reset(seed=0)
-    _advance(env, actions, 20)  # compiles, and spreads the episodes over their phases
-    steps, started = 0, time.perf_counter()
+    _advance(env, actions, 60)  # compiles, and spreads the episodes over their phases
+    best, started = math.inf, time.perf_counter()
     while time.perf_counter() - started < seconds:
-        _advance(env, actions, 10)
-        steps += 10 * num_envs
-    rate = steps / (time.perf_counter() - started)
+        before = time.perf_counter()
+        _advance(env, actions, _CHUNK)
+        best = min(best, time.perf_counter() - before)
+    rate = _CHUNK * num_envs / best
     memory = sum(array.nbytes for array in env.engine.state) / 1e6
     return Speed(rules, hosts, num_envs, rate, memory)
 

@@ -119,7 +119,7 @@ def _check_numbers(given: object, role: str, shape: tuple[int, int]) -> Array:
         raise ValueError(f"the action of {role} must consist of numbers; given {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"the action of {role} must have shape {shape}; given {array.shape}")
-    numbers = array.astype(np.float64)
+    numbers = np.ascontiguousarray(array, np.float64)  # one memory layout, so that kernels compile once
     if not array.size:
         return numbers
     low, high = numbers.min(), numbers.max()  # NaN if any entry is
@@ -147,4 +147,4 @@ def _check_choices(given: object, count: int) -> Array:
         raise ValueError(f"the action of triage must have shape ({count},); given {array.shape}")
     if count and (array.min() < 0 or array.max() >= len(spec.Triage)):
         raise ValueError(f"the action of triage must lie in 0 to 3; given {array.min()} to {array.max()}")
-    return array.astype(np.int64)
+    return np.ascontiguousarray(array, np.int64)

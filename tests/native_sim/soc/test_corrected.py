@@ -1,5 +1,7 @@
 """The corrected rules: no truth in observations, live footholds, neutral zero, an effect of every action."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -337,3 +339,10 @@ def test_engine_declares_its_layouts():
     for layouts, sizes in ((CorrectedEngine.observation_layouts, spec.OBSERVATION_SIZES),):
         assert [layouts[role].size for role in spec.AGENTS] == list(sizes)
     assert len(spec.TOOLS) == 15
+
+
+def test_the_document_lists_the_tools():
+    document = (Path(__file__).resolve().parents[3] / "docs" / "soc-simulator.md").read_text(encoding="utf-8")
+    assert len({(tool.system, tool.name) for tool in spec.TOOLS}) == 15
+    for tool in spec.TOOLS:
+        assert "| " + " | ".join(tool) + " |" in document

@@ -195,3 +195,18 @@ def test_policies_by_name(tmp_path):
         make_policy("best")
     with pytest.raises(ValueError, match="unknown rules"):
         make_policy("random", "other")
+
+
+def test_kernels_compile_once():
+    """Whatever the layout and type of the arrays given, there is one compiled version of the step."""
+    from native_sim.soc import kernel
+
+    env = make_vec(num_envs=4)
+    env.reset(seed=0)
+    env.step(idle(4))
+    versions = len(kernel.step_batch.signatures)
+    env.step({})
+    env.step({"hunter": np.broadcast_to(np.zeros(16, np.float32), (4, 16)), "triage": np.zeros((1, 4), np.int8)[0]})
+    env.step({"responder": np.asfortranarray(np.zeros((4, 12))), "coordinator": np.zeros((4, 16))[:, ::2]})
+    env.step(idle(2), rows=[3, 1])
+    assert len(kernel.step_batch.signatures) == versions
