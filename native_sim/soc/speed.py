@@ -18,8 +18,8 @@ SIZES = (50, 100, 200, 400, 800, 1_600, 3_200, 10_000, 25_000, 50_000, 100_000)
 """Hosts of a network, a multiple of the five segments."""
 
 
-_CHUNK = 40
-"""Steps timed at once; the best chunk counts, because other work on the machine only slows."""
+_CHUNK = 10
+"""Batched steps timed at once; the best chunk counts, because other work on the machine only slows."""
 
 
 class Speed(NamedTuple):
@@ -28,12 +28,12 @@ class Speed(NamedTuple):
     rules: str
     hosts: int
     num_envs: int
-    steps_per_s: float  # environment steps per second in the best chunk of 40 steps, resets included
+    steps_per_s: float  # environment steps per second in the best chunk of 10 steps, resets included
     state_mb: float  # memory of the state of all environments
 
 
 def measure(
-    rules: str = "corrected", hosts: int = 200, num_envs: int = 1000, threads: int = 1, seconds: float = 1.0
+    rules: str = "corrected", hosts: int = 200, num_envs: int = 200, threads: int = 1, seconds: float = 1.0
 ) -> Speed:
     """Measure steps per second with all four roles acting, in batches, restarting finished episodes.
 
@@ -79,7 +79,7 @@ def growth(rules: str = "corrected", sizes: tuple[int, ...] = SIZES, seconds: fl
     """Measure every size; return each with the factor by which a step got slower per doubling since the first."""
     rows: list[tuple[Speed, float]] = []
     for hosts in sizes:
-        row = measure(rules, hosts, num_envs=max(4, min(1000, 400_000 // hosts)), seconds=seconds)
+        row = measure(rules, hosts, num_envs=max(4, min(200, 1_000_000 // hosts)), seconds=seconds)
         doublings = math.log2(hosts / sizes[0])
         slower = rows[0][0].steps_per_s / row.steps_per_s if rows else 1.0
         rows.append((row, slower ** (1 / doublings) if doublings else 1.0))
