@@ -146,7 +146,7 @@ def table(level: str, episodes: int, constant: dict | None) -> None:
     env = SocVectorEnv(make_config(level, held_out=True), min(episodes, 1000), with_state=True)
     policies = {name: make() for name, make in POLICIES["corrected"].items()}
     if constant is not None:
-        policies["best-constant"] = ConstantActions(constant)
+        policies["constant given"] = ConstantActions(constant)
     policies |= {f"adaptive without {role}": Adaptive((role,)) for role in spec.AGENTS}
     base = play(env, policies["adaptive"], range(episodes))["reward"]
     print(f"\n| policy | {' | '.join(COLUMNS)} | reward - adaptive |\n|---|{'---|' * (len(COLUMNS) + 1)}")

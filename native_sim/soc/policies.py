@@ -12,6 +12,7 @@ import numpy as np
 
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.soc import spec
+from native_sim.soc.constants import BEST_CONSTANT
 
 _NUMBERS: Final = {"coordinator": 8, "hunter": 16, "responder": 12}
 
@@ -279,11 +280,17 @@ POLICIES: Final[dict[str, dict[str, Callable[[], Policy]]]] = {
     "corrected": {
         "no-defense": NoDefense,
         "random": RandomActions,
+        "best-constant": lambda: ConstantActions(BEST_CONSTANT["corrected"]),
         "rule-soar": RuleSoar,
         "adaptive": Adaptive,
         "oracle": Oracle,
     },
-    "reference": {"no-defense": NoDefense, "random": RandomActions, "rule-soar": ReferenceRuleSoar},
+    "reference": {
+        "no-defense": NoDefense,
+        "random": RandomActions,
+        "best-constant": lambda: ConstantActions(BEST_CONSTANT["reference"]),
+        "rule-soar": ReferenceRuleSoar,
+    },
 }
 """Rules -> name -> factory. ``oracle`` cheats: it reads the true state."""
 
