@@ -15,6 +15,7 @@ from native_sim.api import Array, Layout, StepBatch, VectorEnv
 from native_sim.soc import spec, validate
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Commands, Frame
+from native_sim.soc.timeline import Timeline
 
 _HELD_OUT = 1 << 63
 """Flips the top bit of the episode counter: streams that no training episode uses."""
@@ -165,6 +166,15 @@ class SocVectorEnv(VectorEnv):
             ValueError: Under the reference rules, whose observations hold the truth already.
         """
         return self._truth(np.arange(self.num_envs))
+
+    def render(self) -> tuple[str, ...]:
+        """Describe every row in a line of text, truth included: for people, not for policies."""
+        lines = []
+        for row in range(self.num_envs):
+            timeline = Timeline()
+            timeline.record(self, row)
+            lines.append(timeline.text())
+        return tuple(lines)
 
     def _truth(self, rows: Array) -> Array:
         truth = getattr(self.engine, "truth", None)

@@ -82,6 +82,7 @@ def test_render_and_figure(tmp_path):
     for _ in range(40):
         vector.step({})
         timeline.record(vector)
+    assert vector.render() == (timeline.text(),)
     timeline.save(tmp_path / "episode.svg")
     root = ElementTree.parse(tmp_path / "episode.svg").getroot()
     assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 4
