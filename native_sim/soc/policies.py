@@ -163,20 +163,20 @@ class RuleSoar(_Stateless):
 class Tactics:
     """Thresholds of the adaptive defender, tuned on training networks."""
 
-    escalate_from: float = 0.51  # confidence of an alert
-    enrich_from: float = 0.38
-    sure_from: float = 0.69
-    belief_weight: float = 0.31  # what the case of the alert's host adds
-    most_readings: float = 0.21  # as observed: 0.22 is one further reading, 0.39 two, 0.53 three
+    escalate_from: float = 0.48  # confidence of an alert
+    enrich_from: float = 0.43
+    sure_from: float = 0.63
+    belief_weight: float = 0.24  # what the case of the alert's host adds
+    most_readings: float = 0.35  # as observed: 0.22 is one further reading, 0.39 two, 0.53 three
     focus: float = 2.0  # how sharply priorities follow suspicion
-    posture: float = 0.15  # once something is confirmed
-    filter: float = 0.8
-    routing: float = 1.0
+    posture: float = 0.09  # once something is confirmed
+    filter: float = 1.0
+    routing: float = -1.0
     scope: float = -1.0  # in suspected segments, once something is confirmed
-    telemetry: float = 0.0  # in segments with a confirmed host
-    suspect_telemetry: float = -0.6  # in other segments with cases
+    telemetry: float = 0.44  # in segments with a confirmed host
+    suspect_telemetry: float = 0.25  # in other segments with cases
     search_from: float = 0.6  # belief of the best case
-    throttle: float = 0.7
+    throttle: float = 0.95
 
 
 class Adaptive(_Stateless):
@@ -261,7 +261,7 @@ class Oracle(_Stateless):
         directive[:, :5] = np.where(there.any(axis=1, keepdims=True), np.where(there, 1.0, -1.0), 0.0)
         active = there.any(axis=1)
         directive[:, 6] = 1.0
-        directive[:, 7] = np.where(active, 1.0, 0.0)
+        directive[:, 5] = np.where(active, -1.0, 0.0)
         hunting = np.full((count, 16), -1.0)
         hunting[:, :5] = np.where(there, 1.0, -1.0)
         hunting[:, 5:10] = np.where(unknown, -0.85, -1.0)
