@@ -81,7 +81,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any], ABC):
         """Advance ``rows`` (default: all) by one step.
 
         Args:
-            actions: Agent -> [N] integers.
+            actions: Agent -> [N] integers, or [N, U] numbers where the agent's space is a box.
             messages: [N, A, bits] of 0/1, or None for silence.
             rows: Indices of the rows to step, without repetition.
 
@@ -94,7 +94,7 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any], ABC):
 class Decision(NamedTuple):
     """What a policy decides for N environments."""
 
-    actions: dict[str, Array]  # agent -> [N] integers
+    actions: dict[str, Array]  # agent -> [N] integers, or [N, U] numbers where the agent's space is a box
     memory: Any  # whatever the policy wants to be handed at the next step
     messages: Array | None = None  # [N, A, bits] of 0/1
 
@@ -139,9 +139,11 @@ class Field:
     name: str
     start: int
     shape: tuple[int, ...]
-    high: int
-    """Largest value; the smallest is 0."""
+    high: float
+    """Largest value; infinity where there is none."""
     meaning: str
+    low: float = 0
+    """Smallest value."""
 
     @property
     def size(self) -> int:

@@ -1,0 +1,1 @@
+"""The rules of the published simulator, quirks included, for comparison with published rows only."""

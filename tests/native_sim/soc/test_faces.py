@@ -1,0 +1,89 @@
+"""Single faces pass the standard checkers and play what the vector environment plays."""
+
+import warnings
+import xml.etree.ElementTree as ElementTree
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from native_sim import make_vec, parallel_env
+from native_sim.soc import spec
+from native_sim.soc.config import make_config
+from native_sim.soc.faces import SocEnv
+from native_sim.soc.policies import Adaptive
+from native_sim.soc.timeline import Timeline
+
+
+@pytest.mark.parametrize("rules", spec.RULES)
+def test_pettingzoo_checkers(rules):
+    parallel_api_test(parallel_env(rules, hosts_per_segment=4), num_cycles=250)
+    parallel_seed_test(lambda: parallel_env(rules, hosts_per_segment=4), num_cycles=20)
+
+
+@pytest.mark.parametrize("roles", [("hunter",), ("triage", "responder"), spec.AGENTS])
+def test_gymnasium_checker(roles):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*(spec|infinity|render).*")
+        check_env(SocEnv(roles, render_mode="ansi"), skip_render_check=True)
+
+
+def test_faces_play_what_the_vector_plays():
+    vector, single, parallel = make_vec(num_envs=1), SocEnv(), parallel_env()
+    rng = np.random.default_rng(0)
+    seen, _ = vector.reset(seed=4)
+    one, _ = single.reset(seed=4)
+    two, _ = parallel.reset(seed=4)
+    for _ in range(30):
+        for role in spec.AGENTS:
+            assert np.array_equal(seen[role][0], one[role]) and np.array_equal(one[role], two[role])
+        actions = {role: rng.uniform(-1, 1, n) for role, n in (("coordinator", 8), ("hunter", 16), ("responder", 12))}
+        actions["triage"] = int(rng.integers(4))
+        batch = vector.step({role: np.asarray(action)[None] for role, action in actions.items()})
+        one, reward, *_ = single.step(actions)
+        two, rewards, *_ = parallel.step(actions)
+        seen = batch.observations
+        assert reward == batch.rewards[0] == rewards["triage"]
+
+
+def test_others_play_by_a_policy():
+    env = SocEnv(("triage",), others=Adaptive())
+    env.reset(seed=0)
+    for _ in range(200):
+        *_, terminated, truncated, info = env.step({"triage": 0})
+        if terminated or truncated:
+            break
+    assert info["reward_cost"] > 0  # the adaptive hunter and responder have worked
+    assert {"csr", "mttd", "exfiltrated"} <= set(info)
+
+
+def test_bad_roles_are_refused():
+    for roles in ((), ("red",), ("triage", "triage")):
+        with pytest.raises(ValueError, match="roles must be some of"):
+            SocEnv(roles)
+    with pytest.raises(ValueError, match="render_mode must be"):
+        SocEnv(render_mode="human")
+
+
+def test_render_and_figure(tmp_path):
+    env = SocEnv(config=make_config(max_steps=100), render_mode="ansi")
+    assert isinstance(env, gymnasium.Env)
+    env.reset(seed=1)
+    assert env.render() == "step 0: nothing has happened yet"
+    env.step({})
+    assert env.render().startswith("step 1: attacker in reconnaissance with 0 live footholds")
+    vector, timeline = make_vec("reference"), Timeline()
+    with pytest.raises(ValueError, match="timeline is empty"):
+        timeline.svg()
+    vector.reset(seed=0)
+    for _ in range(40):
+        vector.step({})
+        timeline.record(vector)
+    assert vector.render() == (timeline.text(),)
+    timeline.save(tmp_path / "episode.svg")
+    root = ElementTree.parse(tmp_path / "episode.svg").getroot()
+    assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 4
+    assert max(moment.live for moment in timeline.moments) > 0
