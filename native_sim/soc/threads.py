@@ -1,6 +1,6 @@
 """Share the rows of a batch among threads: kernels release the interpreter lock, and rows do not touch each other.
 
-Threads rather than a parallel kernel: compiling one for a state of some forty arrays takes most of a minute.
+Threads rather than a parallel kernel, because that would multiply the time of the first compilation.
 """
 
 from __future__ import annotations
