@@ -134,7 +134,8 @@ class ReferenceRuleSoar(_Stateless):
 def _field(layouts: Mapping[str, Any], obs: ObservationBatch, role: str, name: str) -> Array:
     """Return a named field [N, ...] of an observation."""
     field = layouts[role][name]
-    return obs[role][:, field.slice].reshape(len(obs[role]), *field.shape)
+    values: Array = obs[role][:, field.slice].reshape(len(obs[role]), *field.shape)
+    return values
 
 
 def _see(obs: ObservationBatch, role: str, name: str) -> Array:

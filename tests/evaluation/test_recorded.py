@@ -20,19 +20,27 @@ def test_the_summary_follows_from_the_rows(path):
     assert folder.provenance["dirty"] is False
 
 
-def test_the_compiled_engine_repeats_every_recorded_episode_of_cyborg():
+CYBORG = [path for path in RECORDED if path.name.endswith("-cyborg")]
+
+
+@pytest.mark.parametrize("path", CYBORG, ids=lambda path: path.name)
+def test_the_compiled_engine_repeats_every_recorded_episode_of_cyborg(path):
     import cage4
 
-    (path,) = (path for path in RECORDED if path.name == "cc4-baselines-cyborg")
     folder = RunFolder.open(path)
-    assert folder.spec.engine == "cyborg"
-    assert set(folder.spec.policies) <= set(POLICIES)
-    episodes = [Episode(i, seed) for i, seed in enumerate(folder.spec.episode_seeds())]
-    env = cage4.vector_env("native", num_envs=len(episodes), steps=folder.spec.steps)
+    spec = folder.spec
+    assert spec.engine == "cyborg"
+    episodes = [Episode(i, seed) for i, seed in enumerate(spec.episode_seeds())]
     recorded = {(row.policy, row.index): row for row in folder.read()}
-    assert len(recorded) == len(folder.spec.policies) * len(episodes) == 400
-    for policy in folder.spec.policies:
-        labels = Labels(policy, "cyborg", folder.spec.variant, folder.spec.steps)
-        for row in play(env, make_policy(policy), episodes, labels):
-            expected = recorded[policy, row.index]
+    assert len(recorded) == len(spec.policies) * len(episodes)
+    for name in spec.policies:
+        policy = make_policy(name)
+        rich = "rich" in policy.wants
+        env = cage4.vector_env("native", num_envs=len(episodes), steps=spec.steps, rich=rich)
+        for row in play(env, policy, episodes, Labels(name, "cyborg", spec.variant, spec.steps)):
+            expected = recorded[name, row.index]
             assert row.model_copy(update={"wall_s": expected.wall_s}) == expected
+
+
+def test_every_registered_policy_is_recorded_on_cyborg():
+    assert {name for path in CYBORG for name in RunFolder.open(path).spec.policies} == set(POLICIES)
