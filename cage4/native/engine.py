@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,6 +86,7 @@ class NativeVectorEnv(VectorEnv):
         """
         _check_count("num_envs", num_envs, 1, None)
         _check_count("threads", threads, 1, _max_threads())
+        _check_memory(num_envs)
         self.num_envs = int(num_envs)
         self.variant = variant or Variant()
         self.steps = int(steps)
@@ -315,6 +317,22 @@ class NativeVectorEnv(VectorEnv):
                 )
             indices[:, i] = chosen
         return indices
+
+
+BYTES_PER_ENV = 200_000
+"""What one environment takes in long play, pools and outputs included (``hmarl-transfer bench cage4`` measures it)."""
+
+
+def _check_memory(num_envs: int) -> None:
+    try:
+        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # no such figures on this system
+        return
+    if num_envs * BYTES_PER_ENV > present:
+        raise ValueError(
+            f"num_envs = {num_envs} would take about {num_envs * BYTES_PER_ENV / 1e9:,.1f} GB, and this machine has "
+            f"{present / 1e9:,.1f} GB of memory; ask for at most {present // BYTES_PER_ENV}"
+        )
 
 
 def _max_threads() -> int:

@@ -1,5 +1,7 @@
 """The action codec: exact inverse, documented indices, tables that agree with the words."""
 
+import re
+
 import pytest
 
 from cage4 import actions, spec
@@ -77,3 +79,14 @@ def test_foreign_and_malformed_actions_are_refused():
     ):
         with pytest.raises(ValueError, match="takes"):
             bad()
+
+
+@pytest.mark.cyborg
+def test_labels_are_cyborgs_own():
+    from cage4.cyborg_engine import CyborgEpisode
+
+    game = CyborgEpisode("base", 30, 1)
+    game.reset(seed=3)
+    for agent, name in enumerate(spec.BLUE_AGENTS):
+        theirs = [re.sub(r" \([^)]*\)|^\[Invalid\] ", "", label) for label in game.wrapper.action_labels(name)]
+        assert theirs == [actions.label(agent, index) for index in range(spec.NUM_ACTIONS[agent])]

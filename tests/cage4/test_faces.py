@@ -82,6 +82,14 @@ def test_pettingzoos_own_tests_on_the_fake_engine():
     parallel_seed_test(lambda: CageParallelEnv(FakeEngine(steps=8)), num_cycles=20)
 
 
+@pytest.mark.parametrize("pad", [False, True])
+def test_the_compiled_engine_passes_pettingzoos_own_tests(pad):
+    from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+    parallel_api_test(cage4.parallel_env("native", steps=15, seed=1, pad_spaces=pad), num_cycles=30)
+    parallel_seed_test(lambda: cage4.parallel_env("native", steps=15, pad_spaces=pad))
+
+
 @pytest.mark.cyborg
 @pytest.mark.parametrize("pad", [False, True])
 def test_pettingzoos_own_tests_on_cyborg(pad):

@@ -1,4 +1,4 @@
-"""The tables against facts written down by hand, and against CybORG itself where it is present."""
+"""The tables against facts written down by hand, and rewards and policies against CybORG where it is present."""
 
 import numpy as np
 import pytest
@@ -57,3 +57,28 @@ def test_tables_cannot_be_written():
     for table in (spec.REWARDS, spec.COMMS_POLICY):
         with pytest.raises(ValueError, match="read-only"):
             table[0] = 0
+
+
+@pytest.mark.cyborg
+def test_rewards_and_green_policy_are_cyborgs():
+    from cage4.cyborg_engine import CyborgEpisode
+
+    game = CyborgEpisode("base", 30, 1)
+    controller = game.cyborg.environment_controller
+    calculator = controller.team_reward_calculators["Blue"]["BlueRewardMachine"]
+    for phase in range(3):
+        table = type(calculator).get_phase_rewards(calculator, phase)
+        for subnet in Subnet:
+            entry = table[subnet.cyborg_name]
+            assert [entry[part.short] for part in spec.RewardPart] == spec.REWARDS[phase, subnet].tolist()
+    game.reset(seed=2)
+    for step in range(spec.episode_length(30)):
+        game.step({})
+        phase = spec.phase_of_step(step, 30)
+        for name, interface in controller.agent_interfaces.items():
+            if name.startswith("green"):
+                (session,) = controller.state.sessions[name].values()
+                own = Subnet[str(controller.state.hostname_subnet_map[session.hostname].value)[:-7].upper()]
+                allowed = {str(getattr(subnet, "value", subnet)) for subnet in interface.allowed_subnets}
+                expected = {own, *spec.GREEN_PARTNERS[phase][own]}
+                assert allowed == {subnet.cyborg_name for subnet in expected}

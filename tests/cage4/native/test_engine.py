@@ -376,3 +376,9 @@ def test_bad_resets_are_refused(arguments: dict[str, Any], message: str) -> None
 def test_impossible_variants_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Variant("test", **arguments)
+
+
+def test_more_environments_than_memory_are_refused():
+    with pytest.raises(ValueError, match=r"num_envs = 1000000000 would take about 200,000.0 GB") as caught:
+        NativeVectorEnv(1_000_000_000)
+    assert "\n" not in str(caught.value)
