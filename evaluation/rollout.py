@@ -68,7 +68,7 @@ class _Table:
         self.playing: dict[int, Episode] = {}
         self.obs: dict[str, Any] = {}  # agent or wanted name -> [E, ...], or agent -> [E, ...]
         self.mask: dict[str, Array] = {}  # agent -> [E, U]
-        self.memory = policy.initial_memory(count)
+        self.memory = self._new_memory(count)
         self.draws = np.zeros((count, length, spec.NUM_BLUE, policy.draws_per_agent))  # [E, T, A, D]
         self.busy = np.zeros((count, spec.NUM_BLUE), np.int64)  # ticks left before the coming step
         self.time = np.zeros(count, np.int64)  # steps played
@@ -85,7 +85,7 @@ class _Table:
         started = time.perf_counter()
         observations, infos = self.env.reset(seed=[episode.seed for episode in episodes], rows=rows)
         self._observe(rows, observations, infos)
-        self.memory = put(self.memory, rows, self.policy.initial_memory(len(rows)))
+        self.memory = put(self.memory, rows, self._new_memory(len(rows)))
         for array in (self.time, self.rewards, self.parts, self.costs, self.verbs, self.invalid, self.dropped):
             array[rows] = 0
         for row, episode in zip(rows, episodes, strict=True):
@@ -123,6 +123,13 @@ class _Table:
             message = str(error) if isinstance(error, _InvalidAnswer) else f"raised {type(error).__name__}: {error}"
             raise PolicyFailure(self.labels.policy, message, traceback.format_exc()) from error
         return decision
+
+    def _new_memory(self, count: int) -> Any:
+        try:
+            return self.policy.initial_memory(count)
+        except Exception as error:
+            message = f"raised {type(error).__name__}: {error}"
+            raise PolicyFailure(self.labels.policy, message, traceback.format_exc()) from error
 
     def _count(self, rows: list[int], chosen: Array) -> None:
         agents = np.arange(spec.NUM_BLUE)
@@ -195,6 +202,13 @@ def check_decision(decision: Decision, count: int) -> None:
         if wrong.size:
             raise _InvalidAnswer(
                 f"returned action {wrong[0]} for {name}; its actions are 0 to {spec.NUM_ACTIONS[i] - 1}"
+            )
+    if decision.messages is not None:
+        bits = np.asarray(decision.messages)
+        if bits.shape != (count, spec.NUM_BLUE, spec.MESSAGE_BITS) or not np.isin(bits, (0, 1)).all():
+            raise _InvalidAnswer(
+                f"returned messages of shape {bits.shape}; allowed are bits (0 or 1) of shape "
+                f"({count}, {spec.NUM_BLUE}, {spec.MESSAGE_BITS}), or None"
             )
     unknown = sorted(set(decision.actions) - set(spec.BLUE_AGENTS))
     if unknown:

@@ -125,6 +125,8 @@ def without(count):
         (lambda n: Decision({**sleeping(n), "blue_agent_2": 3}, None), r"shape \(\) and type int64 for blue_agent_2"),
         (lambda n: Decision({**sleeping(n), "red_agent_0": np.zeros(n, int)}, None), "an action for red_agent_0"),
         (without, "no action for blue_agent_3"),
+        (lambda n: Decision(sleeping(n), None, np.zeros((n, 5, 7))), "messages of shape"),
+        (lambda n: Decision(sleeping(n), None, np.full((n, 5, 8), 2)), "messages of shape"),
         (lambda n: None, "it returned NoneType"),
         (lambda n: 1 / 0, "raised ZeroDivisionError"),
     ],
@@ -137,6 +139,15 @@ def test_wrong_answers_are_the_policys_failure(answer, sentence):
     with pytest.raises(PolicyFailure, match=sentence) as caught:
         play_all(Wrong(), 2)
     assert "Traceback" in caught.value.trace
+
+
+def test_a_policy_that_cannot_begin_is_its_own_failure():
+    class Broken(NoDefense):
+        def initial_memory(self, num_envs):
+            raise LookupError("nothing")
+
+    with pytest.raises(PolicyFailure, match="raised LookupError: nothing"):
+        play_all(Broken(), 2)
 
 
 def test_memory_of_some_rows():
