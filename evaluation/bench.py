@@ -58,7 +58,10 @@ def bench(what: str, envs: str, threads: str, seconds: float, cold: bool, consol
     rows = []
     for policy in POLICIES:
         for engine, name, num_envs, count, options in settings:
-            env = cage4.vector_env(engine, num_envs=num_envs, **options)
+            try:
+                env = cage4.vector_env(engine, num_envs=num_envs, **options)
+            except ValueError as error:  # more threads or environments than this machine has room for
+                raise BadInput(str(error)) from error
             speed = steps_per_second(env, policy, seconds)
             env.close()
             row = {"what": name, "policy": policy, "num_envs": num_envs, "threads": count, "steps_per_s": speed}

@@ -133,7 +133,9 @@ def doctor(
 def parity(
     episodes: Annotated[int, typer.Option(help="Episodes per variant, red agent and way of playing.")] = 1,
     variants: Annotated[str, typer.Option(help="Comma-separated variants, or all.")] = "base",
-    reds: Annotated[str, typer.Option(help="Comma-separated red agents; default: the variant's own.")] = "all",
+    reds: Annotated[
+        str, typer.Option(help="Comma-separated red agents, or all.", show_default="each variant's own")
+    ] = "",
     drivers: Annotated[str, typer.Option(help="Comma-separated ways of playing blue, or all.")] = "all",
     steps: Annotated[int, typer.Option(help="Length of an episode.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the first episode; each has its own.")] = 0,
@@ -185,10 +187,13 @@ def _one_sentence(console: Console) -> Iterator[None]:
     from rich.console import Console
 
     from cage4.cyborg_locate import CyborgUnavailable
-    from evaluation.errors import BadInput
+    from evaluation.errors import BadInput, WorkerDied
 
     try:
         yield
+    except WorkerDied as error:
+        console.print(f"Error: {error}; try fewer --workers.", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(FAILED) from None
     except (BadInput, CyborgUnavailable) as error:
         Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from None

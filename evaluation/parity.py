@@ -70,7 +70,7 @@ def plan(variants: str, reds: str, drivers: str, episodes: int, steps: int, seed
     from dataclasses import replace
 
     from cage4.parity import DRIVERS
-    from cage4.variants import VARIANTS, get_variant
+    from cage4.variants import RED_AGENTS, VARIANTS, get_variant
 
     for option, value, least in (("--episodes", episodes, 1), ("--steps", steps, 3), ("--workers", workers, 1)):
         if value < least:
@@ -79,7 +79,9 @@ def plan(variants: str, reds: str, drivers: str, episodes: int, steps: int, seed
         raise BadInput(f"--seed must be at least 0; given {seed}")
     try:
         chosen = [get_variant(name) for name in _split(variants, VARIANTS)]
-        chosen = [replace(variant, red=red) for variant in chosen for red in _split(reds, (variant.red,))]
+        if reds:
+            wanted = _split(reds, RED_AGENTS)
+            chosen = [replace(variant, red=red) for variant in chosen for red in wanted]
     except ValueError as error:
         raise BadInput(str(error)) from error
     ways = _split(drivers, DRIVERS)

@@ -124,12 +124,45 @@ def test_a_truncated_table_and_another_format(run_folder, tmp_path):
         (("bench", "cage4", "--envs", "1,x"), "--envs must be positive whole numbers"),
         (("bench", "cage4", "--threads", "0"), "--threads must be positive whole numbers"),
         (("bench", "cage4", "--seconds", "0"), "--seconds must be positive"),
+        (("bench", "cage4", "--threads", "4096"), "threads"),
     ],
 )
 def test_bench_refuses_nonsense(arguments, sentence):
     done = call(*arguments)
     assert done.exit_code == 2
     assert sentence in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--variants", "hard"), "unknown variant 'hard'"),
+        (("--drivers", "wild"), "unknown driver 'wild'; known drivers: sleep"),
+        (("--reds", "purple"), "unknown red agent 'purple'"),
+        (("--episodes", "0"), "--episodes must be at least 1"),
+        (("--steps", "2"), "--steps must be at least 3"),
+        (("--workers", "0"), "--workers must be at least 1"),
+        (("--seed", "-1"), "--seed must be at least 0"),
+    ],
+)
+def test_parity_refuses_nonsense(arguments, sentence):
+    done = call("parity", *arguments)
+    assert done.exit_code == 2
+    assert sentence in " ".join(done.output.split())
+
+
+@pytest.mark.cyborg
+def test_parity_finds_no_difference():
+    done = call("parity", "--drivers", "valid,commands", "--reds", "finite-state,sleep", "--steps", "20", "--json")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["diverged"] is False
+    assert [(row["red"], row["driver"], row["steps"]) for row in answer["rows"]] == [
+        ("finite-state", "valid", 19),
+        ("finite-state", "commands", 19),
+        ("sleep", "valid", 19),
+        ("sleep", "commands", 19),
+    ]
 
 
 def test_doctor_answers(run_folder):
