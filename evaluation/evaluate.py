@@ -98,7 +98,8 @@ def prepare(
             raise BadInput(f"{name} must be at least 1; given {value}")
     spec = resolve(engine, variant, steps, policies, episodes, seed)
     path = out or Path("runs") / f"{spec.engine}-{spec.variant}-{spec.id}"
-    return RunFolder.create(path, spec, describe(spec))
+    asked = {"engine": engine, "variant": variant, "policies": policies or "every registered one"}
+    return RunFolder.create(path, spec, {"asked": asked, **describe(spec)})
 
 
 def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console) -> Result:

@@ -72,6 +72,16 @@ def test_an_unwritable_place(tmp_path):
     assert "--out" in done.output
 
 
+def test_what_was_asked_is_kept_beside_what_it_came_to(tmp_path):
+    assert (
+        call("evaluate", "--steps", "10", "--episodes", "1", "--policies", "random", "--out", tmp_path).exit_code == 0
+    )
+    document = json.loads((tmp_path / SPEC).read_text())
+    assert document["provenance"]["asked"] == {"engine": "auto", "variant": "base", "policies": "random"}
+    assert (document["spec"]["engine"], document["spec"]["variant"]) == ("native", "base-v1")
+    assert len(document["seeds"]) == 1
+
+
 def test_report_rebuilds_everything(run_folder):
     names = ("summary.json", "report.md", "report.html")
     before = {name: (run_folder / name).read_bytes() for name in names}
