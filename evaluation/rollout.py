@@ -156,25 +156,63 @@ class _Table:
     def _finish(self, row: int) -> EpisodeRecord:
         episode = self.playing.pop(row)
         length = int(self.time[row])
-        result = score.official_score(self.rewards[row, :length], self.labels.steps)
-        first, second, third = (float(cost) for cost in self.costs[row])
-        return EpisodeRecord(
-            policy=self.labels.policy,
-            index=episode.index,
-            seed=episode.seed,
-            engine=self.labels.engine,
-            variant=self.labels.variant,
-            score=result.score,
-            phase_scores=result.phase_scores,
-            parts=self.parts[row].tolist(),
-            action_costs=(first, second, third),
-            length=length,
+        return make_record(
+            episode,
+            self.labels,
+            rewards=self.rewards[row, :length],
+            parts=self.parts[row],
+            costs=self.costs[row],
             actions={verb.cyborg_name: int(self.verbs[row, verb]) for verb in Verb},
             invalid=int(self.invalid[row]),
             busy=int(self.dropped[row]),
-            step_rewards=result.step_rewards.tolist(),
-            wall_s=round(float(self.wall[row]), 4),
+            wall_s=float(self.wall[row]),
         )
+
+
+def make_record(
+    episode: Episode,
+    labels: Labels,
+    *,
+    rewards: FloatArray,
+    parts: FloatArray,
+    costs: FloatArray,
+    actions: dict[str, int],
+    invalid: int,
+    busy: int,
+    wall_s: float,
+) -> EpisodeRecord:
+    """Score a finished episode and make its row.
+
+    Args:
+        episode: What was played.
+        labels: What the rows of this rollout have in common.
+        rewards: [T] team reward of every step call, the one that returned done included.
+        parts: [3 phases, 9 subnets, 3 parts] of the counted steps.
+        costs: [3 phases] cost of blue's own actions in the counted steps.
+        actions: Submissions by verb.
+        invalid: Submissions under a zero of the mask.
+        busy: Submissions other than Sleep while an action was in progress.
+        wall_s: Seconds.
+    """
+    result = score.official_score(rewards, labels.steps)
+    first, second, third = (float(cost) for cost in costs)
+    return EpisodeRecord(
+        policy=labels.policy,
+        index=episode.index,
+        seed=episode.seed,
+        engine=labels.engine,
+        variant=labels.variant,
+        score=result.score,
+        phase_scores=result.phase_scores,
+        parts=parts.tolist(),
+        action_costs=(first, second, third),
+        length=len(rewards),
+        actions=actions,
+        invalid=invalid,
+        busy=busy,
+        step_rewards=result.step_rewards.tolist(),
+        wall_s=round(wall_s, 4),
+    )
 
 
 class _InvalidAnswer(ValueError):

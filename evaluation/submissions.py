@@ -25,11 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from cage4 import score, spec
+from cage4 import spec
 from cage4.spec import Verb
 from cage4.variants import Variant
 from evaluation.errors import BadInput, PolicyFailure
-from evaluation.rollout import Episode, Labels
+from evaluation.rollout import Episode, Labels, make_record
 from evaluation.schema import EpisodeRecord
 
 VERBS = {verb.cyborg_name: verb for verb in Verb}
@@ -87,7 +87,7 @@ def play_submission(
 
     for episode in episodes:
         started = time.perf_counter()
-        tally = _Tally(CyborgEpisode(variant, labels.steps, episode.seed), labels.steps)
+        tally = _Tally(CyborgEpisode(variant, labels.steps, episode.seed))
         try:
             _play_one(load_submission(Path(name)), tally, episode.seed)
         except Exception as error:
@@ -117,8 +117,8 @@ def _play_one(submission: Any, tally: _Tally, seed: int) -> None:
 class _Tally:
     """Watches one CybORG from the inside while a submission drives it through a wrapper of its own."""
 
-    def __init__(self, game: Any, steps: int) -> None:
-        self.game, self.steps, self.done = game, steps, False
+    def __init__(self, game: Any) -> None:
+        self.game, self.done = game, False
         self.rewards: list[float] = []
         self.parts = np.zeros((spec.NUM_PHASES, spec.NUM_SUBNETS, spec.NUM_REWARD_PARTS))
         self.costs = np.zeros(spec.NUM_PHASES)
@@ -157,24 +157,16 @@ class _Tally:
 
     def record(self, episode: Episode, labels: Labels, wall: float) -> EpisodeRecord:
         """Return the row of the episode just played."""
-        result = score.official_score(np.array(self.rewards), self.steps)
-        first, second, third = (float(cost) for cost in self.costs)
-        return EpisodeRecord(
-            policy=labels.policy,
-            index=episode.index,
-            seed=episode.seed,
-            engine=labels.engine,
-            variant=labels.variant,
-            score=result.score,
-            phase_scores=result.phase_scores,
-            parts=self.parts.tolist(),
-            action_costs=(first, second, third),
-            length=len(self.rewards),
+        return make_record(
+            episode,
+            labels,
+            rewards=np.array(self.rewards),
+            parts=self.parts,
+            costs=self.costs,
             actions=self.verbs,
             invalid=self.invalid,
             busy=self.dropped,
-            step_rewards=result.step_rewards.tolist(),
-            wall_s=round(wall, 4),
+            wall_s=wall,
         )
 
 
