@@ -1,0 +1,74 @@
+"""What the trainer needs of a method, whatever is inside: HMARL-SOC and every baseline are a ``Learner``.
+
+The trainer owns the environments and the clock; a learner owns networks, optimisers, buffers, schedules and every
+generator it draws from. So one loop trains all methods, and equal budgets are equal by construction.
+
+Letters for shapes: N environments of a call, F features of one observation, U actions of one agent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from native_sim.api import ActionBatch, Array, FloatArray, ObservationBatch, Policy
+
+State = Mapping[str, Any]
+"""Nested mappings with string keys whose leaves are tensors, NumPy arrays, numbers, strings, None or lists of these."""
+
+
+class Seen(NamedTuple):
+    """What N environments show before a decision."""
+
+    rows: Array  # [N] int64, indices of the environments; what a learner remembers of an episode it keeps by row
+    observations: ObservationBatch  # agent -> [N, F]
+    masks: ActionBatch  # agent -> [N, U] int8, 1 where an action is valid (all ones for a box)
+    state: Array | None  # [N, S] float32, the truth, for centralised critics only; None if the simulator shows none
+
+
+class Transition(NamedTuple):
+    """One batched step, as it was executed."""
+
+    before: Seen
+    actions: ActionBatch  # agent -> [N] integers or [N, U] numbers: what the environment was given
+    rewards: FloatArray  # [N], the team's
+    after: Seen  # where an episode ended: its last observation, not the first of the next episode
+    terminations: Array  # [N] bool: nothing follows, do not bootstrap
+    truncations: Array  # [N] bool: the time limit, bootstrap from ``after``
+    infos: Mapping[str, Any]  # what the step returned beside, such as "reward_parts" [N, 4]
+
+
+class Learner(ABC):
+    """A method that learns. Calls come in the order act, observe, update; a new episode starts where one ended."""
+
+    @abstractmethod
+    def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
+        """Return agent -> actions [N] or [N, U] for the rows of ``seen``.
+
+        With ``explore`` the learner draws from its own generator; without, it is greedy and draws nothing.
+        """
+
+    @abstractmethod
+    def observe(self, step: Transition) -> None:
+        """Take in a step that was just executed; rows whose episode ended start anew at the next call of ``act``."""
+
+    @abstractmethod
+    def update(self) -> dict[str, float]:
+        """Do the gradient steps that are due after the last ``observe``; return metrics, none if nothing was due."""
+
+    @abstractmethod
+    def policy(self) -> Policy:
+        """Return the greedy policy of this moment: a copy that later updates do not change."""
+
+    @abstractmethod
+    def state_dict(self) -> State:
+        """Return all that decides how learning goes on: nets, targets, optimisers, buffers, generators, counts."""
+
+    @abstractmethod
+    def load_state_dict(self, state: State) -> None:
+        """Go on exactly where :meth:`state_dict` was taken.
+
+        Raises:
+            ValueError: If the state is of another method, layout or size; the learner is then unchanged.
+        """
