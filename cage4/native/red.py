@@ -175,7 +175,7 @@ def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
                 row.net_events[host] += 1
                 rich.note_touch(row, pools.rich, host, kind, pools.ses[source].host, port)
         node = pools.proc[node].next
-    pools.ses[source].ports[host] = ports
+    pools.scan[source].ports[host] = ports
     add_key(row, agent, host, UNNAMED)
     return True
 
@@ -231,7 +231,7 @@ def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
 @inner
 def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Exploit a host that the session has scanned; opens an ordinary session on success."""
-    ports = pools.ses[source].ports[host]
+    ports = pools.scan[source].ports[host]
     if pools.ses[source].abstract == 0 or ports == 0 or is_cut_off(row, pools, source, host):
         return False
     way = choose_exploit(row, ports)
