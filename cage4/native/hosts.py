@@ -6,7 +6,7 @@ import numpy as np
 
 from cage4 import spec
 from cage4.native import codes
-from cage4.native.jit import inner
+from cage4.native.jit import inlined, inner
 from cage4.native.rng import below
 from cage4.native.state import (
     FREE,
@@ -140,58 +140,58 @@ def trace_of(host):  # type: ignore[no-untyped-def]
 
 
 @inner
-def is_in_list(row, pools, host, port):  # type: ignore[no-untyped-def]
+def is_in_list(row, ports, host, port):  # type: ignore[no-untyped-def]
     """Tell whether the host remembers an ephemeral port (counted from the first), by its whole list."""
     chunk = row.port_head[host]
     used = (row.port_count[host] - 1) % PORTS_PER_CHUNK + 1
     while chunk >= 0:
-        values = pools.port[chunk].value
+        values = ports[chunk].value
         found = False
         for i in range(used):
             found |= values[i] == port
         if found:
             return True
-        chunk = pools.port[chunk].next
+        chunk = ports[chunk].next
         used = PORTS_PER_CHUNK
     return False
 
 
-@inner
-def draw_port(row, pools, host):  # type: ignore[no-untyped-def]
+@inlined
+def draw_port(row, ports, host):  # type: ignore[no-untyped-def]
     """Draw an ephemeral port (counted from the first); one that the host knows is redrawn once, whatever comes."""
     start, last = trace_of(host)
     port = below(row.rng, codes.NUM_PORTS)
     # The trace answers most questions without walking the list.
     may_be_known = row.port_trace[start + ((port >> 6) & last)] >> np.uint64(port & 63) & _ONE != 0
-    if may_be_known and is_in_list(row, pools, host, port):
+    if may_be_known and is_in_list(row, ports, host, port):
         port = below(row.rng, codes.NUM_PORTS)
     row.port_trace[start + ((port >> 6) & last)] |= _ONE << np.uint64(port & 63)
     return port
 
 
 @inner
-def open_port(row, pools, host):  # type: ignore[no-untyped-def]
+def open_port(row, ports, host):  # type: ignore[no-untyped-def]
     """Draw, remember and return an ephemeral port of the host."""
-    port = draw_port(row, pools, host)
+    port = draw_port(row, ports, host)
     place = row.port_count[host] % PORTS_PER_CHUNK
     if place == 0:
-        chunk = take(row.port_pool, pools.port)
+        chunk = take(row.port_pool, ports)
         if row.port_head[host] < 0:
             row.port_oldest[host] = chunk
-        pools.port[chunk].next = row.port_head[host]
+        ports[chunk].next = row.port_head[host]
         row.port_head[host] = chunk
-    pools.port[row.port_head[host]].value[place] = port
+    ports[row.port_head[host]].value[place] = port
     row.port_count[host] += 1
     return codes.FIRST_PORT + port
 
 
 @inner
-def forget_ports(row, pools, host):  # type: ignore[no-untyped-def]
+def forget_ports(row, ports, host):  # type: ignore[no-untyped-def]
     """Empty the host's list of ephemeral ports: the whole chain goes back to the pool at once."""
     count = row.port_count[host]
     if count == 0:
         return
-    pools.port[row.port_oldest[host]].next = row.port_pool[FREE]
+    ports[row.port_oldest[host]].next = row.port_pool[FREE]
     row.port_pool[FREE] = row.port_head[host]
     row.port_pool[FREE_COUNT] += (count - 1) // PORTS_PER_CHUNK + 1
     row.port_head[host] = -1

@@ -10,9 +10,19 @@ from llvmlite import ir
 from numba.extending import intrinsic
 
 _njit: Any = numba.njit
-inner: Any = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_lean: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner: Any = _njit(**_lean, _nrt=False)
 """Decorator of functions that only compiled code calls: without entry points from Python, which take a good part
-of the compile time. They are not cached one by one; see ``kernel``. Python reaches them as ``f.py_func``."""
+of the compile time. They are not cached one by one; see ``kernel``. Python reaches them as ``f.py_func``.
+
+They count no references to arrays, which would take longer than the work of most of them: the arrays they see belong
+to the caller of the loop and outlive it. For the same reason they can make no arrays and must return none to a
+function that counts."""
+inlined: Any = _njit(**_lean, _nrt=False, forceinline=True)
+"""The same for functions of the innermost loop with a single caller: passing them all the pools would cost as much
+as their work."""
+allocating: Any = _njit(**_lean, _nrt=True)
+"""The same for functions that make small arrays of their own."""
 
 
 def _mul_high_plain(a: Any, b: Any) -> Any:

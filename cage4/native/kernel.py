@@ -105,13 +105,16 @@ def pools_of(store, e, out, i):  # type: ignore[no-untyped-def]
 @inner
 def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
     """Copy what the last step or reset of a row left to place ``i`` of the batch."""
+    # Loops become wide moves; assigning arrays would first copy them, in case they overlap.
     for agent in range(codes.NUM_BLUE):
         source, target = row.observation[agent], out.observation[i, agent]
-        for place in range(spec.MAX_OBSERVATION):  # a loop that becomes wide moves; assigning the array does not
+        for place in range(spec.MAX_OBSERVATION):
             target[place] = source[place]
-    out.parts[i] = row.parts
+        out.busy[i, agent] = row.busy[agent]
+    for zone in range(codes.NUM_ZONES):
+        for part in range(spec.NUM_REWARD_PARTS):
+            out.parts[i, zone, part] = row.parts[zone, part]
     out.cost[i] = row.cost
-    out.busy[i] = row.busy
     out.phase[i] = row.phase
     out.life[i] = row.life
     out.fault[i] = row.fault
