@@ -17,9 +17,11 @@ from evaluation.policies import make_policy
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cage4.faces import CageParallelEnv
     from native_sim.api import VectorEnv
 
 POLICIES = ("no-defense", "random", "reactive")
+FACE = "native, PettingZoo"
 UNTOUCHED = "cyborg"
 """The real CybORG as it is: what the ratios refer to."""
 
@@ -29,7 +31,8 @@ def bench(what: str, envs: str, threads: str, seconds: float, cold: bool, consol
 
     Args:
         what: Only ``cage4`` so far.
-        envs: Comma-separated numbers of environments for the compiled engine; CybORG plays one.
+        envs: Comma-separated numbers of environments for the compiled engine; CybORG and the PettingZoo face play
+            one.
         threads: Comma-separated numbers of threads for the compiled engine.
         seconds: Time given to each row after one warm-up step.
         cold: Whether to time a first start as well, which compiles everything anew.
@@ -66,6 +69,9 @@ def bench(what: str, envs: str, threads: str, seconds: float, cold: bool, consol
             env.close()
             row = {"what": name, "policy": policy, "num_envs": num_envs, "threads": count, "steps_per_s": speed}
             rows.append(row)
+        if "native" in cage4.available_engines():
+            speed = face_steps_per_second(cage4.parallel_env("native"), policy, seconds)
+            rows.append({"what": FACE, "policy": policy, "num_envs": 1, "threads": 1, "steps_per_s": speed})
     console.print(_table(rows))
     start, memory = _start_up(cold), _memory(max(1024, *counts))
     for name, value in start.items():
@@ -148,6 +154,30 @@ def steps_per_second(env: VectorEnv, policy_name: str, seconds: float) -> float:
             observations, infos = env.reset(seed=None)
         spent = 0.0 if steps < 0 else spent + time.perf_counter() - started
         steps += env.num_envs
+    return round(steps / spent, 1)
+
+
+def face_steps_per_second(env: CageParallelEnv, policy_name: str, seconds: float) -> float:
+    """Do the same for one environment agent by agent, with the dictionaries that PettingZoo asks for."""
+    policy = make_policy(policy_name)
+    generator = np.random.default_rng(0)
+    observations, infos = env.reset(seed=0)
+    memory = policy.initial_memory(1)
+    steps, spent = -1, 0.0
+    while spent < seconds:
+        draws = generator.random((1, len(env.possible_agents), policy.draws_per_agent))
+        shown: dict[str, Any] = {agent: vector[None] for agent, vector in observations.items()}
+        shown["busy"] = np.array([[infos[agent]["busy"] for agent in env.possible_agents]])
+        masks = {agent: infos[agent]["action_mask"][None] for agent in env.possible_agents}
+        decision = policy.act(shown, masks, memory, draws)
+        actions = {agent: int(chosen[0]) for agent, chosen in decision.actions.items()}
+        started = time.perf_counter()
+        observations, _, _, _, infos = env.step(actions)
+        if not env.agents:
+            observations, infos = env.reset()
+        spent = 0.0 if steps < 0 else spent + time.perf_counter() - started
+        memory = decision.memory
+        steps += 1
     return round(steps / spent, 1)
 
 

@@ -48,7 +48,7 @@ class NativeVectorEnv(VectorEnv):
     ``infos`` of reset and step hold, besides ``action_mask`` (agent -> [N, U] int8, read-only, constant in an
     episode): ``busy`` [N, 5] int16, ticks left of each agent's action after the step (0: free); ``phase`` [N]
     int8, the mission phase that was played (element 0 of every observation); ``reward_parts`` [N, 9, 3] int32,
-    reward per subnet (generation order) and cause (LWF, ASF, RIA); ``action_cost`` [N] int32. The parts and the
+    reward per subnet (generation order) and cause (LWF, ASF, RIA); ``action_cost`` [N] float64. The parts and the
     action cost add up to the reward. ``terminations`` equals ``truncations``, as in CybORG.
     """
 
@@ -152,7 +152,9 @@ class NativeVectorEnv(VectorEnv):
         Args:
             commands: [N, 5, 3] integers: ``spec.Verb``; the host number (see ``codes``) or destination subnet;
                 the source subnet. Traffic commands may name any two subnets. A host that is absent or not the
-                agent's own makes the command invalid: one tick without effect, but a Restore is charged.
+                agent's own makes the command invalid: one tick without effect, but a Restore is charged. Any
+                other object that CybORG does not know can be played as such an invalid command. The number
+                after the last verb, ``codes.INVALID``, is CybORG's own InvalidAction: the same, and it costs 0.1.
             messages: As in :meth:`step`.
             rows: As in :meth:`step`.
 
@@ -202,7 +204,7 @@ class NativeVectorEnv(VectorEnv):
             bad = rows[np.flatnonzero(out.fault == BROKEN)[0]]
             raise RuntimeError(f"the native engine reached a state that cannot be (row {bad}); please report it")
         done = out.life == codes.FINISHED
-        rewards = (out.parts.reshape(len(rows), -1).sum(axis=1) + out.cost).astype(np.float64)
+        rewards = out.parts.reshape(len(rows), -1).sum(axis=1) + out.cost
         return StepBatch(self._observations(out), rewards, done, done.copy(), self._infos(out, rows))
 
     def _new_worlds(self, rows: Rows) -> Outputs:
@@ -297,7 +299,7 @@ def _message_bits(messages: Array | None, num: int) -> npt.NDArray[np.int8]:
     return np.zeros((num, codes.NUM_BLUE, spec.MESSAGE_BITS), np.int8) if bits is None else bits
 
 
-_MAX_A = np.full(spec.NUM_VERBS, codes.NUM_HOSTS - 1)
+_MAX_A = np.full(codes.INVALID + 1, codes.NUM_HOSTS - 1)
 _MAX_A[list(spec.TRAFFIC_VERBS)] = codes.NUM_ZONES - 1
 
 
@@ -307,8 +309,8 @@ def _checked_commands(commands: Array, num: int) -> npt.NDArray[np.int64]:
     if given.shape != shape or given.dtype.kind not in "iu":
         raise ValueError(f"commands must be integers of shape {shape}; given {given.dtype} of shape {given.shape}")
     verbs, a, b = given[..., 0], given[..., 1], given[..., 2]
-    if given.size and (given.min() < 0 or verbs.max() >= spec.NUM_VERBS):
-        raise ValueError(f"commands must hold verbs 0 to {spec.NUM_VERBS - 1} and targets of at least 0")
+    if given.size and (given.min() < 0 or verbs.max() > codes.INVALID):
+        raise ValueError(f"commands must hold verbs 0 to {codes.INVALID} and targets of at least 0")
     if given.size and ((a > _MAX_A[verbs]).any() or b.max() >= codes.NUM_ZONES):
         raise ValueError(
             f"command targets must be hosts 0 to {codes.NUM_HOSTS - 1} or subnets 0 to {codes.NUM_ZONES - 1}"

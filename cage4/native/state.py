@@ -27,6 +27,7 @@ I8 = npt.NDArray[np.int8]
 I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 U64 = npt.NDArray[np.uint64]
+F64 = npt.NDArray[np.float64]
 
 PORTS_PER_CHUNK = 32
 SERVER_WORDS, OTHER_WORDS = 64, 4
@@ -144,7 +145,7 @@ class State(NamedTuple):
     observation: I8  # [E, B, 210] int8: flat observations, zeros behind the last entry
     action_mask: I8  # [E, B, 242] int8: 1 where the action is valid
     parts: I32  # [E, Z, 3] int32: reward of LWF, ASF, RIA in each subnet (generation order)
-    cost: I32  # [E] int32: cost of blue's own actions
+    cost: F64  # [E] float64: cost of blue's own actions
     busy: I16  # [E, B] int16: ticks left of the command in progress
 
 
@@ -233,7 +234,7 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "observation": (np.int8, ("E", "B", 210)),
     "action_mask": (np.int8, ("E", "B", 242)),
     "parts": (np.int32, ("E", "Z", 3)),
-    "cost": (np.int32, ("E",)),
+    "cost": (np.float64, ("E",)),
     "busy": (np.int16, ("E", "B")),
 }
 """Field -> dtype and shape, letters standing for sizes."""
@@ -287,7 +288,7 @@ class Outputs(NamedTuple):
 
     observation: I8  # [N, B, 210] int8: flat observations, zeros behind the last entry
     parts: I32  # [N, Z, 3] int32: reward of LWF, ASF, RIA in each subnet (generation order)
-    cost: I32  # [N] int32: cost of blue's own actions
+    cost: F64  # [N] float64: cost of blue's own actions
     busy: I16  # [N, B] int16: ticks left of the command in progress
     phase: I8  # [N] int8: mission phase played
     life: I8  # [N] int8: playing or finished

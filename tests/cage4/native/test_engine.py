@@ -11,6 +11,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from cage4 import spec
+from cage4.actions import SLEEP
 from cage4.native import codes
 from cage4.native.engine import NativeVectorEnv
 from cage4.native.state import Sizes
@@ -276,6 +277,27 @@ def test_a_restore_is_charged_even_when_dropped_or_invalid() -> None:
     assert env.state.busy[0, 1] == 0
 
 
+def test_an_invalid_action_costs_a_tenth_and_holds_no_one_up() -> None:
+    env, idle = NativeVectorEnv(1, steps=30, seed=1), NativeVectorEnv(1, steps=30, seed=1)
+    env.reset()
+    idle.reset()
+    commands = np.zeros((1, 5, 3), np.int64)
+    commands[:, :, 0] = spec.Verb.SLEEP
+    commands[0, 2] = codes.INVALID, 0, 0
+    batch, quiet = env.step_commands(commands), idle.step({n: np.array([SLEEP[i]]) for i, n in enumerate(env.agents)})
+    assert batch.infos["action_cost"].tolist() == [-0.1]
+    assert batch.rewards[0] == quiet.rewards[0] - 0.1
+    assert env.state.busy[0].tolist() == [0] * 5
+    assert env.generator_state(0) == idle.generator_state(0)
+    commands[0, 0] = spec.Verb.RESTORE, env.state.blue_parent[0, 0], 0
+    env.step_commands(commands)
+    commands[0, 0] = codes.INVALID, 0, 0  # dropped, since the Restore is under way, and charged all the same
+    commands[0, 2] = spec.Verb.RESTORE, env.state.blue_parent[0, 0], 0  # another agent's host
+    batch = env.step_commands(commands)
+    assert batch.infos["action_cost"].tolist() == [-1.1]
+    assert env.state.busy[0].tolist() == [3, 0, 0, 0, 0]
+
+
 GOOD = {name: np.zeros(2, np.int64) for name in spec.BLUE_AGENTS}
 
 
@@ -314,8 +336,8 @@ def test_bad_steps_are_refused_and_change_nothing(change: dict[str, Any], messag
     [
         (np.zeros((2, 5, 2), np.int64), "shape"),
         (np.zeros((2, 5, 3)), "integers"),
-        (np.full((2, 5, 3), -1), "verbs 0 to 7"),
-        (np.full((2, 5, 3), 8), "verbs 0 to 7"),
+        (np.full((2, 5, 3), -1), "verbs 0 to 8"),
+        (np.full((2, 5, 3), 9), "verbs 0 to 8"),
         (np.full((2, 5, 3), (spec.Verb.RESTORE, codes.NUM_HOSTS, 0)), "hosts 0 to 136"),
         (np.full((2, 5, 3), (spec.Verb.BLOCK_TRAFFIC, 9, 0)), "subnets 0 to 8"),
         (np.full((2, 5, 3), (spec.Verb.BLOCK_TRAFFIC, 0, 9)), "subnets 0 to 8"),
