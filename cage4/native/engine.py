@@ -119,6 +119,8 @@ class NativeVectorEnv(VectorEnv):
     ) -> tuple[dict[str, Array], dict[str, Any]]:
         """Start new episodes; see :meth:`native_sim.api.VectorEnv.reset`. A None among seeds continues its row."""
         chosen = validate.check_reset_rows(rows, options, self.num_envs)
+        if len(chosen) == self.num_envs and rows is None:
+            chosen = self._all_rows
         if seed is not None:
             seeds = validate.check_seeds(seed, len(chosen))
             given = [(row, one) for row, one in zip(chosen, seeds, strict=True) if one is not None]
@@ -212,7 +214,6 @@ class NativeVectorEnv(VectorEnv):
         self._run(kernel.reset_batch, rows, np.arange(len(rows)), out)
         masks = self._masks.copy()
         masks[rows] = self.state.action_mask[rows]
-        masks.flags.writeable = False
         self._masks = masks
         self._all_masks = self._split_masks(masks)
         return out
@@ -253,6 +254,7 @@ class NativeVectorEnv(VectorEnv):
         return infos
 
     def _split_masks(self, masks: npt.NDArray[np.int8]) -> dict[str, Array]:
+        masks.flags.writeable = False
         return {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)}
 
     def _rows_to_step(self, rows: Sequence[int] | None) -> Rows:

@@ -213,6 +213,8 @@ def test_results_are_the_callers_own() -> None:
     kept = mask.copy()
     with pytest.raises(ValueError, match="read-only"):
         mask[:] = 0
+    part = env.reset(rows=[1])[1]["action_mask"]["blue_agent_0"]
+    assert not part.flags.writeable
     env.reset(seed=99)
     assert (mask == kept).all()
     for values in observations.values():
