@@ -137,7 +137,7 @@ def _cyborg_hosts(controller: Any) -> Snapshot:
             str(n): [sum(f.name == name for f in h.files) for name in ("cmd.sh", "escalate.sh")]
             for n, h in hosts.items()
         },
-        "ephemeral ports": {str(n): [int(p) for p in h.ephemeral_ports] for n, h in hosts.items()},
+        "ephemeral ports": {str(n): list(map(int, h.ephemeral_ports)) for n, h in hosts.items()},
         "events": {
             name: (
                 len(hosts[name].events.old_network_connections),
@@ -174,10 +174,10 @@ def _chain(head: Any, following: Array) -> list[int]:
 
 def _native_ports(s: State, row: int, host: int) -> list[int]:
     chunks = _chain(s.port_head[row, host], s.port_next[row])[::-1]
-    values = [int(v) + codes.FIRST_PORT for chunk in chunks for v in s.port_value[row, chunk]]
     count = int(s.port_count[row, host])
     assert len(chunks) == -(-count // PORTS_PER_CHUNK)
-    return values[:count]
+    ports: list[int] = (s.port_value[row, chunks].ravel()[:count].astype(np.int64) + codes.FIRST_PORT).tolist()
+    return ports
 
 
 def _native_hosts(s: State, row: int) -> Snapshot:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import BadInput
@@ -109,9 +112,10 @@ def _results(games: list[Game], workers: int) -> Iterator[tuple[Game, Lockstep]]
 def _play(game: Game) -> tuple[Game, Lockstep]:
     from cage4.parity import play_side_by_side, untouched_cyborg
 
-    result = play_side_by_side(
-        untouched_cyborg, game.variant, game.steps, game.seed, game.driver, pad_spaces=game.pad_spaces
-    )
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        result = play_side_by_side(  # the verbose red prints all it sees
+            untouched_cyborg, game.variant, game.steps, game.seed, game.driver, pad_spaces=game.pad_spaces
+        )
     return game, result
 
 
