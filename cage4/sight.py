@@ -6,13 +6,12 @@ agent 4, in the order of the action catalogue. Everything here is one agent's ow
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from cage4 import observation, rich, spec
-from cage4.observation import FlatObservation
+from cage4 import rich, spec
 from cage4.rich import Signature
 from cage4.spec import Verb
 from native_sim.api import Array, ObservationBatch
@@ -33,6 +32,15 @@ IS_USER: Final[tuple[Bools, ...]] = tuple(
 )
 """Agent -> [H] whether the slot is a user host."""
 
+# Looked up once: decoding every field would take longer than all rules of a defender.
+_VERB, _TARGET = rich.HEADER["verb"].start, rich.HEADER["target_host"].start
+_PRESENT, _ANALYSED, _FILE_CMD, _FILE_ESCALATE, _PROCESS_EVENTS, _PROCESS_ALARMS = (
+    rich.HOST[name].start
+    for name in ("present", "analysed", "file_cmd", "file_escalate", "process_events", "process_alarms")
+)
+_FIRST_HOST, _HOST_SIZE = rich.HEADER.size, rich.HOST.size
+_CONNECTIONS = rich.HOST["connections"].slice
+
 
 class Sight(NamedTuple):
     """What one agent sees before its decision, in N environments."""
@@ -47,7 +55,7 @@ class Sight(NamedTuple):
     intruded: Bools  # [N, H] a new process was reported with its id: a successful exploit, never a false alarm
     decoy_hit: Bools  # [N, H] an exploit ran into a decoy
     alarmed: Bools  # [N, H] any event, false alarms included
-    flat: FlatObservation  # what the flat vector says: blocks, policy, messages
+    flat: Array  # [N, F] the flat vector, which cage4.observation.decode splits into blocks, policy, messages
     verb: Ints  # [N] 1 + verb of the command carried out in the step just played, 0 for none
     target: Ints  # [N] host slot of that command, -1 for none
 
@@ -66,34 +74,35 @@ def look(agent: int, obs: ObservationBatch) -> Sight:
         obs: Observations of a policy that wants :data:`WANTS`.
     """
     name = spec.BLUE_AGENTS[agent]
-    seen = rich.decode(agent, obs["rich"][name])
-    flat = observation.decode(agent, obs[name])
-    connections = _hosts(seen.connections)
-    intruded = _hosts(seen.process_events) > 0
+    vectors = np.asarray(obs["rich"][name])
+    hosts = vectors[:, _FIRST_HOST:].reshape(len(vectors), -1, rich.HOST_SLOTS, _HOST_SIZE)
+    hosts = hosts[:, :, : spec.MAX_HOSTS_PER_SUBNET]  # [N, Z, 16, 57]: no command can name a router
+    flat = np.asarray(obs[name])
+    intruded = _is_set(hosts, _PROCESS_EVENTS)
     return Sight(
         agent=agent,
         free=np.asarray(obs["busy"])[:, agent] == 0,
-        phase=flat.phase.astype(np.int64),
-        exists=_hosts(seen.present) > 0,
-        analysed=_hosts(seen.analysed) > 0,
-        cmd=_hosts(seen.file_cmd) > 0,
-        escalated=_hosts(seen.file_escalate) > 0,
+        phase=flat[:, 0].astype(np.int64),
+        exists=_is_set(hosts, _PRESENT),
+        analysed=_is_set(hosts, _ANALYSED),
+        cmd=_is_set(hosts, _FILE_CMD),
+        escalated=_is_set(hosts, _FILE_ESCALATE),
         intruded=intruded,
-        decoy_hit=connections[..., Signature.DECOY] > 0,
-        alarmed=intruded | (_hosts(seen.process_alarms) > 0) | (connections.sum(axis=-1) > 0),
+        decoy_hit=_is_set(hosts, _CONNECTIONS.start + Signature.DECOY),
+        alarmed=intruded | _is_set(hosts, _PROCESS_ALARMS) | hosts[..., _CONNECTIONS].any(-1).reshape(intruded.shape),
         flat=flat,
-        verb=np.asarray(seen.verb).astype(np.int64),
-        target=_slot_of(seen.target_host),
+        verb=vectors[:, _VERB].astype(np.int64),
+        target=_slot_of(vectors[:, _TARGET]),
     )
 
 
-def _hosts(field: Any) -> Array:
-    """[N, Z, 17, ...] -> [N, H, ...]: without the routers, which no command can name."""
-    kept = np.asarray(field)[:, :, : spec.MAX_HOSTS_PER_SUBNET]
-    return kept.reshape(len(kept), -1, *kept.shape[3:])
+def _is_set(hosts: Array, column: int) -> Bools:
+    """[N, Z, 16, 57] -> [N, H]: whether an entry of the host block is not 0."""
+    found: Bools = hosts[..., column].reshape(len(hosts), -1) > 0
+    return found
 
 
 def _slot_of(target_host: Array) -> Ints:
     """0, or 1 + (17 * subnet number + slot) -> -1, or 16 * subnet number + slot."""
-    number, slot = np.divmod(np.asarray(target_host).astype(np.int64) - 1, rich.HOST_SLOTS)
+    number, slot = np.divmod(target_host.astype(np.int64) - 1, rich.HOST_SLOTS)
     return np.where(number < 0, -1, number * spec.MAX_HOSTS_PER_SUBNET + slot)

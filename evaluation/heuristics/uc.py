@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cage4 import spec
+from cage4 import observation, spec
 from cage4.host_memory import HostMemory
 from cage4.orders import Orders
 from cage4.sight import Sight
@@ -12,11 +12,12 @@ from evaluation.heuristics.base import HostDefender
 
 def keep_traffic_policy(orders: Orders, sight: Sight) -> None:
     """Block what the phase's policy does not allow, and allow what it does, one pair of subnets per step."""
+    flat = observation.decode(sight.agent, sight.flat)
     for number, to in enumerate(spec.BLUE_SUBNETS[sight.agent]):
         for rank, source in enumerate(SORTED_SUBNETS):
             if source is not to:
-                blocked = sight.flat.blocked[:, number, rank] == 1
-                wanted = sight.flat.policy[:, number, rank] == 1
+                blocked = flat.blocked[:, number, rank] == 1
+                wanted = flat.policy[:, number, rank] == 1
                 orders.traffic(Verb.ALLOW_TRAFFIC, to, source, blocked & ~wanted)
                 orders.traffic(Verb.BLOCK_TRAFFIC, to, source, wanted & ~blocked)
 
