@@ -106,7 +106,7 @@ def entry_of(policy: str) -> Entry:
         raise BadInput(f"policy {policy!r} cannot be exported: {error}") from error
     if policy in POLICIES:
         factory = POLICIES[policy]
-        return Entry(policy, factory.__module__, factory.__qualname__)  # registered factories are classes
+        return Entry(policy, factory.__module__, factory.__qualname__)
     module, _, attribute = policy.partition(":")
     return Entry(policy, module, attribute)
 

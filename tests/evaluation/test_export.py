@@ -20,7 +20,7 @@ from evaluation.rollout import Labels as RowLabels
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = Labels("name", "team", "technique")
-EXPORTABLE = sorted(name for name, factory in POLICIES.items() if not factory.draws_per_agent)
+EXPORTABLE = sorted(n for n, factory in POLICIES.items() if isinstance(factory, type) and not factory.draws_per_agent)
 OWN_POLICY = """
     import numpy as np
     from cage4 import actions, spec
