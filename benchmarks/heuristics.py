@@ -9,8 +9,8 @@ import argparse
 import numpy as np
 
 from evaluation.evaluate import resolve
+from evaluation.games import game_of
 from evaluation.rollout import Episode
-from evaluation.runner import Batch, play_batch
 from evaluation.statistics import Moments, bootstrap_interval, welch_interval
 
 VARIANTS = ("base", "const-size", "phishing", "stealthy-red", "aggressive-red")
@@ -27,10 +27,10 @@ BATCH = 128
 
 
 def scores(policy, variant, episodes, seed):
-    spec = resolve("native", variant, 500, policy, episodes, seed)
+    spec = resolve("native", variant, None, policy, episodes, seed)
     todo = [Episode(i, one) for i, one in enumerate(spec.episode_seeds())]
-    batches = [Batch(policy, tuple(todo[i : i + BATCH])) for i in range(0, len(todo), BATCH)]
-    return np.array([row.score for batch in batches for row in play_batch(spec, batch)])
+    batches = [todo[i : i + BATCH] for i in range(0, episodes, BATCH)]
+    return np.array([row.score for batch in batches for row in game_of("native").play(spec, policy, batch, False)])
 
 
 def cell(ours, published):

@@ -13,14 +13,14 @@ import io
 import string
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from cage4.submitted import check_policy
 from evaluation.errors import BadInput
-from evaluation.policies import POLICIES, is_submission, make_policy
+from evaluation.policies import LOADERS, POLICIES, is_submission, make_policy
 
 AT_THE_JUDGE: Final = frozenset({"CybORG", "gym", "gymnasium", "matplotlib", "networkx", "numpy", "torch", "yaml"})
 """Packages that the official evaluation has: CybORG's requirements, as far as a policy could use them."""
@@ -55,6 +55,11 @@ class Entry:
     """File name -> content, such as weights."""
 
 
+EXPORTERS: Final[dict[str, Callable[[str, Path], Entry]]] = {}
+"""Kind -> maker(policy, path) of entries for policies named ``KIND:PATH``: the place to add another kind, such as
+learned weights, whose files then are the entry's data."""
+
+
 @dataclass(frozen=True)
 class Labels:
     """What the leaderboard shows."""
@@ -68,7 +73,7 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
     """Write a policy's submission to ``out``, and return the names of its files.
 
     Args:
-        policy: A registered name, or ``module:object``.
+        policy: A registered name, ``KIND:PATH`` of a kind of :data:`EXPORTERS`, or ``module:object``.
         out: The zip to write; an existing one is replaced.
         labels: What the leaderboard shows.
 
@@ -108,6 +113,10 @@ def entry_of(policy: str) -> Entry:
         factory = POLICIES[policy]
         return Entry(policy, factory.__module__, factory.__qualname__)
     module, _, attribute = policy.partition(":")
+    if module in EXPORTERS:
+        return EXPORTERS[module](policy, Path(attribute))
+    if module in LOADERS:
+        raise BadInput(f"{policy} is kept in a file of a kind that cannot be exported; give a registered policy")
     return Entry(policy, module, attribute)
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from cage4 import score
+from evaluation import policies
 from evaluation.errors import BadInput
-from evaluation.export import Entry, Labels, collect, entry_of, export, pack
+from evaluation.export import EXPORTERS, Entry, Labels, entry_of, export
 from evaluation.policies import POLICIES, make_policy
 from evaluation.rollout import Episode
 from evaluation.rollout import Labels as RowLabels
@@ -159,14 +160,18 @@ def test_a_users_policy_brings_its_helpers_along(workplace):
     assert elsewhere == []
 
 
-def test_data_files_reach_the_factory_even_from_a_zip(workplace):
+def test_data_files_reach_the_factory_even_from_a_zip(workplace, monkeypatch):
     write_policy(workplace)
+    weights = {"deep/w.bin": b"12"}
+    monkeypatch.setitem(policies.LOADERS, "kept", lambda path, game: make_policy("no-defense"))
     with (workplace / "own.py").open("a") as file:
         file.write(
             "\ndef load(folder):\n    assert (folder / 'deep' / 'w.bin').read_bytes() == b'12'\n    return Own()\n"
         )
-    files = collect(Entry("mine", "own", "load", {"deep/w.bin": b"12"}), LABELS)
-    (workplace / "a.zip").write_bytes(pack(files))
+    with pytest.raises(BadInput, match="of a kind that cannot be exported"):
+        export("kept:folder", workplace / "a.zip", LABELS)
+    monkeypatch.setitem(EXPORTERS, "kept", lambda policy, path: Entry(policy, "own", "load", weights))
+    export("kept:folder", workplace / "a.zip", LABELS)
     assert judge(workplace, workplace / "a.zip")[2] == []
 
 
