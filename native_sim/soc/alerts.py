@@ -41,6 +41,8 @@ _MAX_DELAY = 3
 _FADE = 0.9
 _OFFICE = (8.0, 18.0)
 _HOURS_PER_STEP = 24.0 / spec.EPISODE_STEPS
+_MISS = 0.1
+"""Charge for dropping an alert about an attack."""
 _LENGTH = spec.QUEUE_LENGTH
 _WEIGHTS = np.cumsum(np.array([0.25, 0.35, 0.2, 0.1, 0.1]))
 """Distribution of background alerts over the segments, cumulative."""
@@ -182,6 +184,7 @@ def suppress(s, host, true):  # type: ignore[no-untyped-def]
     """Drop an alert unseen; about an attack, it teaches the sensors to look away from the host for a while."""
     if true:
         s.ledger.tally[ATTACK_SUPPRESSED] += 1
+        s.ledger.parts[0] -= _MISS
         foothold = s.hosts[host].foothold - 1
         if foothold >= 0:
             s.truth.muted[foothold] = s.evidence.step + 20

@@ -15,7 +15,6 @@ SUSPECT = 1.0
 _LOWEST, _HIGHEST = -2.0, 6.0
 _DISMISSED = -1.0
 _IDLE_STEPS = 60
-_STAGE_SCALE = 5.0
 
 
 @njit(cache=True)
@@ -34,18 +33,17 @@ def add_evidence(s, k, host, weight, flag):  # type: ignore[no-untyped-def]
     v.updated[index] = v.step
     if v.score[index] >= CONFIRMED and v.confirmed[index] == 0:
         v.confirmed[index] = v.step
-        credit_detection(s, host)
+        note_detection(s, host)
 
 
 @njit(cache=True)
-def credit_detection(s, host):  # type: ignore[no-untyped-def]
-    """Credit the confirmation of a foothold, once, with the stage it has at this moment."""
+def note_detection(s, host):  # type: ignore[no-untyped-def]
+    """Note the confirmation of a foothold, once."""
     t, step = s.truth, s.evidence.step
     foothold = s.hosts[host].foothold - 1
     if foothold < 0 or t.found[foothold] > 0:
         return
     t.found[foothold] = step
-    s.ledger.parts[0] += t.stage[foothold] / _STAGE_SCALE
     s.ledger.tally[FOUND] += 1
     s.ledger.tally[FOUND_DELAY] += step - t.since[foothold]
     if t.first_found == 0:

@@ -13,7 +13,7 @@ from native_sim.soc.cases import dismiss_cases
 from native_sim.soc.hunting import hunt
 from native_sim.soc.observe import write_observations
 from native_sim.soc.response import charge_disruption, finish_remediations, respond
-from native_sim.soc.reward import charge_dwell, settle
+from native_sim.soc.reward import settle
 from native_sim.soc.state import CAMPAIGN, clear_evidence, clear_truth, row_of
 from native_sim.soc.triage import assemble, triage
 
@@ -49,7 +49,6 @@ def step_one(s, k, commands, i, out):  # type: ignore[no-untyped-def]
     dismiss_cases(s)
 
     charge_disruption(s, k)
-    charge_dwell(s, k)
     settle(s, k, out, i)
     write_observations(s, k, out, i)
 

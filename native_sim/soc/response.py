@@ -6,7 +6,7 @@ from numba import njit
 
 from native_sim.rng import uniform
 from native_sim.soc.alerts import is_office
-from native_sim.soc.cases import CONFIRMED, SUSPECT, credit_detection
+from native_sim.soc.cases import CONFIRMED, SUSPECT, note_detection
 from native_sim.soc.hunting import capacity
 from native_sim.soc.state import (
     ENDED,
@@ -32,6 +32,8 @@ _DISRUPTION, _THROTTLE_DISRUPTION = 0.05, 0.0125
 """Cost per step of a host of value 1 off the network, and of a throttled one; doubled in office hours."""
 _FILTER_COST, _FILTER_RELIEF = 0.08, 0.02
 _FALSE_ISOLATION = 0.5
+FASTEST_ISOLATION = 0.5
+"""Credit for isolating a foothold in the step after its confirmation; it falls with the steps since then."""
 _ALARM_STEPS = 25
 
 
@@ -78,11 +80,13 @@ def _isolate(s, k, index):  # type: ignore[no-untyped-def]
         s.ledger.tally[FALSE_ISOLATIONS] += 1
         s.ledger.parts[3] += _FALSE_ISOLATION
         return
-    credit_detection(s, host)
-    delay = step - t.found[foothold]
-    s.ledger.parts[1] += 1.0 / max(1, delay)
-    s.ledger.tally[ENDED] += 1
-    s.ledger.tally[ENDED_DELAY] += delay
+    note_detection(s, host)
+    if t.isolated[foothold] == 0:  # isolating it again after a release pays nothing
+        t.isolated[foothold] = step
+        delay = step - t.found[foothold]
+        s.ledger.parts[1] += FASTEST_ISOLATION / max(1, delay)
+        s.ledger.tally[ENDED] += 1
+        s.ledger.tally[ENDED_DELAY] += delay
     if uniform(s.rng, RESPONDER) < k.alarm:
         t.alarmed_until = step + _ALARM_STEPS
 

@@ -44,8 +44,10 @@ TRUTH = np.dtype(
         ("stage", np.int8, (MAX_FOOTHOLDS,)),  # spec.Stage 1..4
         ("since", np.int16, (MAX_FOOTHOLDS,)),  # step of the compromise
         ("found", np.int16, (MAX_FOOTHOLDS,)),  # step at which it was confirmed, 0 before
+        ("isolated", np.int16, (MAX_FOOTHOLDS,)),  # step at which it was first isolated, 0 before
         ("muted", np.int16, (MAX_FOOTHOLDS,)),  # its traces are rarer until this step: an alert about it was suppressed
         ("count", np.int8),  # footholds
+        ("hidden", np.float64),  # sum of stage / 5 over the footholds not confirmed, at the end of the last step
         ("network", np.uint64),  # key of the network
         ("entries", np.int8, (3,)),  # segments that the attacker may enter
         ("start", np.int16),  # step of the first action
@@ -182,6 +184,7 @@ def row_of(state, e):  # type: ignore[no-untyped-def]
 def clear_truth(t):  # type: ignore[no-untyped-def]
     """Forget the campaign; footholds of hosts are cleared apart."""
     t.count, t.phase, t.phase_steps, t.success = 0, 0, 0, False
+    t.hidden = 0.0
     t.num_targets, t.returns_at, t.alarmed_until = 0, 0, 0
     t.progress, t.stolen, t.stealing[:] = 0.0, False, 0.0
     t.was_held, t.free_steps, t.first_held, t.first_found = False, 0, 0, 0
@@ -221,7 +224,7 @@ def add_foothold(s, host, stage):  # type: ignore[no-untyped-def]
     if index == MAX_FOOTHOLDS:
         return
     t.host[index], t.stage[index], t.since[index] = host, stage, step
-    t.found[index], t.muted[index] = 0, 0
+    t.found[index], t.isolated[index], t.muted[index] = 0, 0, 0
     s.hosts[host].foothold = index + 1
     t.count += 1
     t.was_held = True
@@ -237,7 +240,7 @@ def remove_foothold(s, index):  # type: ignore[no-untyped-def]
     last = t.count - 1
     s.hosts[t.host[index]].foothold = 0
     if index != last:
-        for column in (t.since, t.found, t.muted):
+        for column in (t.since, t.found, t.isolated, t.muted):
             column[index] = column[last]
         t.host[index], t.stage[index] = t.host[last], t.stage[last]
         s.hosts[t.host[index]].foothold = index + 1

@@ -31,7 +31,6 @@ _ACCUSED, _CLEARED = 2.0, -1.0
 """Evidence (log odds) of its two outcomes."""
 _INVESTIGATION_STEPS = 1
 """Further steps in which the analyst is busy."""
-_RIGHT_ESCALATION = 0.1
 _WRONG_ESCALATION = 0.2
 _ENRICH_COST = 0.02
 _FULL_CHAIN = 5.0
@@ -62,7 +61,6 @@ def _escalate(s, k, head):  # type: ignore[no-untyped-def]
     host = int(v.queue[head, HOST])
     if s.truth.queue_true[head]:
         s.ledger.tally[RIGHT_ESCALATIONS] += 1
-        s.ledger.parts[0] += _RIGHT_ESCALATION
     else:
         s.ledger.tally[WRONG_ESCALATIONS] += 1
         s.ledger.tally[BACKGROUND_HANDLED] += 1
