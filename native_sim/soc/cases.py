@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from native_sim.jit import inner
 from native_sim.soc.state import FOUND, FOUND_DELAY, MAX_CASES, OPEN, close_case
 
 CONFIRMED = 2.5
@@ -17,7 +16,7 @@ _DISMISSED = -1.0
 _IDLE_STEPS = 60
 
 
-@njit(cache=True)
+@inner
 def add_evidence(s, k, host, weight, flag):  # type: ignore[no-untyped-def]
     """Add log odds to a host's case; good evidence opens one, and a full table gives up its weakest open case."""
     v = s.evidence
@@ -36,7 +35,7 @@ def add_evidence(s, k, host, weight, flag):  # type: ignore[no-untyped-def]
         note_detection(s, host)
 
 
-@njit(cache=True)
+@inner
 def note_detection(s, host):  # type: ignore[no-untyped-def]
     """Note the confirmation of a foothold, once."""
     t, step = s.truth, s.evidence.step
@@ -50,7 +49,7 @@ def note_detection(s, host):  # type: ignore[no-untyped-def]
         t.first_found = step
 
 
-@njit(cache=True)
+@inner
 def _open_case(s, host):  # type: ignore[no-untyped-def]
     """Return the index of a new case, or -1 if all cases are being worked on."""
     v = s.evidence
@@ -72,7 +71,7 @@ def _open_case(s, host):  # type: ignore[no-untyped-def]
     return index
 
 
-@njit(cache=True)
+@inner
 def dismiss_cases(s):  # type: ignore[no-untyped-def]
     """Close open cases that the evidence speaks against, or that nothing was heard of for long."""
     v = s.evidence
@@ -82,7 +81,7 @@ def dismiss_cases(s):  # type: ignore[no-untyped-def]
             close_case(s, index)
 
 
-@njit(cache=True)
+@inner
 def belief(score):  # type: ignore[no-untyped-def]
     """Return the probability that a score stands for, if evidence were what it claims to be."""
     return 1.0 / (1.0 + math.exp(-score))

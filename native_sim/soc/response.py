@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from native_sim.jit import inner
 from native_sim.rng import uniform
 from native_sim.soc.alerts import is_office
 from native_sim.soc.cases import CONFIRMED, SUSPECT, note_detection
@@ -37,7 +36,7 @@ FASTEST_ISOLATION = 0.5
 _ALARM_STEPS = 25
 
 
-@njit(cache=True)
+@inner
 def respond(s, k, action):  # type: ignore[no-untyped-def]
     """Respond: 5 isolation and 5 remediation intensities, throttle, release; -1 is off."""
     v = s.evidence
@@ -66,7 +65,7 @@ def respond(s, k, action):  # type: ignore[no-untyped-def]
                 s.ledger.parts[2] += _REMEDIATION_COST * VALUE[segment]
 
 
-@njit(cache=True)
+@inner
 def _isolate(s, k, index):  # type: ignore[no-untyped-def]
     """Cut a host off; the attacker may notice the loss."""
     v, t = s.evidence, s.truth
@@ -91,7 +90,7 @@ def _isolate(s, k, index):  # type: ignore[no-untyped-def]
         t.alarmed_until = step + _ALARM_STEPS
 
 
-@njit(cache=True)
+@inner
 def finish_remediations(s):  # type: ignore[no-untyped-def]
     """Return hosts whose remediation is done to service: clean and patched."""
     v = s.evidence
@@ -104,7 +103,7 @@ def finish_remediations(s):  # type: ignore[no-untyped-def]
             close_case(s, index)
 
 
-@njit(cache=True)
+@inner
 def charge_disruption(s, k):  # type: ignore[no-untyped-def]
     """Charge hosts off the network, throttled hosts, and the boundary filter."""
     v = s.evidence

@@ -8,8 +8,8 @@ attacker spread and then cleaning up.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.soc import spec
 from native_sim.soc.response import FASTEST_ISOLATION
 from native_sim.soc.state import (
@@ -69,7 +69,7 @@ _DWELL = 0.02
 """Charge per step and live foothold, times the host's value and stage / 5."""
 
 
-@njit(cache=True)
+@inner
 def settle(s, k, out, i):  # type: ignore[no-untyped-def]
     """Decide whether the episode ends, add up the reward, and write the metrics of a finished episode."""
     t, step = s.truth, s.evidence.step
@@ -96,7 +96,7 @@ def settle(s, k, out, i):  # type: ignore[no-untyped-def]
         _write_metrics(s, contained, out.metrics[i])
 
 
-@njit(cache=True)
+@inner
 def _charge_footholds(s, k):  # type: ignore[no-untyped-def]
     """Charge what the attacker has gained, credit what was confirmed; return the charge for the live footholds."""
     t = s.truth
@@ -115,12 +115,12 @@ def _charge_footholds(s, k):  # type: ignore[no-untyped-def]
     return dwell
 
 
-@njit(cache=True)
+@inner
 def _ratio(part, whole):  # type: ignore[no-untyped-def]
     return part / whole if whole > 0 else np.nan
 
 
-@njit(cache=True)
+@inner
 def _write_metrics(s, contained, m):  # type: ignore[no-untyped-def]
     t, n, step = s.truth, s.ledger.tally, s.evidence.step
     found = t.first_found if t.first_found > 0 else step

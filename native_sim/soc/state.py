@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from native_sim.jit import inner
 from native_sim.soc import spec
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Array
@@ -180,7 +181,7 @@ def row_of(state, e):  # type: ignore[no-untyped-def]
     return Row(state.rng[e], state.truth[e], state.evidence[e], state.ledger[e], state.hosts[e])
 
 
-@njit(cache=True)
+@inner
 def clear_truth(t):  # type: ignore[no-untyped-def]
     """Forget the campaign; footholds of hosts are cleared apart."""
     t.count, t.phase, t.phase_steps, t.success = 0, 0, 0, False
@@ -190,7 +191,7 @@ def clear_truth(t):  # type: ignore[no-untyped-def]
     t.was_held, t.free_steps, t.first_held, t.first_found = False, 0, 0, 0
 
 
-@njit(cache=True)
+@inner
 def clear_evidence(v):  # type: ignore[no-untyped-def]
     """Forget everything the tools have shown; cases of hosts are cleared apart."""
     v.step, v.queued, v.num_pending, v.busy_until, v.count = 0, 0, 0, 0, 0
@@ -202,21 +203,21 @@ def clear_evidence(v):  # type: ignore[no-untyped-def]
         meter[:] = 0.0
 
 
-@njit(cache=True)
+@inner
 def is_isolated(s, host):  # type: ignore[no-untyped-def]
     """Tell whether a host is cut off, waiting for or under remediation."""
     case = s.hosts[host].case - 1
     return case >= 0 and s.evidence.status[case] != OPEN
 
 
-@njit(cache=True)
+@inner
 def is_throttled(s, host):  # type: ignore[no-untyped-def]
     """Tell whether a host's traffic is throttled."""
     case = s.hosts[host].case - 1
     return case >= 0 and s.evidence.throttled[case]
 
 
-@njit(cache=True)
+@inner
 def add_foothold(s, host, stage):  # type: ignore[no-untyped-def]
     """Let the attacker take a clean host; nothing happens when it holds as many as it can manage."""
     t, step = s.truth, s.evidence.step
@@ -233,7 +234,7 @@ def add_foothold(s, host, stage):  # type: ignore[no-untyped-def]
     s.ledger.tally[FOOTHOLDS] += 1
 
 
-@njit(cache=True)
+@inner
 def remove_foothold(s, index):  # type: ignore[no-untyped-def]
     """Take a foothold from the attacker; the last of the table fills the gap."""
     t = s.truth
@@ -247,7 +248,7 @@ def remove_foothold(s, index):  # type: ignore[no-untyped-def]
     t.count = last
 
 
-@njit(cache=True)
+@inner
 def count_live(s):  # type: ignore[no-untyped-def]
     """Count the footholds that are not isolated."""
     live = 0
@@ -256,7 +257,7 @@ def count_live(s):  # type: ignore[no-untyped-def]
     return live
 
 
-@njit(cache=True)
+@inner
 def close_case(s, index):  # type: ignore[no-untyped-def]
     """Strike a case from the table; the last fills the gap."""
     v = s.evidence
