@@ -10,7 +10,14 @@ from native_sim import jit
 PACKAGE = {
     "__init__.py": "",
     "deep.py": "from native_sim.jit import inner\n\n@inner\ndef deep(x):\n    return x + 1\n",
-    "callee.py": "from pkg.deep import deep\nfrom native_sim.jit import inner\n\n@inner\ndef callee(x):\n    return deep(x)\n",
+    "callee.py": """
+from pkg.deep import deep
+from native_sim.jit import inner
+
+@inner
+def callee(x):
+    return deep(x)
+""",
     "other.py": "IDLE = 1\n",
     "entry.py": """
 from numba import njit
@@ -64,7 +71,11 @@ def test_a_changed_callee_is_compiled_anew(package):
 @pytest.mark.parametrize(
     ("module", "covered", "outside"),
     [
-        ("native_sim.soc.kernel", {"rng", "alerts", "cases", "spec", "state", "topology"}, {"policies", "env", "faces"}),
+        (
+            "native_sim.soc.kernel",
+            {"rng", "alerts", "cases", "spec", "state", "topology"},
+            {"policies", "env", "faces"},
+        ),
         ("native_sim.soc.reference.rules", {"rng", "observe", "state", "spec"}, {"attacker", "policies"}),
         ("cage4.native.kernel", {"red", "green", "blue", "rich", "spec", "rng"}, {"engine", "faces"}),
     ],
