@@ -44,7 +44,7 @@ def bench(what: str, envs: str, threads: str, seconds: float, cold: bool, consol
     import cage4
 
     if what != "cage4":
-        raise BadInput(f"unknown subject {what!r}; bench can measure: cage4")
+        raise BadInput(f"unknown subject {what!r}; bench can measure: cage4, train")
     if not seconds > 0:
         raise BadInput(f"--seconds must be positive; given {seconds}")
     counts, thread_counts = _numbers("--envs", envs), _numbers("--threads", threads)
