@@ -106,7 +106,8 @@ class FeatureAttention(nn.Module):
         query = self.query(x.unsqueeze(0))  # [H, B, D]
         per_feature = (query @ self.key) * x  # its sum over a token's features is query times key
         scores = (per_feature @ self.member.T + query @ self.key_bias) / math.sqrt(self.key_size)
-        return (1.0 - FLOOR) * scores.softmax(dim=2) + FLOOR / self.count
+        weights: Tensor = (1.0 - FLOOR) * scores.softmax(dim=2) + FLOOR / self.count
+        return weights
 
     def forward(self, x: Tensor, layer: Stack) -> Tensor:
         """Return the first hidden layer before its rectifier, [M, B, hidden]."""
