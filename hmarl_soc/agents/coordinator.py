@@ -144,7 +144,6 @@ class Coordinator(Saved):
     def load_state_dict(self, state: Any) -> None:
         """Go on from :meth:`state_dict`."""
         super().load_state_dict(state)
-        self._open = {name: np.array(value) for name, value in self._open.items()}
         self.rollout.load_state_dict(state["rollout"])
 
     def _learn(self, batch: list[Tensor]) -> dict[str, float]:
