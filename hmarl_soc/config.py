@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-_M = TypeVar("_M", bound="Settings")
 
 
 class Settings(BaseModel):
@@ -36,6 +34,12 @@ class NetworkConfig(Settings):
     )
     heads: int = Field(default=4, ge=1, le=16, description="attention heads; must divide the hidden units")
     key_size: int = Field(default=8, ge=1, le=64, description="numbers of a key and of a query, per head")
+
+    @model_validator(mode="after")
+    def _divides(self) -> NetworkConfig:
+        if self.attention and self.hidden % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide {self.hidden} hidden units")
+        return self
 
 
 class ReplayConfig(Settings):

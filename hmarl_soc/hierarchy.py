@@ -59,7 +59,7 @@ class Hierarchy(Learner):
     def __init__(
         self, config: HmarlConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
-        _check(interface, config)
+        _check(interface)
         self.config, self.interface, self.num_envs = config, interface, num_envs
         gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         self.device = torch.device("cuda" if gpu else "cpu")
@@ -265,7 +265,7 @@ class Hierarchy(Learner):
         self.owed, self.updates = float(state["owed"]), int(state["updates"])
 
 
-def _check(interface: Interface, config: HmarlConfig) -> None:
+def _check(interface: Interface) -> None:
     names = [agent.name for agent in interface.agents]
     if set(names) != {"coordinator", *LOWER}:
         raise ValueError(f"HMARL-SOC plays coordinator, {', '.join(LOWER)}; this environment has {', '.join(names)}")
@@ -274,5 +274,3 @@ def _check(interface: Interface, config: HmarlConfig) -> None:
             raise ValueError("HMARL-SOC needs a discrete triage and boxes for the other agents")
     if interface["responder"].actions % 2:
         raise ValueError(f"the responder needs two numbers per segment and two more; it has {interface['responder']}")
-    if config.network.hidden % config.network.heads:
-        raise ValueError(f"{config.network.heads} heads do not divide {config.network.hidden} hidden units")

@@ -63,7 +63,10 @@ class Learner(ABC):
 
     @abstractmethod
     def state_dict(self) -> State:
-        """Return all that decides how learning goes on: nets, targets, optimisers, buffers, generators, counts."""
+        """Return all that decides how learning goes on: nets, targets, optimisers, buffers, generators, counts.
+
+        Arrays may be the learner's own: save or copy them before it goes on.
+        """
 
     @abstractmethod
     def load_state_dict(self, state: State) -> None:

@@ -70,6 +70,7 @@ def test_settings_are_frozen():
         ("[nothing]\n", "unknown setting 'nothing'"),
         ("[trainer]\nsteps = 'many'", "trainer.steps"),
         ("[method.coordinator]\nclip = nan", "coordinator.clip"),
+        ("[method.network]\nhidden = 30", "4 heads do not divide 30 hidden units"),
         ("[[[", "cannot be read"),
     ],
 )
