@@ -4,6 +4,9 @@ In a step the coordinator decides first, in the rows where its directive is K st
 then hunter, triage and responder decide, each seeing its observation and the directive in force. The three learn from
 one replay of joint transitions; the coordinator learns from its macro steps.
 
+**Targets** add up the rewards of n steps before the value of what follows; they end where the episode does. (As usual
+for few steps, what later policies would have done within them is not corrected for.)
+
 **Shared replay.** A joint transition holds the views, actions and rewards of all agents. Shared means: there is one
 priority per joint transition, to which all three agents contribute, and one batch from which all of them learn, so
 that what was surprising for one agent is replayed for all. Per agent (the ablation) means: each agent draws its own
@@ -35,7 +38,7 @@ from hmarl_soc.config import HmarlConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Learner, Seen, State, Transition
 from hmarl_soc.networks import to_tensors
-from hmarl_soc.replay import Batch, Replay
+from hmarl_soc.replay import Batch, Replay, Window
 from hmarl_soc.urgency import measure_urgency
 from hmarl_soc.views import make_view
 from native_sim.api import Array
@@ -78,10 +81,18 @@ class Hierarchy(Learner):
         config, size = self.config, self.interface.state_size
         directive = self.interface["coordinator"].actions
         self.views = {name: make_view(self.interface[name], directive) for name in LOWER}
-        last = (config.network, config.gamma, self.noise, self.device)
+        last = (config.network, self.noise, self.device)
         coordinator = self.interface["coordinator"]
         self.coordinator = Coordinator(
-            coordinator.observation, directive, size, self.num_envs, config.coordinator, *last
+            coordinator.observation,
+            directive,
+            size,
+            self.num_envs,
+            config.coordinator,
+            config.network,
+            config.gamma,
+            self.noise,
+            self.device,
         )
         hunter, triage, responder = (self.interface[name].actions for name in LOWER)
         self.hunter = Hunter(self.views["hunter"].layout, hunter, size, config.hunter, *last)
@@ -95,6 +106,7 @@ class Hierarchy(Learner):
             "next_state": ((size,), np.float32),
             "reward": ((), np.float32),
             "terminated": ((), np.float32),
+            "discount": ((), np.float32),
             "urgency": ((), np.float32),
         }
         for name in LOWER:
@@ -104,6 +116,7 @@ class Hierarchy(Learner):
             shape[f"{name}/action"] = ((), np.int64) if discrete else ((self.interface[name].actions,), np.float32)
         replay = config.replay
         self.replay = Replay(replay.capacity, shape, replay.alpha, 1 if replay.shared else len(LOWER))
+        self.window = Window(config.n_steps, config.gamma)
 
     def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
         """Let the coordinator decide where a directive is due, then the others."""
@@ -186,7 +199,7 @@ class Hierarchy(Learner):
 
     def _batch(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return one agent's part of joint transitions."""
-        batch = {key: tensors[key] for key in ("state", "next_state", "reward", "terminated")}
+        batch = {key: tensors[key] for key in ("state", "next_state", "reward", "terminated", "discount")}
         batch |= {key: tensors[f"{name}/{key}"] for key in ("view", "next_view", "action")}
         if name == "responder":
             choices = self.interface["triage"].actions
@@ -200,13 +213,15 @@ class Hierarchy(Learner):
         return batch
 
     def _store_pending(self, views: Mapping[str, Array]) -> None:
-        """Put the last transitions into the replay, with the directives that their next decisions see."""
+        """Put what the last step completes into the replay, with the directives that its next decisions see."""
         if self.pending is None:
             return
-        goes_on = ~self.pending.pop("ended")[:, None]
+        goes_on = ~self.pending["ended"][:, None]
         for name, view in views.items():
             self.pending[f"{name}/next_view"] = np.where(goes_on, view, self.pending[f"{name}/next_view"])
-        self.replay.add(self.pending)
+        transitions = self.window.add(self.pending)
+        if transitions is not None:
+            self.replay.add(transitions)
         self.pending = None
 
     def _state(self, seen: Seen) -> Array:
@@ -238,6 +253,7 @@ class Hierarchy(Learner):
         return {
             **{name: getattr(self, name).state_dict() for name in self._AGENTS},
             "replay": self.replay.state_dict(),
+            "window": self.window.state_dict(),
             "noise": self.noise.get_state(),
             "draws": self.draws.bit_generator.state,
             "directives": self.directives,
@@ -256,6 +272,7 @@ class Hierarchy(Learner):
         for name in self._AGENTS:
             getattr(self, name).load_state_dict(state[name])
         self.replay.load_state_dict(state["replay"])
+        self.window.load_state_dict(state["window"])
         self.noise.set_state(torch.as_tensor(state["noise"]))
         self.draws.bit_generator.state = state["draws"]
         self.directives, self.ages = np.array(state["directives"]), np.array(state["ages"])

@@ -104,7 +104,7 @@ def dueling(values: Tensor, advantages: Tensor) -> Tensor:
 
 
 def double_dqn_target(
-    rewards: Tensor, terminated: Tensor, next_online: Tensor, next_target: Tensor, discount: float
+    rewards: Tensor, terminated: Tensor, next_online: Tensor, next_target: Tensor, discount: float | Tensor
 ) -> Tensor:
     """Return targets [B]: the online net [B, U] chooses the next action, the target net [B, U] values it."""
     chosen = next_online.argmax(dim=-1, keepdim=True)

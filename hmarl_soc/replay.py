@@ -163,6 +163,52 @@ class Replay:
         self.largest = np.array(state["largest"], np.float64)
 
 
+class Window:
+    """The last steps of E rows, joined into transitions of up to n steps that end where an episode does.
+
+    Args:
+        length: n.
+        discount: Per step.
+    """
+
+    def __init__(self, length: int, discount: float) -> None:
+        self.length, self.discount = length, discount
+        self._steps: list[dict[str, Array]] = []
+
+    def add(self, step: Mapping[str, Array]) -> dict[str, Array] | None:
+        """Take in a step, name -> [E, ...]; return the transitions that begin n - 1 steps earlier, if there are any.
+
+        ``reward`` becomes the discounted sum, ``discount`` [E] what follows counts, ``terminated`` and every name with
+        ``next_`` are those of the last step that belongs to the same episode; the rest is of the first step.
+        ``ended`` [E] bool tells where an episode ended.
+        """
+        self._steps.append(dict(step))
+        if len(self._steps) < self.length:
+            return None
+        joined = dict(self._steps[0])
+        alive = ~joined.pop("ended")
+        discounts = np.full(len(alive), self.discount)
+        rewards = np.array(joined["reward"], np.float64)
+        for later in self._steps[1:]:
+            rewards += np.where(alive, discounts * later["reward"], 0.0)
+            for name in joined:
+                if name == "terminated" or "next_" in name:
+                    kept = alive.reshape(-1, *[1] * (joined[name].ndim - 1))
+                    joined[name] = np.where(kept, later[name], joined[name])
+            discounts = np.where(alive, discounts * self.discount, discounts)
+            alive = alive & ~later["ended"]
+        del self._steps[0]
+        return joined | {"reward": rewards, "discount": discounts}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything."""
+        return {"steps": list(self._steps)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        self._steps = [{name: np.array(value) for name, value in step.items()} for step in state["steps"]]
+
+
 class Rollout:
     """Steps of E rows in their order, [T, E] per name, until there are enough to learn from; then it is emptied.
 

@@ -29,7 +29,6 @@ class Hunter(Saved):
         state_size: Length of the true state, 0 for none.
         config: Settings.
         network: Shape of the networks.
-        discount: Per step.
         generator: First weights and every draw.
         device: Where the networks live.
     """
@@ -43,11 +42,10 @@ class Hunter(Saved):
         state_size: int,
         config: HunterConfig,
         network: NetworkConfig,
-        discount: float,
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
-        self.config, self.discount, self.generator = config, discount, generator
+        self.config, self.generator = config, generator
         self.actor = make_actor(layout, 2 * actions, network, generator).to(device)
         with torch.no_grad():
             self.actor.last.bias[..., :actions] += config.initial_mean
@@ -71,8 +69,8 @@ class Hunter(Saved):
         """Learn from a batch.
 
         Args:
-            batch: ``view``, ``next_view`` [B, F], ``state``, ``next_state`` [B, S], ``action`` [B, U], ``reward`` and
-                ``terminated`` [B].
+            batch: ``view``, ``next_view`` [B, F], ``state``, ``next_state`` [B, S], ``action`` [B, U], ``reward``,
+                ``terminated`` and ``discount`` [B].
             weights: [B] importance weights.
 
         Returns:
@@ -83,7 +81,7 @@ class Hunter(Saved):
             action, log_prob = self._draw(batch["next_view"])
             next_values = self.target(self._inputs(batch["next_view"], batch["next_state"], action)).squeeze(-1)
             soft = next_values.amin(dim=0) - entropy_weight * log_prob
-            targets = losses.td_target(batch["reward"], batch["terminated"], soft, self.discount)
+            targets = losses.td_target(batch["reward"], batch["terminated"], soft, batch["discount"])
         values = self.critic(self._inputs(batch["view"], batch["state"], batch["action"])).squeeze(-1)
         critic_loss = losses.critic_loss(values, targets, weights)
         clip_and_step(self.critic_adam, critic_loss, self.config.gradient_norm)

@@ -63,7 +63,6 @@ class Responder(Saved):
         state_size: Length of the true state, 0 for none.
         config: Settings.
         network: Shape of the networks.
-        discount: Per step.
         generator: First weights and every draw.
         device: Where the networks live.
     """
@@ -78,11 +77,10 @@ class Responder(Saved):
         state_size: int,
         config: ResponderConfig,
         network: NetworkConfig,
-        discount: float,
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
-        self.config, self.discount, self.generator = config, discount, generator
+        self.config, self.generator = config, generator
         self.segments = segments
         self.actor = make_actor(layout, segments * OUTPUTS, network, generator).to(device)
         inputs = layout.size + state_size + others + 2 * segments + _VOTES
@@ -124,7 +122,7 @@ class Responder(Saved):
             action = self.target_action(batch["next_view"])
             inputs = torch.cat([batch["next_view"], batch["next_state"], batch["next_others"], action], dim=1)
             next_values = self.target_critic(inputs)[0].squeeze(-1)
-            targets = losses.td_target(batch["reward"], batch["terminated"], next_values, self.discount)
+            targets = losses.td_target(batch["reward"], batch["terminated"], next_values, batch["discount"])
         given = torch.cat([batch["view"], batch["state"], batch["others"]], dim=1)
         values = self.critic(torch.cat([given, batch["action"]], dim=1)).squeeze(-1)
         critic_loss = losses.critic_loss(values, targets, weights)

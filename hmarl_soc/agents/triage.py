@@ -45,11 +45,10 @@ class Triage(Saved):
         state_size: int,
         config: TriageConfig,
         network: NetworkConfig,
-        discount: float,
         generator: torch.Generator,
         device: torch.device,
     ) -> None:
-        self.actions, self.config, self.discount, self.generator = actions, config, discount, generator
+        self.actions, self.config, self.generator = actions, config, generator
         self.net = DuelingNet(layout, actions, state_size, network, generator).to(device)
         self.target = copy.deepcopy(self.net)
         self.adam = make_adam(self.net.parameters(), config.learning_rate)
@@ -80,7 +79,7 @@ class Triage(Saved):
         with torch.no_grad():
             online = self.net.advantage(batch["next_view"])[0]
             target = self.target(batch["next_view"], batch["next_state"])
-            targets = losses.double_dqn_target(batch["reward"], batch["terminated"], online, target, self.discount)
+            targets = losses.double_dqn_target(batch["reward"], batch["terminated"], online, target, batch["discount"])
         values = self.net(batch["view"], batch["state"])
         taken = values.gather(1, batch["action"].unsqueeze(1)).squeeze(1)
         loss = losses.huber_loss(taken, targets, weights)

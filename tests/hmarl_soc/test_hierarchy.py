@@ -101,7 +101,7 @@ def test_directives_executed_are_the_ones_credited_and_seen():
 
 
 def test_what_is_learned_from_is_what_happened():
-    learner, field = make(updates_per_step=1e-6)
+    learner, field = make(updates_per_step=1e-6, n_steps=1)
     steps = []
     for _ in range(14):  # beyond the time limit of 12
         seen = field.seen()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hmarl_soc.replay import Replay, Rollout, SumTree
+from hmarl_soc.replay import Replay, Rollout, SumTree, Window
 
 SPEC = {"x": ((2,), np.float32), "n": ((), np.int64)}
 
@@ -110,3 +110,34 @@ def test_a_rollout_keeps_each_row_in_its_order_and_empties():
         assert len(grid) == 0
     rollout.add(np.array([0]), entries([9]))
     assert rollout.take()[0]["n"].tolist() == [[9, 0, 0]]
+
+
+@pytest.mark.parametrize("length", [1, 3, 5])
+def test_a_window_adds_up_rewards_within_an_episode(length):
+    rng, gamma, T, E = np.random.default_rng(0), 0.9, 40, 4
+    rewards, views = rng.normal(size=(T, E)), rng.normal(size=(T + 1, E, 2))
+    terminated = rng.random((T, E)) < 0.1
+    ended = terminated | (rng.random((T, E)) < 0.1)
+    window = Window(length, gamma)
+    for t in range(T):
+        step = {"view": views[t], "next_view": views[t + 1], "reward": rewards[t]}
+        joined = window.add(step | {"terminated": terminated[t], "ended": ended[t]})
+        if t == 20:
+            other = Window(length, gamma)
+            other.load_state_dict(window.state_dict())
+            window = other
+        first = t - length + 1
+        if first < 0:
+            assert joined is None
+            continue
+        for row in range(E):
+            total, factor = 0.0, 1.0
+            for k in range(first, t + 1):
+                total, factor = total + factor * rewards[k, row], factor * gamma
+                if ended[k, row]:
+                    break
+            assert joined["reward"][row] == pytest.approx(total)
+            assert joined["discount"][row] == pytest.approx(factor)
+            assert joined["terminated"][row] == terminated[k, row]
+            assert (joined["next_view"][row] == views[k + 1, row]).all()
+            assert (joined["view"][row] == views[first, row]).all()

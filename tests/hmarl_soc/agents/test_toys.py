@@ -35,14 +35,14 @@ def batch(view, action, reward, **more):
     none = torch.zeros(count, 0)
     return {
         **{"view": view, "next_view": view, "state": none, "next_state": none},
-        **{"action": action, "reward": reward, "terminated": torch.ones(count)},
+        **{"action": action, "reward": reward, "terminated": torch.ones(count), "discount": torch.ones(count)},
         **more,
     }
 
 
 def test_hunter_finds_the_action_that_pays(network):
     config = HunterConfig(tau=0.05, initial_entropy_weight=0.05, target_entropy=-4.0, **FAST)
-    agent, noise = Hunter(LAYOUT, 2, 0, config, network, 0.9, generator(), CPU), generator()
+    agent, noise = Hunter(LAYOUT, 2, 0, config, network, generator(), CPU), generator()
     for _ in range(400):
         view = views(64, noise)
         action = agent.act(view)
@@ -53,7 +53,7 @@ def test_hunter_finds_the_action_that_pays(network):
 
 def test_triage_learns_which_choice_pays_beside_a_state_it_cannot_influence(network):
     config = TriageConfig(target_every=20, epsilon_steps=2000, **FAST)
-    agent, noise = Triage(LAYOUT, 4, 1, config, network, 0.9, generator(), CPU), generator()
+    agent, noise = Triage(LAYOUT, 4, 1, config, network, generator(), CPU), generator()
 
     def best(view):
         return (view[:, 0] > 0).long() * 2 + (view[:, 1] > 0).long()
@@ -71,7 +71,7 @@ def test_triage_learns_which_choice_pays_beside_a_state_it_cannot_influence(netw
 
 def test_responder_learns_a_type_and_an_intensity_per_segment(network):
     config = ResponderConfig(actor_learning_rate=1e-3, critic_learning_rate=3e-3, tau=0.05, noise=0.3)
-    agent, noise = Responder(LAYOUT, 2, 1, 0, config, network, 0.9, generator(), CPU), generator()
+    agent, noise = Responder(LAYOUT, 2, 1, 0, config, network, generator(), CPU), generator()
 
     def wanted(view):
         on = (view[:, :1] > 0).float()
