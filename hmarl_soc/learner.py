@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from native_sim.api import ActionBatch, Array, FloatArray, ObservationBatch, Policy
 
@@ -63,7 +63,10 @@ class Learner(ABC):
 
     @abstractmethod
     def state_dict(self) -> State:
-        """Return all that decides how learning goes on: nets, targets, optimisers, buffers, generators, counts."""
+        """Return all that decides how learning goes on: nets, targets, optimisers, buffers, generators, counts.
+
+        Arrays may be the learner's own: save or copy them before it goes on.
+        """
 
     @abstractmethod
     def load_state_dict(self, state: State) -> None:
@@ -72,3 +75,11 @@ class Learner(ABC):
         Raises:
             ValueError: If the state is of another method, layout or size; the learner is then unchanged.
         """
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A policy whose weights can be saved; ``registry`` names how it is made from them again."""
+
+    def weights(self) -> Mapping[str, Array]:
+        """Return name -> array of all that acting needs beside the settings and the interface."""

@@ -1,0 +1,176 @@
+"""Greedy HMARL-SOC from saved weights, in NumPy: the same numbers as the training networks, without their library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from hmarl_soc.config import HmarlConfig, MethodConfig
+from hmarl_soc.interface import Interface
+from hmarl_soc.tokens import FLOOR, Tokens, make_tokens
+from hmarl_soc.views import make_view
+from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
+
+LOWER: Final = ("hunter", "triage", "responder")
+_TYPES, OUTPUTS = 4, 8  # response types: hold, isolate, remediate, both; numbers per segment
+
+
+class Net:
+    """A perceptron with two hidden layers, with attention or without: see :mod:`hmarl_soc.networks`.
+
+    Args:
+        arrays: Its weights by name, each with a first axis of length 1.
+        layout: Of its input.
+        heads: Attention heads.
+
+    Raises:
+        ValueError: If a weight is missing or does not fit.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int) -> None:
+        try:
+            layers = [(_weight(arrays, f"{name}.weight")[0], _weight(arrays, f"{name}.bias")[0]) for name in _LAYERS]
+        except KeyError as error:
+            raise ValueError(f"weights lack {error}") from error
+        (self._first, self._first_bias), *self._rest = layers
+        inputs, hidden = self._first.shape
+        if inputs != layout.size:
+            raise ValueError(f"weights take {inputs} inputs; {layout.name} has {layout.size}")
+        self.attention: Attention | None = None
+        if "attention.query.weight" in arrays:
+            self.attention = Attention(arrays, make_tokens(layout), heads)
+            split = self._first.reshape(inputs, heads, hidden // heads)
+            self._first = np.ascontiguousarray(split.transpose(1, 0, 2))  # [H, F, hidden / H]
+
+    def __call__(self, x: Array) -> Array:
+        """Return outputs [N, U] of inputs [N, F] float32."""
+        now: Array
+        if self.attention is None:
+            now = x @ self._first
+        else:
+            shares = self.attention.weigh(x) @ self._first  # [H, N, hidden / H]
+            now = shares.transpose(1, 0, 2).reshape(len(x), -1)
+        now += self._first_bias
+        for weight, bias in self._rest:
+            now = np.maximum(now, 0.0, out=now) @ weight
+            now += bias
+        return now
+
+
+_LAYERS = ("first", "second", "last")
+
+
+class Attention:
+    """Multi-head attention over tokens: see :class:`hmarl_soc.networks.FeatureAttention`."""
+
+    def __init__(self, arrays: Mapping[str, Array], tokens: Tokens, heads: int) -> None:
+        self.tokens, self.heads = tokens, heads
+        self.query, self.query_bias = (_weight(arrays, f"attention.query.{part}") for part in ("weight", "bias"))
+        self.key, self.key_bias = _weight(arrays, "attention.key"), _weight(arrays, "attention.key_bias")
+        size, count = self.query.shape[2], len(tokens.names)
+        if self.key.shape != (heads, size, tokens.size) or self.key_bias.shape != (heads, size, count):
+            raise ValueError(f"attention weights of {self.key.shape} do not fit {heads} heads and {count} tokens")
+        self.key = self.key / np.float32(np.sqrt(size))
+        self.key_bias = self.key_bias / np.float32(np.sqrt(size))
+        self._sums = np.ascontiguousarray(tokens.member.T)
+
+    def weights(self, x: Array) -> Array:
+        """Return a [H, N, T] of inputs [N, F]; each head's weights sum to 1."""
+        query = x @ self.query
+        query += self.query_bias
+        per_feature = query @ self.key
+        per_feature *= x
+        scores: Array = per_feature @ self._sums
+        scores += query @ self.key_bias
+        scores -= scores.max(axis=2, keepdims=True)
+        np.exp(scores, out=scores)
+        scores *= (1.0 - FLOOR) / scores.sum(axis=2, keepdims=True)
+        scores += np.float32(FLOOR / len(self.tokens.names))
+        return scores
+
+    def weigh(self, x: Array) -> Array:
+        """Return inputs [N, F] as each head sees them, [H, N, F]: x itself for equal weights."""
+        weighed: Array = self.weights(x) @ self.tokens.member
+        weighed *= len(self.tokens.names) * x
+        return weighed
+
+
+def _weight(arrays: Mapping[str, Array], name: str) -> Array:
+    return np.ascontiguousarray(arrays[name], np.float32)
+
+
+class HierarchyPolicy(Policy):
+    """The greedy hierarchy. Its memory: the directive in force [N, D] and the steps since it was given [N].
+
+    Args:
+        config: Settings.
+        interface: Of the environment it was trained in.
+        arrays: Weights, "role.name" -> array.
+
+    Raises:
+        ValueError: If the weights do not fit settings and interface.
+    """
+
+    def __init__(self, config: HmarlConfig, interface: Interface, arrays: Mapping[str, Array]) -> None:
+        self.config, self.interface, self._arrays = config, interface, dict(arrays)
+        self.directive_size = interface["coordinator"].actions
+        self.views = {name: make_view(interface[name], self.directive_size) for name in LOWER}
+        layouts = {"coordinator": interface["coordinator"].observation}
+        layouts |= {name: view.layout for name, view in self.views.items()}
+        self.nets = {role: self._net(role, layout) for role, layout in layouts.items()}
+
+    def _net(self, role: str, layout: Layout) -> Net:
+        own = {name.partition(".")[2]: array for name, array in self._arrays.items() if name.startswith(f"{role}.")}
+        return Net(own, layout, self.config.network.heads)
+
+    def weights(self) -> Mapping[str, Array]:
+        """Return name -> array of all weights."""
+        return self._arrays
+
+    def initial_memory(self, num_envs: int) -> dict[str, Array]:
+        """Return no directive, and one due."""
+        return {
+            "directive": np.zeros((num_envs, self.directive_size), np.float32),
+            "age": np.zeros(num_envs, np.int64),
+        }
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Let the coordinator decide where a directive is due, then the others."""
+        directives = self.direct(obs, memory)
+        views = {name: view(obs[name], directives) for name, view in self.views.items()}
+        actions = {
+            "coordinator": directives,
+            "hunter": np.tanh(self.nets["hunter"](views["hunter"])[:, : self.interface["hunter"].actions]),
+            "triage": self.nets["triage"](views["triage"]).argmax(axis=1),
+            "responder": respond(self.nets["responder"](views["responder"])),
+        }
+        ages = (memory["age"] + 1) % self.config.coordinator.every
+        return Decision(actions, {"directive": directives, "age": ages})
+
+    def direct(self, obs: ObservationBatch, memory: Any) -> Array:
+        """Return the directives in force [N, D] for this decision."""
+        directives: Array = memory["directive"].copy()
+        if self.config.coordinator.enabled:
+            due = np.flatnonzero(memory["age"] == 0)
+            if len(due):
+                directives[due] = np.tanh(self.nets["coordinator"](np.asarray(obs["coordinator"], np.float32)[due]))
+        return directives
+
+
+def respond(outputs: Array) -> Array:
+    """Return the responder's action [N, 2 S + 2] of outputs [N, 8 S]; see :mod:`hmarl_soc.agents.responder`."""
+    each = outputs.reshape(len(outputs), -1, OUTPUTS)
+    types = each[..., :_TYPES].argmax(axis=2)
+    numbers = np.tanh(each[..., _TYPES:])
+    isolate = np.where((types == 1) | (types == 3), numbers[..., 0], -1.0)
+    remediate = np.where(types >= 2, numbers[..., 1], -1.0)
+    return np.concatenate([isolate, remediate, numbers[..., 2:].mean(axis=1)], axis=1)
+
+
+def make_policy(config: MethodConfig, interface: Interface, arrays: Mapping[str, Array]) -> HierarchyPolicy:
+    """Make the policy whose :meth:`HierarchyPolicy.weights` are given."""
+    if not isinstance(config, HmarlConfig):
+        raise ValueError(f"settings are of {type(config).__name__}; the hierarchy needs HmarlConfig")
+    return HierarchyPolicy(config, interface, arrays)

@@ -1,0 +1,149 @@
+"""Checkpoints: a folder of one manifest (JSON) and one file of arrays (safetensors); nothing in it can run code.
+
+The manifest is replaced last and in one rename, and names the arrays that belong to it. So a folder always holds a
+complete checkpoint: the new one, or, if writing failed or was interrupted, the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from native_sim.api import Array
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message is one sentence."""
+
+
+class Checkpoint(NamedTuple):
+    """What was saved."""
+
+    kind: str  # "training" (all that decides how it goes on) or "weights" (what acting needs)
+    method: str
+    interface: dict[str, Any]
+    config: dict[str, Any]
+    state: dict[str, Any]  # nested; leaves are arrays, numbers, strings, None or lists of these
+
+
+def save(folder: str | Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint over the one in ``folder``.
+
+    Raises:
+        OSError: If it cannot be written, for lack of space for example; the old one is then untouched.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Array] = {}
+    tree = _split(checkpoint.state, "", arrays)
+    data = to_bytes({name: np.asarray(array, order="C") for name, array in arrays.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    file = f"arrays-{digest[:16]}.safetensors"
+    manifest = {
+        "format": FORMAT,
+        **{name: getattr(checkpoint, name) for name in ("kind", "method", "interface", "config")},
+        "versions": {"numpy": np.__version__},
+        "arrays": file,
+        "sha256": digest,
+        "state": tree,
+    }
+    _replace(folder / file, data)
+    _replace(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    for other in folder.glob("arrays-*.safetensors"):
+        if other.name != file:
+            other.unlink()
+
+
+def load(folder: str | Path, kind: str | None = None) -> Checkpoint:
+    """Read a checkpoint back.
+
+    Raises:
+        CheckpointError: If there is none, it is damaged, of another format, or not of the wanted kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    if kind is not None and manifest["kind"] != kind:
+        raise CheckpointError(f"{folder} holds a checkpoint of kind {manifest['kind']!r}; needed is {kind!r}")
+    try:
+        data = (folder / manifest["arrays"]).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {folder} lacks its arrays ({error}); use another checkpoint") from error
+    if hashlib.sha256(data).hexdigest() != manifest["sha256"]:
+        raise CheckpointError(f"checkpoint {folder} is damaged: {manifest['arrays']} is not what was written")
+    try:
+        state = _join(manifest["state"], from_bytes(data))
+    except (SafetensorError, KeyError, TypeError, IndexError) as error:
+        raise CheckpointError(f"checkpoint {folder} is damaged ({error}); use another checkpoint") from error
+    return Checkpoint(manifest["kind"], manifest["method"], manifest["interface"], manifest["config"], state)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} holds no checkpoint: there is no {MANIFEST}") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST} cannot be read ({error})") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        given = manifest.get("format") if isinstance(manifest, dict) else manifest
+        raise CheckpointError(f"checkpoint {folder} is of format {given!r}; this version reads format {FORMAT}")
+    missing = sorted({"kind", "method", "interface", "config", "arrays", "sha256", "state"} - set(manifest))
+    if missing:
+        raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST} lacks {missing[0]!r}")
+    return manifest
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file beside and rename it over the old one once it is safely on disk."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _split(value: Any, path: str, arrays: dict[str, Array]) -> Any:
+    """Return a JSON tree in which arrays are replaced by their names in ``arrays``."""
+    if isinstance(value, Mapping):
+        return {str(key): _split(part, f"{path}/{key}", arrays) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_split(part, f"{path}/{index}", arrays) for index, part in enumerate(value)]
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        arrays[path] = value
+        return {"array": path}
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint holds arrays, numbers, strings and None; {path} is {type(value).__name__}")
+
+
+def _join(tree: Any, arrays: Mapping[str, Array]) -> Any:
+    if isinstance(tree, dict):
+        if set(tree) == {"array"} and isinstance(tree["array"], str):
+            return arrays[tree["array"]]
+        return {key: _join(part, arrays) for key, part in tree.items()}
+    if isinstance(tree, list):
+        return [_join(part, arrays) for part in tree]
+    return tree

@@ -1,0 +1,227 @@
+"""Every setting of a training run: default, unit, range and one sentence each; a TOML file only overrides."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Settings(BaseModel):
+    """A frozen group of settings; an unknown key or a value out of range is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as JSON and TOML hold them."""
+        return self.model_dump(mode="json")
+
+
+class NetworkConfig(Settings):
+    """Shape of every network."""
+
+    hidden: int = Field(default=256, ge=1, le=4096, description="units of each hidden layer")
+    attention: bool = Field(
+        default=True, description="weigh the named groups of an observation by attention before acting"
+    )
+    heads: int = Field(default=4, ge=1, le=16, description="attention heads; must divide the hidden units")
+    key_size: int = Field(default=8, ge=1, le=64, description="numbers of a key and of a query, per head")
+
+    @model_validator(mode="after")
+    def _divides(self) -> NetworkConfig:
+        if self.attention and self.hidden % self.heads:
+            raise ValueError(f"{self.heads} heads do not divide {self.hidden} hidden units")
+        return self
+
+
+class ReplayConfig(Settings):
+    """Prioritized replay."""
+
+    capacity: int = Field(default=200_000, ge=16, description="transitions kept; the oldest is overwritten")
+    batch_size: int = Field(default=256, ge=1, description="transitions of one gradient step")
+    alpha: float = Field(default=0.6, ge=0, le=1, description="exponent of the priority; 0 draws uniformly")
+    beta: float = Field(
+        default=0.4, ge=0, le=1, description="exponent of the importance weights at the start; 1 at the end"
+    )
+    beta_updates: int = Field(default=37_500, ge=1, description="gradient steps over which beta rises to 1")
+    urgency_weight: float = Field(
+        default=0.5,
+        ge=0,
+        description="what detection confidence and response urgency add to a priority, in mean TD errors",
+    )
+    shared: bool = Field(
+        default=True, description="one priority and one batch for all agents; false: each agent its own"
+    )
+
+
+class CoordinatorConfig(Settings):
+    """Strategic coordinator: PPO over macro steps."""
+
+    enabled: bool = Field(default=True, description="false: the directive is always neutral (ablation)")
+    every: int = Field(default=5, ge=1, le=200, description="steps between two directives (K)")
+    learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, per gradient step")
+    clip: float = Field(default=0.2, gt=0, lt=1, description="how far the probability ratio may move")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="mixes one-step and full returns")
+    entropy: float = Field(default=0.001, ge=0, description="weight of the entropy bonus, in units of reward")
+    rollout: int = Field(default=1024, ge=8, description="directives between two updates")
+    epochs: int = Field(default=8, ge=1, description="passes over a rollout")
+    minibatch: int = Field(default=256, ge=2, description="directives of one gradient step")
+    gradient_norm: float = Field(default=0.5, gt=0, description="largest norm of a gradient of the policy")
+    value_gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient of the value")
+    initial_log_std: float = Field(
+        default=-0.7, ge=-5, le=1, description="log of the exploration noise before squashing"
+    )
+
+
+class HunterConfig(Settings):
+    """Threat hunter: SAC."""
+
+    learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, actor and critics")
+    tau: float = Field(
+        default=0.005, gt=0, le=1, description="share of the online net taken over by the target per step"
+    )
+    entropy_weight: float | Literal["auto"] = Field(
+        default="auto", description="weight of the entropy in units of reward (the paper: 0.2), or auto"
+    )
+    initial_entropy_weight: float = Field(default=0.002, gt=0, description="where auto starts")
+    weight_learning_rate: float = Field(default=3e-3, gt=0, le=0.1, description="of Adam, entropy weight")
+    initial_mean: float = Field(
+        default=-1.0, ge=-3, le=3, description="mean of the outputs before squashing at the start; -1 is nearly off"
+    )
+    target_entropy: float = Field(default=-16.0, description="entropy that auto aims at, nats over the 16 outputs")
+    gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+
+
+class TriageConfig(Settings):
+    """Alert triage: double dueling DQN."""
+
+    learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam")
+    epsilon_start: float = Field(default=1.0, ge=0, le=1, description="share of random choices at the start")
+    epsilon_end: float = Field(default=0.05, ge=0, le=1, description="share of random choices in the end")
+    epsilon_steps: int = Field(default=50_000, ge=1, description="decisions over which it falls linearly")
+    target_every: int = Field(default=1000, ge=1, description="learner steps between two copies into the target net")
+    gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+
+
+class ResponderConfig(Settings):
+    """Response orchestrator: MADDPG, one actor per segment."""
+
+    actor_learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, actors")
+    critic_learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, critic")
+    tau: float = Field(
+        default=0.005, gt=0, le=1, description="share of the online net taken over by the target per step"
+    )
+    noise: float = Field(
+        default=0.1, ge=0, le=1, description="standard deviation of the exploration noise of intensities"
+    )
+    temperature: float = Field(
+        default=1.0, gt=0, description="of the Gumbel noise with which response types are explored"
+    )
+    gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+
+
+class MethodConfig(Settings):
+    """What every learned method has: the same network shape, discount and scale of rewards."""
+
+    network: NetworkConfig = NetworkConfig()
+    gamma: float = Field(default=0.99, ge=0, lt=1, description="discount per step")
+    reward_scale: float = Field(default=0.2, gt=0, description="rewards are multiplied by this before learning")
+
+
+class HmarlConfig(MethodConfig):
+    """HMARL-SOC."""
+
+    replay: ReplayConfig = ReplayConfig()
+    coordinator: CoordinatorConfig = CoordinatorConfig()
+    hunter: HunterConfig = HunterConfig()
+    triage: TriageConfig = TriageConfig()
+    responder: ResponderConfig = ResponderConfig()
+    n_steps: int = Field(
+        default=3, ge=1, le=20, description="steps of reward that a target adds up before the value of what follows"
+    )
+    warm_up: int = Field(default=10_000, ge=1, description="transitions before the first gradient step")
+    updates_per_step: float = Field(
+        default=1 / 32, gt=0, le=16, description="joint gradient steps of the lower agents per environment step"
+    )
+
+
+class EnvironmentConfig(Settings):
+    """The simulation that is trained in."""
+
+    level: str = Field(default="default", description="complexity level of the SOC simulator")
+    num_envs: int = Field(default=128, ge=1, le=65_536, description="environments that play at once")
+    threads: int = Field(default=1, ge=1, description="threads of the simulator")
+    knobs: dict[str, Any] = Field(default_factory=dict, description="fields of SocConfig that differ from the level")
+
+
+class TrainerConfig(Settings):
+    """The loop: how long, how often it looks, what it keeps."""
+
+    steps: int = Field(default=1_200_000, ge=1, description="environment steps (10,000 episodes are about 1.2 million)")
+    validate_every: int = Field(default=60_000, ge=1, description="environment steps between two validations")
+    validation_episodes: int = Field(default=256, ge=1, description="episodes of one validation, the same each time")
+    save_every: int = Field(default=120_000, ge=1, description="environment steps between two full checkpoints")
+    log_every: int = Field(default=6_000, ge=1, description="environment steps between two lines of the log")
+    device: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu", description="where networks live; auto: a GPU if present"
+    )
+    threads: int = Field(default=1, ge=1, description="threads of the tensor library; more than one rarely helps here")
+    tensorboard: bool = Field(default=False, description="write TensorBoard event files too")
+
+
+class RunConfig(Settings):
+    """A whole run; ``method`` is of the class that the method registers."""
+
+    environment: EnvironmentConfig = EnvironmentConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    method: SerializeAsAny[MethodConfig] = HmarlConfig()
+
+
+def parse(data: Mapping[str, Any], method: type[MethodConfig]) -> RunConfig:
+    """Check a nested mapping and fill in defaults.
+
+    Args:
+        data: Any of ``environment``, ``trainer`` and ``method``.
+        method: Class of the settings of the method to be trained.
+
+    Raises:
+        ValueError: One sentence naming the first key that is unknown or out of range.
+    """
+    sections = {key: value for key, value in data.items() if key != "method"}
+    try:
+        return RunConfig(method=method.model_validate(data.get("method", {})), **sections)
+    except ValidationError as error:
+        raise ValueError(_sentence(error)) from error
+
+
+def from_toml(path: str | Path, method: type[MethodConfig]) -> RunConfig:
+    """Read a run's settings from a TOML file.
+
+    Raises:
+        ValueError: If the file cannot be read or holds a wrong setting.
+    """
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"settings {str(path)!r} cannot be read ({error}); give a TOML file") from error
+    try:
+        return parse(data, method)
+    except ValueError as error:
+        raise ValueError(f"settings {str(path)!r}: {error}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """Return the first complaint in one sentence, for an unknown key with the keys that are known."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {where!r} of {error.title}; see the fields of that class for what is known"
+    return f"setting {where!r} of {error.title} is wrong: {first['msg']}; given {first['input']!r}"

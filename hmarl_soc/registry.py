@@ -1,0 +1,87 @@
+"""Methods by name; what they need is imported when one is made."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+from hmarl_soc import checkpoint
+from hmarl_soc.config import MethodConfig, parse
+from hmarl_soc.interface import Interface, from_dict
+from hmarl_soc.learner import Learner
+from native_sim.api import Policy
+
+
+class Method(NamedTuple):
+    """Where the three parts of a method are found, as "module:name"."""
+
+    config: str  # class of its settings, a MethodConfig
+    learner: str  # called with (config, interface, num_envs, seed, device)
+    policy: str  # called with (config, interface, arrays): the policy whose ``weights()`` were saved; without torch
+
+
+METHODS: Final[dict[str, Method]] = {
+    "hmarl-soc": Method(
+        "hmarl_soc.config:HmarlConfig",
+        "hmarl_soc.hierarchy:Hierarchy",
+        "hmarl_soc.acting:make_policy",
+    ),
+}
+"""Name -> method."""
+
+
+def find(name: str) -> Method:
+    """Return a method.
+
+    Raises:
+        ValueError: If the name is unknown; the message lists the known ones.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; known: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def config_class(name: str) -> type[MethodConfig]:
+    """Return the class of a method's settings."""
+    return cast("type[MethodConfig]", _load(find(name).config))
+
+
+def make_learner(
+    name: str, config: MethodConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
+) -> Learner:
+    """Make a learner.
+
+    Args:
+        name: Of the method.
+        config: Its settings.
+        interface: Of the environment it will play in.
+        num_envs: Rows of that environment.
+        seed: Of first weights, exploration and sampling.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
+    """
+    return cast(Learner, _load(find(name).learner)(config, interface, num_envs, seed, device))
+
+
+def load_policy(folder: str | Path) -> Policy:
+    """Load a policy from the weights that training saved (``RUN/best``), without loading the tensor library.
+
+    Raises:
+        CheckpointError: If the folder holds no usable weights.
+        ValueError: If they are of a method that is unknown.
+    """
+    folder = Path(folder)
+    if not (folder / checkpoint.MANIFEST).exists() and (folder / "best" / checkpoint.MANIFEST).exists():
+        folder = folder / "best"
+    saved = checkpoint.load(folder, "weights")
+    config = parse(saved.config, config_class(saved.method))
+    make = _load(find(saved.method).policy)
+    try:
+        return cast(Policy, make(config.method, from_dict(saved.interface), saved.state["arrays"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise checkpoint.CheckpointError(f"weights {folder} do not fit method {saved.method!r}: {error}") from error
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,76 @@
+"""A training run from its settings: environments, learner, validation and trainer put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from hmarl_soc.config import EnvironmentConfig, RunConfig
+from hmarl_soc.interface import describe
+from hmarl_soc.progress import Meter
+from hmarl_soc.registry import make_learner
+from hmarl_soc.trainer import Outcome, Trainer
+from hmarl_soc.validation import Validator
+from native_sim import make_vec
+from native_sim.api import VectorEnv
+from native_sim.soc.spec import STATE
+
+METRICS: Final = (
+    *("csr", "exfiltrated", "length", "detected_share", "scan_fpr", "alert_fpr", "mttd", "mttr"),
+    *("reward_detection", "reward_response", "reward_cost", "reward_false_positive"),
+)
+"""Metrics of the SOC simulator that a validation writes beside the score."""
+
+
+def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEnv:
+    """Make the environments of a run; the truth is shown to centralised critics only.
+
+    Raises:
+        ValueError: If a level or knob is unknown or out of range.
+    """
+    if "held_out" in config.knobs:
+        raise ValueError("held_out is not a setting of training: held-out networks are kept for reports")
+    count = config.num_envs if num_envs is None else num_envs
+    return make_vec(num_envs=count, level=config.level, threads=config.threads, with_state=True, **config.knobs)
+
+
+def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:
+    """Put a run together without starting it.
+
+    Raises:
+        ValueError: If the method or a setting is wrong.
+    """
+    env = make_env(config.environment)
+    interface = describe(env, STATE.size)
+    learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
+    episodes = config.trainer.validation_episodes
+    validator = Validator(make_env(config.environment, min(episodes, 256)), episodes, METRICS)
+    return Trainer(env, learner, config, method, interface, seed, out, validator, meter)
+
+
+def train(
+    method: str, config: RunConfig, seed: int, out: str | Path, resume: bool = False, meter: Meter | None = None
+) -> Outcome:
+    """Train one method with one seed into a run folder.
+
+    Args:
+        method: Name of the method.
+        config: Settings.
+        seed: Of everything that is random in the run.
+        out: Run folder; must not hold a run unless ``resume``.
+        resume: Go on from the last checkpoint of the folder.
+        meter: Shows progress.
+
+    Raises:
+        ValueError: If something given is wrong, or the folder holds a run already.
+        TrainingDiverged: If a loss is not finite.
+    """
+    import torch
+
+    if not resume and (Path(out) / "log.jsonl").exists():
+        raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with that one")
+    torch.set_num_threads(config.trainer.threads)
+    trainer = make_trainer(method, config, seed, out, meter)
+    if resume:
+        trainer.resume()
+    return trainer.run()

@@ -1,0 +1,149 @@
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+from toys import RandomWalk, ToyEnv
+
+from hmarl_soc import checkpoint
+from hmarl_soc.checkpoint import CheckpointError
+from hmarl_soc.config import HmarlConfig, parse
+from hmarl_soc.interface import describe
+from hmarl_soc.playing import TRAINING, VALIDATION, Field, episode_seeds
+from hmarl_soc.trainer import Trainer, TrainingDiverged
+from hmarl_soc.validation import Validator
+
+SPACES = {"a": (3, 2, False), "b": (2, 3, True)}
+
+
+def reward(x, actions):
+    return -np.abs(actions["a"][:, 0] - x[:, 0]) + (actions["b"] == 1)
+
+
+def make(out, steps=96, validate=True, **trainer):
+    env = ToyEnv(SPACES, reward, num_envs=4, length=7)
+    sizes = {"steps": steps, "log_every": 8, "save_every": 48, "validate_every": 24, "validation_episodes": 5}
+    config = parse({"trainer": sizes | trainer}, HmarlConfig)
+    validator = Validator(ToyEnv(SPACES, reward, num_envs=3, length=7), 5) if validate else None
+    return Trainer(env, RandomWalk(env), config, "toy", describe(env, 2), 5, out, validator)
+
+
+def lines(folder):
+    kept = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in kept]
+
+
+def test_stopping_and_resuming_changes_nothing(tmp_path):
+    whole = make(tmp_path / "whole")
+    whole.run()
+    make(tmp_path / "halves", steps=52).run()  # in the midst of episodes
+    second = make(tmp_path / "halves")
+    second.resume()
+    outcome = second.run()
+    assert outcome.steps == 96 and outcome.episodes == whole.field.finished > 0
+    assert lines(tmp_path / "halves") == lines(tmp_path / "whole")
+    assert second.learner.state_dict() == whole.learner.state_dict()
+
+
+def test_lines_after_the_last_checkpoint_are_dropped_on_resume(tmp_path):
+    run = make(tmp_path, steps=52)
+    run.run()
+    run.log.write({"kind": "train", "steps": 999})
+    again = make(tmp_path)
+    again.resume()
+    assert lines(tmp_path)[-1]["steps"] != 999
+
+
+def test_truncation_is_no_termination_and_the_last_observation_is_of_the_old_episode():
+    env = ToyEnv(SPACES, reward, num_envs=2, length=3)
+    field = Field(env, 0)
+    for _ in range(3):
+        seen = field.seen()
+        step = field.step({"a": np.zeros((2, 2)), "b": np.zeros(2, int)})
+        after = field.restart(step)
+    assert step.truncations.all() and not step.terminations.any()
+    assert (step.before.observations["a"] == seen.observations["a"]).all()
+    assert not np.isclose(step.after.observations["a"], after.observations["a"]).any()
+    assert field.finished == 2
+
+
+def test_episode_seeds_are_a_list_and_purposes_differ():
+    whole = episode_seeds(3, TRAINING, 0, 6)
+    assert whole == episode_seeds(3, TRAINING, 0, 2) + episode_seeds(3, TRAINING, 2, 4)
+    assert not set(whole) & set(episode_seeds(3, VALIDATION, 0, 6))
+    assert not set(whole) & set(episode_seeds(4, TRAINING, 0, 6))
+    assert all(0 <= seed < 2**63 for seed in whole)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(tmp_path):
+    run = make(tmp_path, save_every=24)
+    kept = run.save
+
+    def save_then_break():
+        kept()
+        run.learner.metric = math.nan
+
+    run.save = save_then_break
+    with pytest.raises(TrainingDiverged, match=r"metric became nan after 28 environment steps.*keeps the last good"):
+        run.run()
+    assert checkpoint.load(tmp_path / "last").state["steps"] == 24
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_the_step_and_saves(tmp_path, number):
+    run = make(tmp_path)
+    update = run.learner.update
+
+    def interrupted():
+        if run.learner.updates == 5:
+            os.kill(os.getpid(), number)
+        return update()
+
+    run.learner.update = interrupted
+    outcome = run.run()
+    assert outcome.interrupted and outcome.steps == 24
+    again = make(tmp_path)
+    again.resume()
+    assert not again.run().interrupted
+    make(tmp_path / "whole").run()
+    assert lines(tmp_path) == lines(tmp_path / "whole")
+
+
+def test_best_weights_are_those_of_the_best_validation(tmp_path):
+    run = make(tmp_path)
+    scores = iter([1.0, 3.0, 2.0, -1.0])
+    run.validate = lambda policy: {"score": next(scores)}
+    run.run()
+    best = checkpoint.load(tmp_path / "best", "weights")
+    assert (best.state["score"], best.state["steps"]) == (3.0, 48)
+    assert set(best.state["arrays"]) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"log_every": 9}, "another config: trainer.log_every is 8 there and 9 here"),
+        ({"seed": 6}, "is of seed 5, not 6"),
+        ({"method": "other"}, "another method"),
+        ({"interface": {"agents": []}}, "another interface"),
+    ],
+)
+def test_resume_refuses_another_run(tmp_path, change, message):
+    make(tmp_path, steps=8).run()
+    other = make(tmp_path, **{name: value for name, value in change.items() if name == "log_every"})
+    if "seed" in change:
+        other.seed = change["seed"]
+    if "method" in change:
+        other.method = change["method"]
+    if "interface" in change:
+        other.interface = describe(ToyEnv({"a": (4, 2, False)}, reward))
+    with pytest.raises(CheckpointError, match=message):
+        other.resume()
+
+
+def test_validation_does_not_depend_on_the_number_of_environments():
+    policy = RandomWalk(ToyEnv(SPACES, reward)).policy()
+    scores = [Validator(ToyEnv(SPACES, reward, num_envs=count, length=7), 5)(policy)["score"] for count in (1, 3, 5)]
+    assert scores[0] == pytest.approx(scores[1]) == pytest.approx(scores[2])
