@@ -47,6 +47,7 @@ class ReplayConfig(Settings):
     beta: float = Field(
         default=0.4, ge=0, le=1, description="exponent of the importance weights at the start; 1 at the end"
     )
+    beta_updates: int = Field(default=37_500, ge=1, description="gradient steps over which beta rises to 1")
     urgency_weight: float = Field(
         default=0.5,
         ge=0,
@@ -137,7 +138,7 @@ class HmarlConfig(MethodConfig):
     responder: ResponderConfig = ResponderConfig()
     warm_up: int = Field(default=10_000, ge=1, description="transitions before the first gradient step")
     updates_per_step: float = Field(
-        default=1 / 16, gt=0, le=16, description="joint gradient steps of the lower agents per environment step"
+        default=1 / 32, gt=0, le=16, description="joint gradient steps of the lower agents per environment step"
     )
 
 

@@ -136,7 +136,7 @@ def clip_and_step(optimiser: torch.optim.Optimizer, loss: Tensor, norm: float) -
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     size = float(nn.utils.clip_grad_norm_(parameters, norm))
     if not math.isfinite(size):
-        raise FloatingPointError(f"a gradient became {size} (its loss was {float(loss)})")
+        raise FloatingPointError(f"a gradient became {size} (its loss was {loss.item()})")
     optimiser.step()
 
 

@@ -187,10 +187,12 @@ class Rollout:
         self.counts[rows] += 1
 
     def take(self) -> tuple[dict[str, Array], Array]:
-        """Return name -> [T, E, ...] and which entries are filled [T, E] bool, and empty the grid."""
+        """Return name -> [T, E, ...], zero where not filled, and what is filled [T, E] bool; empty the grid."""
         length = int(self.counts.max())
         filled = np.arange(length)[:, None] < self.counts
         taken = {name: kept[:length].copy() for name, kept in self.entries.items()}
+        for array in taken.values():
+            array[~filled] = 0
         self.counts[:] = 0
         return taken, filled
 

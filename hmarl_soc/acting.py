@@ -1,0 +1,179 @@
+"""Greedy HMARL-SOC from saved weights, in NumPy: the same numbers as the training networks, without their library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from hmarl_soc.config import HmarlConfig, MethodConfig
+from hmarl_soc.interface import Interface
+from hmarl_soc.tokens import Tokens, make_tokens
+from hmarl_soc.views import make_view
+from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
+
+LOWER: Final = ("hunter", "triage", "responder")
+_TYPES, OUTPUTS = 4, 8  # response types: hold, isolate, remediate, both; numbers per segment
+
+
+class Net:
+    """A stack of M perceptrons with two hidden layers, with attention or without: see :mod:`hmarl_soc.networks`.
+
+    Args:
+        arrays: Its weights by name.
+        layout: Of its input.
+        heads: Attention heads.
+
+    Raises:
+        ValueError: If a weight is missing or does not fit.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int) -> None:
+        try:
+            self.layers = [(_weight(arrays, f"{name}.weight"), _weight(arrays, f"{name}.bias")) for name in _LAYERS]
+        except KeyError as error:
+            raise ValueError(f"weights lack {error}") from error
+        if self.layers[0][0].shape[1] != layout.size:
+            raise ValueError(f"weights take {self.layers[0][0].shape[1]} inputs; {layout.name} has {layout.size}")
+        self.attention: Attention | None = None
+        if "attention.query.weight" in arrays:
+            self.attention = Attention(arrays, make_tokens(layout), heads)
+            members, inputs, hidden = self.layers[0][0].shape
+            split = self.layers[0][0].reshape(members, inputs, heads, hidden // heads)
+            self._values = np.ascontiguousarray(split.transpose(2, 1, 0, 3).reshape(heads, inputs, -1))
+            self._members = members
+
+    def __call__(self, x: Array) -> Array:
+        """Return outputs [M, N, U] of inputs [N, F] float32."""
+        (first, first_bias), (second, second_bias), (last, last_bias) = self.layers
+        hidden = x @ first if self.attention is None else self._weigh(x)
+        hidden += first_bias
+        hidden = np.maximum(hidden, 0.0, out=hidden) @ second
+        hidden += second_bias
+        outputs: Array = np.maximum(hidden, 0.0, out=hidden) @ last + last_bias
+        return outputs
+
+    def _weigh(self, x: Array) -> Array:
+        """Return the first layer's product [M, N, hidden] with inputs weighed by attention."""
+        assert self.attention is not None
+        count, heads = len(x), self.attention.heads
+        gated = (self.attention.gates(x) * x[:, None]).transpose(1, 0, 2)  # [H, N, F]
+        products = np.matmul(gated, self._values).reshape(heads, count, self._members, -1)
+        return np.ascontiguousarray(products.transpose(2, 1, 0, 3)).reshape(self._members, count, -1)
+
+
+_LAYERS = ("first", "second", "last")
+
+
+class Attention:
+    """Multi-head attention over tokens: see :class:`hmarl_soc.networks.FeatureAttention`."""
+
+    def __init__(self, arrays: Mapping[str, Array], tokens: Tokens, heads: int) -> None:
+        self.tokens, self.heads = tokens, heads
+        query, key = _weight(arrays, "attention.query.weight")[0], _weight(arrays, "attention.key.weight")
+        self.query, self.query_bias = query, _weight(arrays, "attention.query.bias")[0]
+        self.key, self.key_bias = key, _weight(arrays, "attention.key.bias")
+        count, width = tokens.gather.shape
+        if key.shape[:2] != (count, width) or query.shape[0] != tokens.size or query.shape[1] % heads:
+            raise ValueError(f"attention weights of {key.shape} do not fit {count} tokens of up to {width} features")
+        self._size = query.shape[1] // heads
+        self._gather = tokens.gather.ravel()
+
+    def weights(self, x: Array) -> Array:
+        """Return a [N, H, T] of inputs [N, F]; each head's weights sum to 1."""
+        count, width = self.tokens.gather.shape
+        padded = np.concatenate([x, np.zeros((len(x), 1), x.dtype)], axis=1)
+        features = padded[:, self._gather].reshape(len(x), count, width).transpose(1, 0, 2)
+        keys = (features @ self.key + self.key_bias).reshape(count, len(x), self.heads, self._size)
+        query = (x @ self.query + self.query_bias).reshape(len(x), self.heads, self._size)
+        scores = np.einsum("tnhd,nhd->nht", keys, query) / np.float32(np.sqrt(self._size))
+        scores -= scores.max(axis=2, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=2, keepdims=True)
+        weights: Array = scores
+        return weights
+
+    def gates(self, x: Array) -> Array:
+        """Return the factors [N, H, F] of inputs [N, F]: 1 everywhere for equal weights."""
+        factors: Array = (len(self.tokens.names) * self.weights(x)) @ self.tokens.member
+        return factors
+
+
+def _weight(arrays: Mapping[str, Array], name: str) -> Array:
+    return np.ascontiguousarray(arrays[name], np.float32)
+
+
+class HierarchyPolicy(Policy):
+    """The greedy hierarchy. Its memory: the directive in force [N, D] and the steps since it was given [N].
+
+    Args:
+        config: Settings.
+        interface: Of the environment it was trained in.
+        arrays: Weights, "role.name" -> array.
+
+    Raises:
+        ValueError: If the weights do not fit settings and interface.
+    """
+
+    def __init__(self, config: HmarlConfig, interface: Interface, arrays: Mapping[str, Array]) -> None:
+        self.config, self.interface, self._arrays = config, interface, dict(arrays)
+        self.directive_size = interface["coordinator"].actions
+        self.views = {name: make_view(interface[name], self.directive_size) for name in LOWER}
+        layouts = {"coordinator": interface["coordinator"].observation}
+        layouts |= {name: view.layout for name, view in self.views.items()}
+        self.nets = {role: self._net(role, layout) for role, layout in layouts.items()}
+
+    def _net(self, role: str, layout: Layout) -> Net:
+        own = {name.partition(".")[2]: array for name, array in self._arrays.items() if name.startswith(f"{role}.")}
+        return Net(own, layout, self.config.network.heads)
+
+    def weights(self) -> Mapping[str, Array]:
+        """Return name -> array of all weights."""
+        return self._arrays
+
+    def initial_memory(self, num_envs: int) -> dict[str, Array]:
+        """Return no directive, and one due."""
+        return {
+            "directive": np.zeros((num_envs, self.directive_size), np.float32),
+            "age": np.zeros(num_envs, np.int64),
+        }
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Let the coordinator decide where a directive is due, then the others."""
+        directives = self.direct(obs, memory)
+        views = {name: view(obs[name], directives) for name, view in self.views.items()}
+        actions = {
+            "coordinator": directives,
+            "hunter": np.tanh(self.nets["hunter"](views["hunter"])[0, :, : self.interface["hunter"].actions]),
+            "triage": self.nets["triage"](views["triage"])[0].argmax(axis=1),
+            "responder": respond(self.nets["responder"](views["responder"])[0]),
+        }
+        ages = (memory["age"] + 1) % self.config.coordinator.every
+        return Decision(actions, {"directive": directives, "age": ages})
+
+    def direct(self, obs: ObservationBatch, memory: Any) -> Array:
+        """Return the directives in force [N, D] for this decision."""
+        directives: Array = memory["directive"].copy()
+        if self.config.coordinator.enabled:
+            due = np.flatnonzero(memory["age"] == 0)
+            if len(due):
+                directives[due] = np.tanh(self.nets["coordinator"](np.asarray(obs["coordinator"], np.float32)[due])[0])
+        return directives
+
+
+def respond(outputs: Array) -> Array:
+    """Return the responder's action [N, 2 S + 2] of outputs [N, 8 S]; see :mod:`hmarl_soc.agents.responder`."""
+    each = outputs.reshape(len(outputs), -1, OUTPUTS)
+    types = each[..., :_TYPES].argmax(axis=2)
+    numbers = np.tanh(each[..., _TYPES:])
+    isolate = np.where((types == 1) | (types == 3), numbers[..., 0], -1.0)
+    remediate = np.where(types >= 2, numbers[..., 1], -1.0)
+    return np.concatenate([isolate, remediate, numbers[..., 2:].mean(axis=1)], axis=1)
+
+
+def make_policy(config: MethodConfig, interface: Interface, arrays: Mapping[str, Array]) -> HierarchyPolicy:
+    """Make the policy whose :meth:`HierarchyPolicy.weights` are given."""
+    if not isinstance(config, HmarlConfig):
+        raise ValueError(f"settings are of {type(config).__name__}; the hierarchy needs HmarlConfig")
+    return HierarchyPolicy(config, interface, arrays)

@@ -1,0 +1,122 @@
+"""Threat hunter: soft actor-critic over continuous outputs.
+
+The actor sees its view alone; the twin critics, which only learning needs, see the true state as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from hmarl_soc import losses
+from hmarl_soc.agents.parts import Saved, Tensors, make_actor, normals
+from hmarl_soc.config import HunterConfig, NetworkConfig
+from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
+from native_sim.api import Layout
+
+_LOG_STD = (-5.0, 1.0)
+
+
+class Hunter(Saved):
+    """SAC with twin critics.
+
+    Args:
+        layout: Of the view.
+        actions: U, numbers in [-1, 1].
+        state_size: Length of the true state, 0 for none.
+        config: Settings.
+        network: Shape of the networks.
+        discount: Per step.
+        generator: First weights and every draw.
+        device: Where the networks live.
+    """
+
+    _saved = ("actor", "critic", "target", "log_weight", "actor_adam", "critic_adam", "weight_adam")
+
+    def __init__(
+        self,
+        layout: Layout,
+        actions: int,
+        state_size: int,
+        config: HunterConfig,
+        network: NetworkConfig,
+        discount: float,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.config, self.discount, self.generator = config, discount, generator
+        self.actor = make_actor(layout, 2 * actions, network, generator).to(device)
+        inputs = layout.size + state_size + actions
+        self.critic = Mlp(inputs, network.hidden, 1, generator, members=2).to(device)
+        self.target = copy.deepcopy(self.critic)
+        fixed = config.entropy_weight
+        start = config.initial_entropy_weight if fixed == "auto" else float(fixed)
+        self.log_weight = nn.Parameter(torch.tensor(math.log(max(start, 1e-8)), device=device))
+        self.actor_adam = make_adam(self.actor.parameters(), config.learning_rate)
+        self.critic_adam = make_adam(self.critic.parameters(), config.learning_rate)
+        self.weight_adam = make_adam([self.log_weight], config.learning_rate)
+
+    @torch.no_grad()
+    def act(self, views: Tensor, explore: bool = True) -> Tensor:
+        """Return actions [N, U] for views [N, F]: drawn, or the squashed mean."""
+        mean, log_std = self._head(views)
+        return torch.tanh(mean + normals(mean, self.generator) * log_std.exp()) if explore else torch.tanh(mean)
+
+    def update(self, batch: Tensors, weights: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Learn from a batch.
+
+        Args:
+            batch: ``view``, ``next_view`` [B, F], ``state``, ``next_state`` [B, S], ``action`` [B, U], ``reward`` and
+                ``terminated`` [B].
+            weights: [B] importance weights.
+
+        Returns:
+            Metrics, and absolute TD errors [B].
+        """
+        entropy_weight = self.log_weight.detach().exp()
+        with torch.no_grad():
+            action, log_prob = self._draw(batch["next_view"])
+            next_values = self.target(self._inputs(batch["next_view"], batch["next_state"], action)).squeeze(-1)
+            soft = next_values.amin(dim=0) - entropy_weight * log_prob
+            targets = losses.td_target(batch["reward"], batch["terminated"], soft, self.discount)
+        values = self.critic(self._inputs(batch["view"], batch["state"], batch["action"])).squeeze(-1)
+        critic_loss = losses.critic_loss(values, targets, weights)
+        clip_and_step(self.critic_adam, critic_loss, self.config.gradient_norm)
+
+        self.critic.requires_grad_(False)
+        action, log_prob = self._draw(batch["view"])
+        own = self.critic(self._inputs(batch["view"], batch["state"], action)).squeeze(-1).amin(dim=0)
+        actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight)
+        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        self.critic.requires_grad_(True)
+
+        if self.config.entropy_weight == "auto":
+            weight_loss = losses.entropy_weight_loss(self.log_weight, log_prob, self.config.target_entropy)
+            clip_and_step(self.weight_adam, weight_loss, self.config.gradient_norm)
+        soft_update(self.target, self.critic, self.config.tau)
+        errors = (values.detach() - targets).abs().mean(dim=0)
+        metrics = {
+            "hunter/critic_loss": float(critic_loss.detach()),
+            "hunter/value": float(own.detach().mean()),
+            "hunter/entropy": -float(log_prob.detach().mean()),
+            "hunter/entropy_weight": float(entropy_weight),
+        }
+        return metrics, errors
+
+    @staticmethod
+    def _inputs(views: Tensor, states: Tensor, actions: Tensor) -> Tensor:
+        return torch.cat([views, states, actions], dim=1)
+
+    def _head(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.actor(views)[0].chunk(2, dim=1)
+        low, high = _LOG_STD
+        return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
+
+    def _draw(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return squashed actions [B, U] that gradients flow through, and their log densities [B]."""
+        mean, log_std = self._head(views)
+        raw = mean + normals(mean, self.generator) * log_std.exp()
+        return torch.tanh(raw), losses.squashed_log_prob(raw, mean, log_std)

@@ -1,0 +1,92 @@
+"""What agents share: how an acting network is built, and how nets and optimisers become saved state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.networks import Mlp
+from hmarl_soc.tokens import make_tokens
+from native_sim.api import Layout
+
+Tensors = Mapping[str, Tensor]
+"""A batch: name -> [B, ...]."""
+
+
+def make_actor(layout: Layout, outputs: int, config: NetworkConfig, generator: torch.Generator) -> Mlp:
+    """Return an acting network over a named observation, with attention unless that is switched off."""
+    return Mlp(
+        layout.size,
+        config.hidden,
+        outputs,
+        generator,
+        output_gain=0.1,
+        tokens=make_tokens(layout) if config.attention else None,
+        heads=config.heads,
+        key_size=config.key_size,
+    )
+
+
+def normals(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return standard normal numbers of the shape of a tensor, the same on every device."""
+    return torch.randn(like.shape, generator=generator).to(like.device)
+
+
+class Saved:
+    """State of an agent: its networks, optimisers and plain counts, by the names of its attributes."""
+
+    _saved: tuple[str, ...] = ()
+    """Names of attributes; modules, optimisers, tensors and numbers."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that is kept, nested."""
+        return {name: _state(getattr(self, name)) for name in self._saved}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`.
+
+        Raises:
+            ValueError: If a part is missing or of another shape.
+        """
+        for name in self._saved:
+            if name not in state:
+                raise ValueError(f"the saved {type(self).__name__.lower()} lacks {name!r}")
+            setattr(self, name, _restored(name, getattr(self, name), state[name]))
+
+
+def _state(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return dict(value.state_dict())
+    if isinstance(value, torch.optim.Optimizer):
+        return {str(index): dict(entry) for index, entry in value.state_dict()["state"].items()}
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _restored(name: str, value: Any, state: Any) -> Any:
+    if isinstance(value, nn.Module):
+        _load_module(name, value, state)
+        return value
+    if isinstance(value, torch.optim.Optimizer):
+        slots = {
+            int(index): {key: torch.as_tensor(part) for key, part in slot.items()} for index, slot in state.items()
+        }
+        value.load_state_dict({"state": slots, "param_groups": value.state_dict()["param_groups"]})
+        return value
+    if isinstance(value, Tensor):
+        with torch.no_grad():
+            value.copy_(torch.as_tensor(state))
+        return value
+    return type(value)(state)
+
+
+def _load_module(name: str, module: nn.Module, state: Mapping[str, Any]) -> None:
+    own = module.state_dict()
+    for key in {**own, **state}:
+        here, given = (tuple(part[key].shape) if key in part else None for part in (own, state))
+        if here != given:
+            raise ValueError(f"{name}.{key} has shape {given} in what was saved and {here} here")
+    module.load_state_dict({key: torch.as_tensor(part) for key, part in state.items()})

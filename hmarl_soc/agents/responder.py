@@ -1,0 +1,153 @@
+"""Response orchestrator: MADDPG with one actor per segment and one critic on the true state and all actions.
+
+The actors have an output layer each on top of two hidden layers that they share: all see the same view, and five whole
+networks cost five times as much. Each actor decides for its segment: a response type (hold, isolate, remediate, or
+both) with an intensity for isolating and one for remediating, and two votes (throttle, release) whose means over the
+actors are the global outputs. Types are chosen by the largest logit; gradients flow through their softmax
+(straight-through). As the reward is the team's, one critic serves all actors, and all of them are moved at once along
+its gradient at their joint action.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hmarl_soc import losses
+from hmarl_soc.agents.parts import Saved, Tensors, make_actor, normals
+from hmarl_soc.config import NetworkConfig, ResponderConfig
+from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
+from native_sim.api import Layout
+
+TYPES: Final = ("hold", "isolate", "remediate", "both")
+_INTENSITIES, _VOTES = 2, 2
+OUTPUTS: Final = len(TYPES) + _INTENSITIES + _VOTES
+"""Numbers that an actor emits."""
+_LOGIT_DECAY = 1e-3
+"""Weight of the squared logits in the actors' loss: keeps types from freezing."""
+
+
+def emit(outputs: Tensor, types: Tensor, noise: Tensor | float = 0.0) -> Tensor:
+    """Return the action [B, 2 S + 2] of S segments.
+
+    Args:
+        outputs: [S, B, OUTPUTS] of the actors.
+        types: [S, B, 4] one-hot response types.
+        noise: [S, B, 4], added to intensities and votes after squashing.
+    """
+    continuous = (torch.tanh(outputs[..., len(TYPES) :]) + noise).clamp(-1.0, 1.0)
+    wanted = torch.stack([types[..., 1] + types[..., 3], types[..., 2] + types[..., 3]], dim=-1)  # isolate, remediate
+    intensities = wanted * (continuous[..., :_INTENSITIES] + 1.0) - 1.0  # [S, B, 2], -1 is off
+    votes = continuous[..., _INTENSITIES:].mean(dim=0)  # [B, 2]
+    return torch.cat([intensities[..., 0].T, intensities[..., 1].T, votes], dim=1)
+
+
+def hard_types(logits: Tensor) -> Tensor:
+    """Return one-hot types whose gradient is that of the softmax."""
+    soft = logits.softmax(dim=-1)
+    hard = functional.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(soft.dtype)
+    return hard + soft - soft.detach()
+
+
+class Responder(Saved):
+    """MADDPG.
+
+    Args:
+        layout: Of the view, which every actor sees.
+        segments: S; the action has 2 S + 2 numbers.
+        others: Numbers of the other agents' actions that the critic sees.
+        state_size: Length of the true state, 0 for none.
+        config: Settings.
+        network: Shape of the networks.
+        discount: Per step.
+        generator: First weights and every draw.
+        device: Where the networks live.
+    """
+
+    _saved = ("actor", "target_actor", "critic", "target_critic", "actor_adam", "critic_adam")
+
+    def __init__(
+        self,
+        layout: Layout,
+        segments: int,
+        others: int,
+        state_size: int,
+        config: ResponderConfig,
+        network: NetworkConfig,
+        discount: float,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.config, self.discount, self.generator = config, discount, generator
+        self.segments = segments
+        self.actor = make_actor(layout, segments * OUTPUTS, network, generator).to(device)
+        inputs = layout.size + state_size + others + 2 * segments + _VOTES
+        self.critic = Mlp(inputs, network.hidden, 1, generator).to(device)
+        self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
+        self.actor_adam = make_adam(self.actor.parameters(), config.actor_learning_rate)
+        self.critic_adam = make_adam(self.critic.parameters(), config.critic_learning_rate)
+
+    @torch.no_grad()
+    def act(self, views: Tensor, explore: bool = True) -> Tensor:
+        """Return actions [N, 2 S + 2] for views [N, F]."""
+        outputs = self._outputs(self.actor, views)
+        logits = outputs[..., : len(TYPES)]
+        if not explore:
+            return emit(outputs, hard_types(logits))
+        uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(logits.device)
+        gumbel = -torch.log(-torch.log(uniform))
+        noise = self.config.noise * normals(outputs[..., len(TYPES) :], self.generator)
+        return emit(outputs, hard_types(logits + self.config.temperature * gumbel), noise)
+
+    @torch.no_grad()
+    def target_action(self, views: Tensor) -> Tensor:
+        """Return what the target actors do, [B, 2 S + 2]."""
+        outputs = self._outputs(self.target_actor, views)
+        return emit(outputs, hard_types(outputs[..., : len(TYPES)]))
+
+    def update(self, batch: Tensors, weights: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Learn from a batch.
+
+        Args:
+            batch: As of :meth:`Hunter.update`, and ``others`` [B, O], the other agents' actions as they were executed,
+                and ``next_others``, what their target policies do next.
+            weights: [B] importance weights.
+
+        Returns:
+            Metrics, and absolute TD errors [B].
+        """
+        with torch.no_grad():
+            action = self.target_action(batch["next_view"])
+            inputs = torch.cat([batch["next_view"], batch["next_state"], batch["next_others"], action], dim=1)
+            next_values = self.target_critic(inputs)[0].squeeze(-1)
+            targets = losses.td_target(batch["reward"], batch["terminated"], next_values, self.discount)
+        given = torch.cat([batch["view"], batch["state"], batch["others"]], dim=1)
+        values = self.critic(torch.cat([given, batch["action"]], dim=1)).squeeze(-1)
+        critic_loss = losses.critic_loss(values, targets, weights)
+        clip_and_step(self.critic_adam, critic_loss, self.config.gradient_norm)
+
+        self.critic.requires_grad_(False)
+        outputs = self._outputs(self.actor, batch["view"])
+        logits = outputs[..., : len(TYPES)]
+        own = self.critic(torch.cat([given, emit(outputs, hard_types(logits))], dim=1))[0]
+        actor_loss = -own.mean() + _LOGIT_DECAY * logits.square().mean()
+        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        self.critic.requires_grad_(True)
+
+        soft_update(self.target_critic, self.critic, self.config.tau)
+        soft_update(self.target_actor, self.actor, self.config.tau)
+        errors = (values.detach()[0] - targets).abs()
+        held = hard_types(logits.detach())[..., 0].mean()
+        return {
+            "responder/critic_loss": float(critic_loss.detach()),
+            "responder/value": float(own.detach().mean()),
+            "responder/hold_share": float(held),
+        }, errors
+
+    def _outputs(self, actor: Mlp, views: Tensor) -> Tensor:
+        """Return what each segment's actor emits, [S, N, OUTPUTS]."""
+        return actor(views)[0].view(len(views), self.segments, OUTPUTS).transpose(0, 1)

@@ -1,0 +1,94 @@
+"""Alert triage: a double dueling DQN.
+
+The advantages, which alone decide, depend on the view alone. The value of a situation, which only learning needs, may
+also depend on the true state: what triage cannot influence is then explained by the value and not by its choices.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from hmarl_soc import losses
+from hmarl_soc.agents.parts import Saved, Tensors, make_actor
+from hmarl_soc.config import NetworkConfig, TriageConfig
+from hmarl_soc.networks import Mlp, clip_and_step, make_adam
+from native_sim.api import Array, Layout
+
+
+class DuelingNet(nn.Module):
+    """Q(state, view, a) = V(state, view) + A(view, a) - mean over a of A(view, a)."""
+
+    def __init__(
+        self, layout: Layout, actions: int, state_size: int, network: NetworkConfig, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.advantage = make_actor(layout, actions, network, generator)
+        self.value = Mlp(layout.size + state_size, network.hidden, 1, generator)
+
+    def forward(self, views: Tensor, states: Tensor) -> Tensor:
+        """Return action values [B, U] of views [B, F] and states [B, S]."""
+        return losses.dueling(self.value(torch.cat([views, states], dim=1))[0], self.advantage(views)[0])
+
+
+class Triage(Saved):
+    """Double dueling DQN; arguments as of :class:`hmarl_soc.agents.hunter.Hunter`, ``actions`` being choices."""
+
+    _saved = ("net", "target", "adam", "updates", "decisions")
+
+    def __init__(
+        self,
+        layout: Layout,
+        actions: int,
+        state_size: int,
+        config: TriageConfig,
+        network: NetworkConfig,
+        discount: float,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.actions, self.config, self.discount, self.generator = actions, config, discount, generator
+        self.net = DuelingNet(layout, actions, state_size, network, generator).to(device)
+        self.target = copy.deepcopy(self.net)
+        self.adam = make_adam(self.net.parameters(), config.learning_rate)
+        self.updates = 0
+        self.decisions = 0
+
+    @property
+    def epsilon(self) -> float:
+        """Share of random choices now."""
+        done = min(1.0, self.decisions / self.config.epsilon_steps)
+        return self.config.epsilon_start + done * (self.config.epsilon_end - self.config.epsilon_start)
+
+    @torch.no_grad()
+    def act(self, views: Tensor, explore: bool = True) -> Array:
+        """Return choices [N] int64 for views [N, F]: the best, or with ``explore`` now and then any."""
+        best: Tensor = self.net.advantage(views)[0].argmax(dim=1).cpu()
+        if explore:
+            count = len(best)
+            dice = torch.rand(count, generator=self.generator)
+            other = torch.randint(self.actions, (count,), generator=self.generator)
+            best = torch.where(dice < self.epsilon, other, best)
+            self.decisions += count
+        chosen: Array = best.numpy()
+        return chosen
+
+    def update(self, batch: Tensors, weights: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Learn from a batch as :meth:`Hunter.update` does; ``action`` is [B] int64."""
+        with torch.no_grad():
+            online = self.net.advantage(batch["next_view"])[0]
+            target = self.target(batch["next_view"], batch["next_state"])
+            targets = losses.double_dqn_target(batch["reward"], batch["terminated"], online, target, self.discount)
+        values = self.net(batch["view"], batch["state"])
+        taken = values.gather(1, batch["action"].unsqueeze(1)).squeeze(1)
+        loss = losses.huber_loss(taken, targets, weights)
+        clip_and_step(self.adam, loss, self.config.gradient_norm)
+        self.updates += 1
+        if self.updates % self.config.target_every == 0:
+            self.target.load_state_dict(self.net.state_dict())
+        errors = (taken.detach() - targets).abs()
+        gap = (values.detach().amax(dim=1) - values.detach().mean(dim=1)).mean()
+        metrics = {"triage/loss": float(loss.detach()), "triage/value": float(taken.detach().mean())}
+        return metrics | {"triage/gap": float(gap), "triage/epsilon": self.epsilon}, errors

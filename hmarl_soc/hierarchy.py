@@ -1,0 +1,276 @@
+"""HMARL-SOC as one learner: who decides when, what each agent learns from, and one page that says so.
+
+In a step the coordinator decides first, in the rows where its directive is K steps old or an episode has just begun;
+then hunter, triage and responder decide, each seeing its observation and the directive in force. The three learn from
+one replay of joint transitions; the coordinator learns from its macro steps.
+
+**Shared replay.** A joint transition holds the views, actions and rewards of all agents. Shared means: there is one
+priority per joint transition, to which all three agents contribute, and one batch from which all of them learn, so
+that what was surprising for one agent is replayed for all. Per agent (the ablation) means: each agent draws its own
+batch from the same transitions by its own priority. Nothing else differs.
+
+**Priority.** p = mean over the contributing agents of |TD error| / its running mean, plus w times (detection
+confidence + response urgency) / 2. Detection confidence is the belief of the best case the hunter sees; response
+urgency is the largest excess of confirmed over isolated hosts of a segment; both are 0 where observations name no
+cases. New transitions get the largest priority so far. Draws follow p^alpha; importance weights have exponent beta,
+which rises linearly to 1 over ``beta_updates`` gradient steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hmarl_soc.acting import HierarchyPolicy
+from hmarl_soc.agents.coordinator import Coordinator
+from hmarl_soc.agents.hunter import Hunter
+from hmarl_soc.agents.responder import Responder
+from hmarl_soc.agents.triage import Triage
+from hmarl_soc.config import HmarlConfig
+from hmarl_soc.interface import Interface
+from hmarl_soc.learner import Learner, Seen, State, Transition
+from hmarl_soc.networks import to_tensors
+from hmarl_soc.replay import Batch, Replay
+from hmarl_soc.urgency import measure_urgency
+from hmarl_soc.views import make_view
+from native_sim.api import Array
+
+LOWER: Final = ("hunter", "triage", "responder")
+_MEAN_RATE: Final = 0.01
+"""Share by which the running mean of an agent's TD errors moves per gradient step."""
+
+
+class Hierarchy(Learner):
+    """HMARL-SOC.
+
+    Args:
+        config: Settings.
+        interface: Of the environment; needs the agents coordinator, hunter, triage (discrete) and responder.
+        num_envs: E.
+        seed: Of first weights, exploration and sampling.
+        device: "cpu", "cuda" or "auto".
+    """
+
+    def __init__(
+        self, config: HmarlConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
+    ) -> None:
+        _check(interface, config)
+        self.config, self.interface, self.num_envs = config, interface, num_envs
+        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        self.device = torch.device("cuda" if gpu else "cpu")
+        streams = np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(2, np.uint64)
+        self.noise = torch.Generator().manual_seed(int(streams[0] >> np.uint64(1)))
+        self.draws = np.random.default_rng(int(streams[1]))
+        self._build()
+        self.directives = np.zeros((num_envs, interface["coordinator"].actions), np.float32)  # in force
+        self.ages = np.zeros(num_envs, np.int64)  # steps since the directive; 0: one is due
+        self.pending: dict[str, Array] | None = None  # the last transitions, until it is known what they led to
+        self.owed = 0.0  # gradient steps due
+        self.updates = 0  # joint gradient steps done
+        self.mean_errors = np.ones(len(LOWER))  # running means of absolute TD errors
+
+    def _build(self) -> None:
+        config, size = self.config, self.interface.state_size
+        directive = self.interface["coordinator"].actions
+        self.views = {name: make_view(self.interface[name], directive) for name in LOWER}
+        last = (config.network, config.gamma, self.noise, self.device)
+        coordinator = self.interface["coordinator"]
+        self.coordinator = Coordinator(
+            coordinator.observation, directive, size, self.num_envs, config.coordinator, *last
+        )
+        hunter, triage, responder = (self.interface[name].actions for name in LOWER)
+        self.hunter = Hunter(self.views["hunter"].layout, hunter, size, config.hunter, *last)
+        self.triage = Triage(self.views["triage"].layout, triage, size, config.triage, *last)
+        segments = responder // 2 - 1
+        self.responder = Responder(
+            self.views["responder"].layout, segments, hunter + triage, size, config.responder, *last
+        )
+        shape: dict[str, tuple[tuple[int, ...], type]] = {
+            "state": ((size,), np.float32),
+            "next_state": ((size,), np.float32),
+            "reward": ((), np.float32),
+            "terminated": ((), np.float32),
+            "urgency": ((), np.float32),
+        }
+        for name in LOWER:
+            view = (self.views[name].layout.size,)
+            shape |= {f"{name}/view": (view, np.float32), f"{name}/next_view": (view, np.float32)}
+            discrete = self.interface[name].discrete
+            shape[f"{name}/action"] = ((), np.int64) if discrete else ((self.interface[name].actions,), np.float32)
+        replay = config.replay
+        self.replay = Replay(replay.capacity, shape, replay.alpha, 1 if replay.shared else len(LOWER))
+
+    def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
+        """Let the coordinator decide where a directive is due, then the others."""
+        if not explore:
+            raise ValueError("act with explore=False is what policy() is for: the learner remembers training rows only")
+        state = self._state(seen)
+        if self.config.coordinator.enabled:
+            due = np.flatnonzero(self.ages[seen.rows] == 0)
+            if len(due):
+                rows, observations = seen.rows[due], seen.observations["coordinator"][due]
+                self.directives[rows] = self.coordinator.decide(rows, observations, state[due])
+        directives = self.directives[seen.rows]
+        views = {name: view(seen.observations[name], directives) for name, view in self.views.items()}
+        self._store_pending(views)
+        hunter, triage, responder = to_tensors([views[name] for name in LOWER], self.device)
+        actions: dict[str, Array] = {
+            "coordinator": directives,
+            "hunter": self.hunter.act(hunter).cpu().numpy(),
+            "triage": self.triage.act(triage),
+            "responder": self.responder.act(responder).cpu().numpy(),
+        }
+        self.pending = {"state": state, "urgency": measure_urgency(self.interface, seen.observations)}
+        for name in LOWER:
+            self.pending |= {f"{name}/view": views[name], f"{name}/action": actions[name]}
+        return actions
+
+    def observe(self, step: Transition) -> None:
+        """Keep what the step brought; what it led to is complete when the next directive is known."""
+        if self.pending is None:
+            raise RuntimeError("observe was called without act before it")
+        rewards = self.config.reward_scale * step.rewards
+        after, ended = step.after, step.terminations | step.truncations
+        state = self._state(after)
+        if self.config.coordinator.enabled:
+            observations = after.observations["coordinator"]
+            self.coordinator.credit(rewards, observations, state, step.terminations, step.truncations)
+        self.pending |= {"reward": rewards, "terminated": step.terminations, "next_state": state, "ended": ended}
+        for name, view in self.views.items():
+            self.pending[f"{name}/next_view"] = view(after.observations[name], self.directives)
+        self.ages = (self.ages + 1) % self.config.coordinator.every
+        self.ages[ended] = 0
+        if not self.config.coordinator.enabled:
+            self.directives[:] = 0.0
+        self.owed += len(rewards) * self.config.updates_per_step
+
+    def update(self) -> dict[str, float]:
+        """Do the gradient steps that are due."""
+        metrics = self.coordinator.update()
+        if self.replay.size < self.config.warm_up:
+            self.owed = 0.0
+        while self.owed >= 1.0:
+            self.owed -= 1.0
+            metrics |= self._learn()
+        return metrics
+
+    def _learn(self) -> dict[str, float]:
+        """Do one gradient step of every lower agent."""
+        replay = self.config.replay
+        self.updates += 1
+        beta = min(1.0, replay.beta + (1.0 - replay.beta) * self.updates / replay.beta_updates)
+        draws = [self.replay.sample(replay.batch_size, beta, self.draws, i) for i in range(len(self.replay.trees))]
+        given = [self._tensors(draw) for draw in draws]
+        metrics: dict[str, float] = {}
+        errors = np.zeros((len(LOWER), replay.batch_size))
+        for i, name in enumerate(LOWER):
+            tensors, weights = given[i % len(given)]
+            learned, found = getattr(self, name).update(self._batch(name, tensors), weights)
+            metrics |= learned
+            errors[i] = found.cpu().numpy()
+        self.mean_errors += _MEAN_RATE * (errors.mean(axis=1) - self.mean_errors)
+        relative = errors / np.maximum(self.mean_errors, 1e-6)[:, None]
+        for i, draw in enumerate(draws):
+            surprise = relative.mean(axis=0) if replay.shared else relative[i]
+            priorities = surprise + replay.urgency_weight * draw.entries["urgency"] + 1e-3
+            self.replay.prioritize(draw.indices, priorities, i)
+        return metrics
+
+    def _tensors(self, draw: Batch) -> tuple[dict[str, Tensor], Tensor]:
+        tensors = to_tensors([*draw.entries.values(), draw.weights], self.device)
+        return dict(zip(draw.entries, tensors, strict=False)), tensors[-1]
+
+    def _batch(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return one agent's part of joint transitions."""
+        batch = {key: tensors[key] for key in ("state", "next_state", "reward", "terminated")}
+        batch |= {key: tensors[f"{name}/{key}"] for key in ("view", "next_view", "action")}
+        if name == "responder":
+            choices = self.interface["triage"].actions
+            taken = functional.one_hot(tensors["triage/action"], choices).to(batch["view"].dtype)
+            batch["others"] = torch.cat([tensors["hunter/action"], taken], dim=1)
+            with torch.no_grad():
+                hunting = self.hunter.act(tensors["hunter/next_view"], explore=False)
+                best = self.triage.target.advantage(tensors["triage/next_view"])[0].argmax(dim=1)
+                following = functional.one_hot(best, choices).to(hunting.dtype)
+                batch["next_others"] = torch.cat([hunting, following], dim=1)
+        return batch
+
+    def _store_pending(self, views: Mapping[str, Array]) -> None:
+        """Put the last transitions into the replay, with the directives that their next decisions see."""
+        if self.pending is None:
+            return
+        goes_on = ~self.pending.pop("ended")[:, None]
+        for name, view in views.items():
+            self.pending[f"{name}/next_view"] = np.where(goes_on, view, self.pending[f"{name}/next_view"])
+        self.replay.add(self.pending)
+        self.pending = None
+
+    def _state(self, seen: Seen) -> Array:
+        if self.interface.state_size == 0:
+            return np.zeros((len(seen.rows), 0), np.float32)
+        if seen.state is None:
+            raise ValueError("this learner was made for environments that show their true state; this one does not")
+        return seen.state
+
+    def policy(self) -> HierarchyPolicy:
+        """Return a greedy copy that acts without the tensor library."""
+        nets = {
+            "coordinator": self.coordinator.actor,
+            "hunter": self.hunter.actor,
+            "triage": self.triage.net.advantage,
+            "responder": self.responder.actor,
+        }
+        arrays = {
+            f"{role}.{name}": tensor.detach().cpu().numpy().copy()
+            for role, net in nets.items()
+            for name, tensor in net.state_dict().items()
+        }
+        return HierarchyPolicy(self.config, self.interface, arrays)
+
+    _AGENTS: Final = ("coordinator", *LOWER)
+
+    def state_dict(self) -> State:
+        """Return everything."""
+        return {
+            **{name: getattr(self, name).state_dict() for name in self._AGENTS},
+            "replay": self.replay.state_dict(),
+            "noise": self.noise.get_state(),
+            "draws": self.draws.bit_generator.state,
+            "directives": self.directives,
+            "ages": self.ages,
+            "pending": self.pending,
+            "owed": self.owed,
+            "updates": self.updates,
+            "mean_errors": self.mean_errors,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        for name in self._AGENTS:
+            getattr(self, name).load_state_dict(state[name])
+        self.replay.load_state_dict(state["replay"])
+        self.noise.set_state(torch.as_tensor(state["noise"]))
+        self.draws.bit_generator.state = state["draws"]
+        self.directives, self.ages = np.array(state["directives"]), np.array(state["ages"])
+        self.mean_errors = np.array(state["mean_errors"])
+        pending = state["pending"]
+        self.pending = None if pending is None else {name: np.array(value) for name, value in pending.items()}
+        self.owed, self.updates = float(state["owed"]), int(state["updates"])
+
+
+def _check(interface: Interface, config: HmarlConfig) -> None:
+    names = [agent.name for agent in interface.agents]
+    if set(names) != {"coordinator", *LOWER}:
+        raise ValueError(f"HMARL-SOC plays coordinator, {', '.join(LOWER)}; this environment has {', '.join(names)}")
+    for agent in interface.agents:
+        if agent.discrete != (agent.name == "triage"):
+            raise ValueError("HMARL-SOC needs a discrete triage and boxes for the other agents")
+    if interface["responder"].actions % 2:
+        raise ValueError(f"the responder needs two numbers per segment and two more; it has {interface['responder']}")
+    if config.network.hidden % config.network.heads:
+        raise ValueError(f"{config.network.heads} heads do not divide {config.network.hidden} hidden units")

@@ -1,0 +1,82 @@
+import numpy as np
+import torch
+from torch import nn
+
+from hmarl_soc.interface import make_layout
+from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
+from hmarl_soc.tokens import make_tokens
+
+LAYOUT = make_layout("x", {"a": (), "rows": (3, 4), "b": (2,)})
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_tokens_cover_every_feature_once():
+    tokens = make_tokens(LAYOUT)
+    assert tokens.names == ("a", "rows[0]", "rows[1]", "rows[2]", "b")
+    assert (tokens.member.sum(axis=0) == 1).all()
+    for token in range(len(tokens.names)):
+        inside = tokens.gather[token][tokens.gather[token] < LAYOUT.size]
+        assert (np.flatnonzero(tokens.member[token]) == inside).all()
+
+
+def test_members_are_separate_networks():
+    net = Mlp(5, 8, 2, generator(), members=3)
+    x = torch.randn(4, 5, generator=generator(1))
+    for member in range(3):
+        hidden = torch.relu(x @ net.first.weight[member] + net.first.bias[member])
+        hidden = torch.relu(hidden @ net.second.weight[member] + net.second.bias[member])
+        plain = hidden @ net.last.weight[member] + net.last.bias[member]
+        assert torch.allclose(net(x)[member], plain, atol=1e-6)
+    assert not torch.allclose(net(x)[0], net(x)[1])
+
+
+def test_equal_attention_is_exactly_no_attention():
+    with_attention = Mlp(LAYOUT.size, 8, 2, generator(), tokens=make_tokens(LAYOUT), heads=2)
+    without = Mlp(LAYOUT.size, 8, 2, generator(1))
+    without.load_state_dict({k: v for k, v in with_attention.state_dict().items() if "attention" not in k})
+    x = torch.randn(6, LAYOUT.size, generator=generator(2))
+    assert not torch.allclose(with_attention(x), without(x), atol=1e-4)
+    with torch.no_grad():
+        with_attention.attention.query.weight.zero_()
+        with_attention.attention.query.bias.zero_()
+    assert torch.allclose(with_attention(x), without(x), atol=1e-5)
+
+
+def test_a_token_without_weight_has_no_say():
+    net = Mlp(LAYOUT.size, 8, 2, generator(), tokens=make_tokens(LAYOUT), heads=2)
+    x = torch.randn(6, LAYOUT.size, generator=generator(2))
+    weights = net.attention.weights(x).detach()
+    assert torch.allclose(weights.sum(dim=2), torch.ones(6, 2))
+    weights[:, :, 1] = 0.0
+    net.attention.weights = lambda given: weights
+    changed = x.clone()
+    changed[:, LAYOUT["rows"].start : LAYOUT["rows"].start + 4] += 10.0
+    assert torch.allclose(net(x), net(changed))
+
+
+def test_first_weights_come_from_the_generator_alone():
+    nets = [Mlp(LAYOUT.size, 8, 2, generator(3), tokens=make_tokens(LAYOUT), heads=2) for _ in range(2)]
+    for a, b in zip(*(net.parameters() for net in nets), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_soft_update_moves_by_its_share():
+    target, online = nn.Linear(2, 2), nn.Linear(2, 2)
+    before = target.weight.detach().clone()
+    soft_update(target, online, 0.25)
+    assert torch.allclose(target.weight, before + 0.25 * (online.weight - before))
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight():
+    net = nn.Linear(2, 1)
+    before = net.weight.detach().clone()
+    try:
+        clip_and_step(make_adam(net.parameters(), 0.1), net(torch.full((1, 2), float("inf"))).sum() * 0.0, 1.0)
+    except FloatingPointError as error:
+        assert "became nan" in str(error)
+    else:
+        raise AssertionError
+    assert torch.equal(net.weight, before)
