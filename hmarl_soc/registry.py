@@ -27,6 +27,11 @@ METHODS: Final[dict[str, Method]] = {
         "hmarl_soc.hierarchy:Hierarchy",
         "hmarl_soc.acting:make_policy",
     ),
+    "hmarl-soc-ppo": Method(
+        "hmarl_soc.baselines.config:PpoHierarchyConfig",
+        "hmarl_soc.baselines.ppo_hierarchy:PpoHierarchy",
+        "hmarl_soc.acting:make_policy",
+    ),
     "single-drl": Method(
         "hmarl_soc.baselines.config:PpoConfig",
         "hmarl_soc.baselines.single_drl:SingleDrl",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from hmarl_soc.config import MethodConfig, NetworkConfig
+from hmarl_soc.config import CoordinatorConfig, HmarlConfig, MethodConfig, NetworkConfig
 
 
 class BaselineConfig(MethodConfig):
@@ -29,7 +29,7 @@ class PpoConfig(BaselineConfig):
     gae_lambda: float = Field(0.95, ge=0, le=1, description="mixes one-step and full returns")
     entropy: float = Field(0.01, ge=0, description="weight of the entropy bonus, per agent; advantages have spread 1")
     rollout: int = Field(4096, ge=2, description="environment steps between two updates")
-    epochs: int = Field(4, ge=1, description="how often each step is learned from")
+    epochs: int = Field(8, ge=1, description="how often each step is learned from")
     minibatch: int = Field(1024, ge=2, description="environment steps of one gradient step")
     gradient_norm: float = Field(0.5, gt=0, description="largest norm of a gradient")
 
@@ -40,7 +40,7 @@ class QConfig(BaselineConfig):
     capacity: int = Field(100_000, ge=16, description="transitions kept; the oldest is overwritten; drawn uniformly")
     batch_size: int = Field(256, ge=1, description="transitions of one gradient step")
     warm_up: int = Field(10_000, ge=1, description="transitions before the first gradient step")
-    updates_per_step: float = Field(1 / 64, gt=0, le=16, description="gradient steps per environment step")
+    updates_per_step: float = Field(1 / 32, gt=0, le=16, description="gradient steps per environment step")
     target_every: int = Field(200, ge=1, description="gradient steps between two copies into the target nets")
     epsilon_start: float = Field(1.0, ge=0, le=1, description="share of random choices of each branch at the start")
     epsilon_end: float = Field(0.02, ge=0, le=1, description="share of random choices of each branch in the end")
@@ -52,3 +52,12 @@ class QmixConfig(QConfig):
     """QMIX."""
 
     mixing_width: int = Field(32, ge=1, le=1024, description="units of the mixing layer")
+
+
+class PpoHierarchyConfig(HmarlConfig):
+    """The hierarchy with PPO for every agent (ablation); settings of replay, SAC, DQN and MADDPG are not used."""
+
+    lower: CoordinatorConfig = Field(
+        default=CoordinatorConfig(rollout=4096, minibatch=1024, epochs=8),
+        description="PPO of hunter, triage and responder, who decide in every step whatever ``every`` says",
+    )
