@@ -164,14 +164,19 @@ def parity(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: cage4.")] = "cage4",
-    envs: Annotated[str, typer.Option(help="Comma-separated numbers of environments.")] = "1,64,1024",
-    threads: Annotated[str, typer.Option(help="Comma-separated numbers of threads.")] = "1,2",
+    what: Annotated[str, typer.Argument(help="What to measure: cage4 or native_sim.")] = "cage4",
+    envs: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated numbers of environments.", show_default="1,64,1024; native_sim: 200"),
+    ] = None,
+    threads: Annotated[
+        str | None, typer.Option(help="Comma-separated numbers of threads.", show_default="1,2; native_sim: 1")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Time given to each row.")] = 2.0,
     cold: Annotated[bool, typer.Option(help="Time a first start too, which compiles everything anew.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Measure engine steps per second, start-up and memory of every engine found, in one run."""
+    """Measure steps per second, start-up and memory of a simulator, in one run."""
     console = _console(as_json)
     with _one_sentence(console):
         from evaluation.bench import bench as measure

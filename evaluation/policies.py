@@ -144,8 +144,8 @@ what a run was asked, so that a changed file never joins an old run.
 
 def _kept(name: str) -> tuple[str, Path] | None:
     """Split ``KIND:PATH`` of a known kind."""
-    kind, _, path = name.partition(":")
-    return (kind, Path(path)) if kind in LOADERS and path else None
+    kind, colon, path = name.partition(":")
+    return (kind, Path(path)) if kind in LOADERS and colon else None
 
 
 # ------------------------------------------------------------------------------------------------ making policies
@@ -169,7 +169,7 @@ def make_policy(name: str, registry: Registry = CC4) -> Policy:
         try:
             return LOADERS[kind](path, registry.game)
         except ValueError as error:
-            raise BadInput(f"policy {name!r}: {error}") from error
+            raise BadInput(f"policy {name}: {error}") from error
     if ":" not in name:
         raise BadInput(
             f"unknown policy {name!r}{registry.where}; known policies: {', '.join(registry.named)}; "
@@ -223,7 +223,8 @@ def _check_wants(name: str, policy: Policy, registry: Registry) -> None:
     if unknown:
         allowed = ", ".join(map(repr, registry.wants or ())) or "nothing"
         raise BadInput(
-            f"policy {name!r} wants {unknown[0]!r}, but beside observations there is {allowed}{registry.where}"
+            f"policy {name!r} wants {unknown[0]!r}, which is not shown{registry.where}; beside the observations a "
+            f"policy may want {allowed}"
         )
 
 

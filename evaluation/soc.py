@@ -35,9 +35,10 @@ class Soc(Game):
     def resolve(self, engine: str, variant: str, steps: int | None) -> Setting:
         """Look up the variant; networks and campaigns are held-out ones unless a file says otherwise."""
         found = get_variant(variant, held_out=True)
-        if steps is not None and steps < 1:
-            raise ValueError(f"--steps must be at least 1; given {steps}")
-        config = found.config if steps is None else replace(found.config, max_steps=steps)
+        try:
+            config = found.config if steps is None else replace(found.config, max_steps=steps)
+        except ValueError as error:
+            raise ValueError(f"--steps sets max_steps: {error}") from error
         return Setting(engine, found.id, asdict(config), config.max_steps)
 
     def variant(self, knobs: Mapping[str, Any]) -> SocConfig:
