@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from typing import NamedTuple
 
@@ -86,13 +88,57 @@ def growth(rules: str = "corrected", sizes: tuple[int, ...] = SIZES, seconds: fl
     return rows
 
 
-def start_seconds(rules: str = "corrected") -> float:
-    """Return how long a fresh interpreter takes to import, compile or load from the cache, reset and step once."""
+def start_seconds(rules: str = "corrected", *, cold: bool = False) -> float:
+    """Return how long a fresh interpreter takes to import, compile or load from the cache, reset and step once.
+
+    Args:
+        rules: Rule set.
+        cold: Compile everything anew, into a cache folder that is thrown away.
+    """
     code = (
         f"from native_sim import make_vec\nenv = make_vec({rules!r}, 2)\nenv.reset(seed=0)\n"
         "import numpy as np\nenv.step({'coordinator': np.zeros((2, 8)), 'hunter': np.zeros((2, 16)),"
         " 'triage': np.zeros(2, int), 'responder': np.zeros((2, 12))})"
     )
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as empty:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": empty} if cold else None
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+        return time.perf_counter() - started
+
+
+_MEMORY = """
+import os, resource, sys
+from native_sim import make_vec
+def used():
+    try:
+        with open("/proc/self/statm") as file:  # the peak that getrusage tells may be the parent's
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+rules, hosts = sys.argv[1], int(sys.argv[2])
+make_vec(rules, 1, threads=1).reset(seed=0)
+before = used()
+env = make_vec(rules, 1, threads=1, hosts_per_segment=hosts // 5)
+env.reset(seed=0)
+for _ in range(200):
+    batch = env.step({"hunter": [[1.0] * 16], "responder": [[1.0] * 12]})
+    if batch.terminations[0] or batch.truncations[0]:
+        env.reset()
+print(used(), used() - before)
+"""
+
+
+class Memory(NamedTuple):
+    """What a fresh process holds with one environment that has played 200 steps."""
+
+    process_mb: float  # all of it: interpreter, libraries and compiled code included
+    env_mb: float  # what the environment added
+
+
+def measure_memory(rules: str = "corrected", hosts: int = 100_000) -> Memory:
+    """Measure the memory of one environment, in a process of its own."""
+    command = [sys.executable, "-c", _MEMORY, rules, str(hosts)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    total, added = (float(word) for word in done.stdout.split())
+    return Memory(round(total, 1), round(added, 2))

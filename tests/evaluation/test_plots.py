@@ -17,8 +17,8 @@ from factories import make_records, make_spec, with_scores
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from evaluation import plots
-from evaluation.report import FIGURES
+from evaluation import canvas, plots, plots_cc4
+from evaluation.report_cc4 import FIGURES
 from evaluation.schema import EpisodeRecord, Summary
 from evaluation.summarise import summarise
 
@@ -84,8 +84,8 @@ def test_no_text_overlaps_another_or_leaves_the_figure(name: str, figure: str, m
         if text.get_visible() and text.get_text().strip():
             boxes[text] = text.get_window_extent(renderer)
 
-    with mpl.rc_context(plots._STYLE):
-        drawn = plots._FIGURES[figure](*case(name))
+    with mpl.rc_context(canvas.STYLE):
+        drawn = plots_cc4._FIGURES[figure](*case(name))
         monkeypatch.setattr(Text, "draw", record)
         drawn.savefig(io.BytesIO(), format="png", dpi=drawn.dpi)
     assert len(boxes) > 5
@@ -112,16 +112,16 @@ def test_a_summary_without_its_rows_is_refused() -> None:
 
 def test_moving_average_by_hand() -> None:
     rewards = np.array([[0.0, 3.0, 6.0, 9.0]])
-    assert plots._moving_average(rewards, 3).tolist() == [[1.5, 3.0, 6.0, 7.5]]
-    assert plots._moving_average(rewards, 1).tolist() == rewards.tolist()
+    assert plots_cc4._moving_average(rewards, 3).tolist() == [[1.5, 3.0, 6.0, 7.5]]
+    assert plots_cc4._moving_average(rewards, 1).tolist() == rewards.tolist()
 
 
 def test_long_names_are_shortened_only_while_they_stay_apart() -> None:
-    assert plots._labels(["a" * 40 + "1", "b"], 11) == ["aaaaa…aaaa1", "b"]
+    assert canvas.labels_of(["a" * 40 + "1", "b"], 11) == ["aaaaa…aaaa1", "b"]
     twins = ["x" * 20 + "A" + "y" * 20, "x" * 20 + "B" + "y" * 20]
-    assert plots._labels(twins, 11) == twins
+    assert canvas.labels_of(twins, 11) == twins
 
 
 def test_numbers_of_cells() -> None:
     values = {-0.04: "0", 0.0: "0", -0.5: "−0.5", -9.96: "−10", -12.4: "−12", -1234.0: "−1\u2009234"}
-    assert {value: plots._number(value) for value in values} == values
+    assert {value: canvas.number(value) for value in values} == values
