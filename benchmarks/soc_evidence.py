@@ -23,8 +23,8 @@ from native_sim.soc.episodes import play
 from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions
 
 POPULATION, FINAL_EPISODES = 48, 1000
-FIRST = (25, 32)  # generations and episodes per candidate, for each choice of triage
-SECOND = (80, 64)  # for the best choices
+FIRST = (20, 24)  # generations and episodes per candidate, for each choice of triage
+SECOND = (60, 48)  # for the best choices
 NUMBERS = 8 + 16 + 12
 CHOICES = 5  # the four of triage, and leaving triage out
 COLUMNS = (

@@ -9,7 +9,7 @@ import numpy as np
 
 from hmarl_soc.config import HmarlConfig, MethodConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.tokens import Tokens, make_tokens
+from hmarl_soc.tokens import FLOOR, Tokens, make_tokens
 from hmarl_soc.views import make_view
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
 
@@ -90,8 +90,8 @@ class Attention:
         scores = np.einsum("tnhd,nhd->nht", keys, query) / np.float32(np.sqrt(self._size))
         scores -= scores.max(axis=2, keepdims=True)
         np.exp(scores, out=scores)
-        scores /= scores.sum(axis=2, keepdims=True)
-        weights: Array = scores
+        scores *= (1.0 - FLOOR) / scores.sum(axis=2, keepdims=True)
+        weights: Array = scores + np.float32(FLOOR / count)
         return weights
 
     def gates(self, x: Array) -> Array:

@@ -47,7 +47,7 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Array] = {}
     tree = _split(checkpoint.state, "", arrays)
-    data = to_bytes({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    data = to_bytes({name: np.asarray(array, order="C") for name, array in arrays.items()})
     digest = hashlib.sha256(data).hexdigest()
     file = f"arrays-{digest[:16]}.safetensors"
     manifest = {

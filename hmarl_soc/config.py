@@ -87,7 +87,11 @@ class HunterConfig(Settings):
     entropy_weight: float | Literal["auto"] = Field(
         default="auto", description="weight of the entropy in units of reward (the paper: 0.2), or auto"
     )
-    initial_entropy_weight: float = Field(default=0.2, gt=0, description="where auto starts")
+    initial_entropy_weight: float = Field(default=0.01, gt=0, description="where auto starts")
+    weight_learning_rate: float = Field(default=1e-3, gt=0, le=0.1, description="of Adam, entropy weight")
+    initial_mean: float = Field(
+        default=-1.0, ge=-3, le=3, description="mean of the outputs before squashing at the start; -1 is nearly off"
+    )
     target_entropy: float = Field(default=-16.0, description="entropy that auto aims at, nats over the 16 outputs")
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.tokens import Tokens
+from hmarl_soc.tokens import FLOOR, Tokens
 from native_sim.api import Array
 
 
@@ -81,7 +81,8 @@ class Mlp(nn.Module):
 class FeatureAttention(nn.Module):
     """Multi-head attention over the named tokens of an observation, with one query made from all of it.
 
-    Head h weighs token i with a[h, i], a softmax over the tokens of query times key. Its value of token i is the part
+    Head h weighs token i with a[h, i], a softmax over the tokens of query times key, mixed with a small share of equal
+    weights so that no token ever falls out of sight of learning. Its value of token i is the part
     of the first layer's product that comes from the token's features and goes to the head's share of the hidden units.
     With equal weights the layer is exactly a plain one, so that switching attention off removes attention alone; and
     no feature reaches the body except through its token's weight, so that the weights belong to the decision taken.
@@ -107,7 +108,8 @@ class FeatureAttention(nn.Module):
         keys = self.key(features).view(self.count, len(x), self.heads, self.key_size)
         query = self.query(x.unsqueeze(0)).view(1, len(x), self.heads, self.key_size)
         scores = (keys * query).sum(dim=-1) / math.sqrt(self.key_size)  # [T, B, H]
-        return cast(Tensor, scores.softmax(dim=0).permute(1, 2, 0))
+        weights = scores.softmax(dim=0).permute(1, 2, 0)
+        return cast(Tensor, (1.0 - FLOOR) * weights + FLOOR / self.count)
 
     def forward(self, x: Tensor, layer: Stack) -> Tensor:
         """Return the first hidden layer before its rectifier, [M, B, hidden]."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from native_sim.api import Array, Layout
+
+FLOOR: Final = 0.2
+"""Share of attention that is spread equally over the tokens of an observation."""
 
 
 class Tokens(NamedTuple):

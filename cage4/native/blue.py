@@ -18,10 +18,10 @@ from cage4.native.hosts import (
     remove_process,
     set_service,
 )
-from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.sessions import close_session_of_process, close_sessions_on
 from cage4.native.state import BLUE_A, BLUE_B, BLUE_LEFT, BLUE_VERB
+from native_sim.jit import inner
 
 
 def _host_of_slot(zone: int, slot: int) -> int:

@@ -6,11 +6,11 @@ import numpy as np
 
 from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port
-from cage4.native.jit import inner
 from cage4.native.reward import charge
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session
 from cage4.native.state import ABSTRACT
+from native_sim.jit import inner
 
 ACCESS, LOCAL_WORK = 0, 1
 _SESSION = np.int64(codes.SESSION_PROCESS)

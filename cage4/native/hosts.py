@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from cage4.native import codes
-from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.state import PORTS_PER_CHUNK, give, take
+from native_sim.jit import inner
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 

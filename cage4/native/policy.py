@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from cage4.native import codes
-from cage4.native.jit import inner
 from cage4.native.rng import below, uniform, weighted
 from cage4.native.sessions import find_session
 from cage4.native.state import (
@@ -23,6 +22,7 @@ from cage4.native.state import (
     SEEN_ZONE,
     UNNAMED,
 )
+from native_sim.jit import inner
 
 _SERVER_PREFERENCE = 0.75
 

@@ -7,7 +7,6 @@ import numpy as np
 from cage4 import spec
 from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port, remove_process
-from cage4.native.jit import inner
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import add_key, announce, find_session, open_session, stop_session
 from cage4.native.state import (
@@ -24,6 +23,7 @@ from cage4.native.state import (
     SEEN_ZONE,
     UNNAMED,
 )
+from native_sim.jit import inner
 
 # Exploits in the order in which they are considered.
 HTTP, HTTPS, SSH, SQL, HARAKA = range(5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cage4 import spec
 from cage4.native import codes
-from cage4.native.jit import inner
 from cage4.native.state import RED_HOST, RED_VERB
+from native_sim.jit import inner
 
 
 @inner

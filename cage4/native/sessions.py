@@ -6,9 +6,9 @@ import numpy as np
 
 from cage4.native import codes
 from cage4.native.hosts import remove_process
-from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.state import BROKEN, MAX_KEYS, NAMED, give, take
+from native_sim.jit import inner
 
 _PRIMARY = np.int64(0)
 

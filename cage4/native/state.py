@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cage4.native import codes
-from cage4.native.jit import inner
+from native_sim.jit import inner
 
 I8 = npt.NDArray[np.int8]
 I16 = npt.NDArray[np.int16]

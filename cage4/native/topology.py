@@ -7,11 +7,11 @@ import numpy as np
 from cage4.native import codes
 from cage4.native.green import map_green_reach
 from cage4.native.hosts import add_process, draw_pid, install, remember_base
-from cage4.native.jit import inner
 from cage4.native.observe import write_reset_outputs
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session
 from cage4.native.state import ABSTRACT, NOTHING, clear_pool
+from native_sim.jit import inner
 
 # Subnets of blue 4 and red 5 in the order of generation, which is not the order of blue's observations.
 _HQ_FIRST = 5

@@ -49,6 +49,8 @@ class Hunter(Saved):
     ) -> None:
         self.config, self.discount, self.generator = config, discount, generator
         self.actor = make_actor(layout, 2 * actions, network, generator).to(device)
+        with torch.no_grad():
+            self.actor.last.bias[..., :actions] += config.initial_mean
         inputs = layout.size + state_size + actions
         self.critic = Mlp(inputs, network.hidden, 1, generator, members=2).to(device)
         self.target = copy.deepcopy(self.critic)
@@ -57,7 +59,7 @@ class Hunter(Saved):
         self.log_weight = nn.Parameter(torch.tensor(math.log(max(start, 1e-8)), device=device))
         self.actor_adam = make_adam(self.actor.parameters(), config.learning_rate)
         self.critic_adam = make_adam(self.critic.parameters(), config.learning_rate)
-        self.weight_adam = make_adam([self.log_weight], config.learning_rate)
+        self.weight_adam = make_adam([self.log_weight], config.weight_learning_rate)
 
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:

@@ -15,7 +15,6 @@ TABLE_2 = {
     "coordinator.clip": 0.2,
     "coordinator.every": 5,
     "hunter.learning_rate": 3e-4,
-    "hunter.initial_entropy_weight": 0.2,
     "hunter.tau": 0.005,
     "triage.epsilon_start": 1.0,
     "triage.epsilon_end": 0.05,

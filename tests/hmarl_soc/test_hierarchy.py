@@ -1,0 +1,239 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from hmarl_soc import checkpoint
+from hmarl_soc.config import HmarlConfig, parse
+from hmarl_soc.hierarchy import LOWER, Hierarchy
+from hmarl_soc.interface import describe, from_dict
+from hmarl_soc.playing import Field
+from hmarl_soc.registry import load_policy
+from hmarl_soc.runs import make_env, make_trainer
+from native_sim.soc import spec
+
+SMALL = {
+    "network": {"hidden": 16, "heads": 2, "key_size": 4},
+    "replay": {"capacity": 400, "batch_size": 16},
+    "coordinator": {"rollout": 16, "minibatch": 8, "epochs": 2, "every": 3},
+    "triage": {"target_every": 3},
+    "warm_up": 16,
+    "updates_per_step": 0.25,
+}
+
+
+def settings(steps=160, **method):
+    trainer = {"steps": steps, "log_every": 40, "save_every": 80, "validate_every": 80, "validation_episodes": 2}
+    environment = {"num_envs": 8, "knobs": {"max_steps": 12}}
+    return parse({"environment": environment, "trainer": trainer, "method": SMALL | method}, HmarlConfig)
+
+
+def make(**method):
+    config = settings(**method)
+    env = make_env(config.environment)
+    learner = Hierarchy(config.method, describe(env, spec.STATE.size), env.num_envs, 0)
+    return learner, Field(env, 0)
+
+
+def advance(learner, field, steps):
+    for _ in range(steps):
+        step = field.step(learner.act(field.seen()))
+        learner.observe(step)
+        learner.update()
+        field.restart(step)
+    return step
+
+
+def tensors(learner):
+    found = {}
+    for name in ("coordinator", *LOWER):
+        agent = getattr(learner, name)
+        for attribute, value in vars(agent).items():
+            if isinstance(value, torch.nn.Module):
+                found |= {f"{name}.{attribute}.{key}": p for key, p in value.named_parameters()}
+            elif isinstance(value, torch.nn.Parameter):
+                found[f"{name}.{attribute}"] = value
+    return found
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_every_trainable_tensor_moves(attention):
+    learner, field = make(network=SMALL["network"] | {"attention": attention})
+    before = {name: tensor.detach().clone() for name, tensor in tensors(learner).items()}
+    assert len(before) > 40
+    advance(learner, field, 24)
+    still = [name for name, tensor in tensors(learner).items() if torch.equal(tensor, before[name])]
+    assert still == []
+
+
+def test_directives_executed_are_the_ones_credited_and_seen():
+    learner, field = make()
+    executed = []
+    credited = []
+    original = learner.coordinator._close
+    learner.coordinator._close = lambda rows, values, ended: (
+        credited.extend(zip(rows.tolist(), np.tanh(learner.coordinator._open["raw"][rows]), strict=True)),
+        original(rows, values, ended),
+    )
+    in_force = {}
+    for _ in range(7):
+        seen = field.seen()
+        ages = learner.ages.copy()
+        actions = learner.act(seen)
+        for row in range(8):
+            if ages[row] == 0:
+                in_force[row] = actions["coordinator"][row].copy()
+                executed.append((row, in_force[row]))
+            assert (actions["coordinator"][row] == in_force[row]).all()
+        for name in LOWER:
+            directive = learner.views[name].layout["directive"].slice
+            assert (learner.pending[f"{name}/view"][:, directive] == actions["coordinator"]).all()
+        step = field.step(actions)
+        learner.observe(step)
+        field.restart(step)
+    for row in range(8):
+        ours = [directive for other, directive in executed if other == row]
+        theirs = [directive for other, directive in credited if other == row]
+        assert len(theirs) >= 2
+        for a, b in zip(ours, theirs, strict=False):
+            assert a == pytest.approx(b)
+
+
+def test_what_is_learned_from_is_what_happened():
+    learner, field = make(updates_per_step=1e-6)
+    steps = []
+    for _ in range(14):  # beyond the time limit of 12
+        seen = field.seen()
+        actions = learner.act(seen)
+        step = field.step(actions)
+        learner.observe(step)
+        field.restart(step)
+        steps.append((seen, actions, step))
+    learner.act(field.seen())
+    kept = learner.replay.entries
+    for t, (seen, actions, step) in enumerate(steps):
+        here = slice(8 * t, 8 * t + 8)
+        assert (kept["state"][here] == seen.state).all()
+        assert (kept["next_state"][here] == step.after.state).all()
+        assert kept["reward"][here] == pytest.approx(0.2 * step.rewards)
+        assert (kept["terminated"][here] == step.terminations).all()  # a truncated step bootstraps
+        for name in LOWER:
+            assert (kept[f"{name}/action"][here] == actions[name]).all()
+        ended = step.terminations | step.truncations
+        if t + 1 < len(steps):
+            following = kept["hunter/view"][8 * t + 8 : 8 * t + 16]
+            assert (kept["hunter/next_view"][here][~ended] == following[~ended]).all()
+        last = learner.views["hunter"](step.after.observations["hunter"], actions["coordinator"])
+        assert (kept["hunter/next_view"][here][ended] == last[ended]).all()
+    assert steps[11][2].truncations.any()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_shared_means_one_batch_for_all(shared, monkeypatch):
+    learner, field = make(replay=SMALL["replay"] | {"shared": shared})
+    advance(learner, field, 8)
+    used = {}
+    for name in LOWER:
+        agent = getattr(learner, name)
+        monkeypatch.setattr(agent, "update", _spy(agent.update, used, name))
+    learner._learn()
+    same = [torch.equal(used["hunter"]["reward"], used[name]["reward"]) for name in ("triage", "responder")]
+    assert same == [shared, shared]
+    assert len(learner.replay.trees) == (1 if shared else 3)
+
+
+def _spy(update, used, name):
+    def spied(batch, weights):
+        used[name] = batch
+        return update(batch, weights)
+
+    return spied
+
+
+def test_without_a_coordinator_the_directive_is_neutral_and_nothing_else_changes():
+    learner, field = make(coordinator=SMALL["coordinator"] | {"enabled": False})
+    before = [p.detach().clone() for p in learner.coordinator.actor.parameters()]
+    for _ in range(15):
+        actions = learner.act(field.seen())
+        assert (actions["coordinator"] == 0).all()
+        step = field.step(actions)
+        learner.observe(step)
+        learner.update()
+        field.restart(step)
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.coordinator.actor.parameters(), strict=True))
+    policy = learner.policy()
+    decision = policy.act(field.seen().observations, {}, policy.initial_memory(8), np.zeros((8, 4, 0)))
+    assert (decision.actions["coordinator"] == 0).all()
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_the_numpy_policy_is_the_networks(attention):
+    learner, field = make(network=SMALL["network"] | {"attention": attention})
+    advance(learner, field, 9)
+    policy = learner.policy()
+    seen = field.seen()
+    memory = policy.initial_memory(8)
+    memory["age"][:] = np.arange(8) % 3
+    memory["directive"][:] = 0.25
+    decision = policy.act(seen.observations, seen.masks, memory, np.zeros((8, 4, 0)))
+    due = np.arange(8) % 3 == 0
+    expected, _, _ = learner.coordinator.act(torch.as_tensor(seen.observations["coordinator"]), explore=False)
+    directive = decision.actions["coordinator"]
+    assert directive[due] == pytest.approx(expected[due], abs=1e-5) and (directive[~due] == 0.25).all()
+    views = {n: torch.as_tensor(v(seen.observations[n], directive)) for n, v in learner.views.items()}
+    assert decision.actions["hunter"] == pytest.approx(learner.hunter.act(views["hunter"], False).numpy(), abs=1e-5)
+    assert (decision.actions["triage"] == learner.triage.act(views["triage"], False)).all()
+    responses = learner.responder.act(views["responder"], False).numpy()
+    assert decision.actions["responder"] == pytest.approx(responses, abs=1e-5)
+    assert decision.memory["age"].tolist() == [1, 2, 0, 1, 2, 0, 1, 2]
+    frozen = {name: array.copy() for name, array in policy.weights().items()}
+    advance(learner, field, 3)
+    assert all((array == frozen[name]).all() for name, array in policy.weights().items())
+
+
+def test_training_resumes_exactly_and_its_weights_play_without_torch(tmp_path):
+    whole = make_trainer("hmarl-soc", settings(), 1, tmp_path / "whole")
+    whole.run()
+    make_trainer("hmarl-soc", settings(steps=72), 1, tmp_path / "halves").run()
+    second = make_trainer("hmarl-soc", settings(), 2 - 1, tmp_path / "halves")
+    second.resume()
+    second.run()
+    same(whole.state_dict()["learner"], second.state_dict()["learner"])
+    same(whole.state_dict()["field"], second.state_dict()["field"])
+    assert whole.learner.updates > 10 and whole.learner.replay.size > 100
+    policy = load_policy(tmp_path / "whole")
+    best = checkpoint.load(tmp_path / "whole" / "best").state["arrays"]
+    assert all((policy.weights()[name] == array).all() for name, array in best.items())
+    assert from_dict(whole.interface.to_dict()).digest == whole.interface.digest
+
+
+def same(a, b, path=""):
+    if isinstance(a, dict):
+        assert set(a) == set(b), path
+        for key in a:
+            same(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            same(x, y, f"{path}/{i}")
+    elif hasattr(a, "shape"):
+        assert np.array_equal(np.asarray(a), np.asarray(b)), path
+    else:
+        assert a == b, path
+
+
+def test_another_layout_is_refused(tmp_path):
+    learner, field = make()
+    advance(learner, field, 2)
+    wider = make(network=SMALL["network"] | {"hidden": 32})[0]
+    with pytest.raises(ValueError, match=r"actor.first.weight has shape \(1, 64, 16\)"):
+        wider.load_state_dict(copy.deepcopy(dict(learner.state_dict())))
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_gpu_learns_too(device):
+    config = settings()
+    env = make_env(config.environment)
+    learner = Hierarchy(config.method, describe(env, spec.STATE.size), env.num_envs, 0, device)
+    advance(learner, Field(env, 0), 8)
+    assert learner.updates > 0
