@@ -185,6 +185,36 @@ def bench(
     _finish(as_json, result)
 
 
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="table3, table4, k-sweep, reward-weights, apt or scaling.")],
+    out: Annotated[Path, typer.Option(help="Folder of all studies; equal training runs are shared.")] = Path(
+        "runs/studies"
+    ),
+    seeds: Annotated[int, typer.Option(help="Training seeds per method.")] = 5,
+    workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
+    steps: Annotated[
+        int | None, typer.Option(help="Environment steps per training run.", show_default="600000")
+    ] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Tiny: shows that all works, in seconds.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Train and play nothing; report what is there.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train methods over several seeds, score them on held-out networks, and write tables and figures."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.studies.study import study as run
+
+        try:
+            result = run(name, out, seeds, workers, steps, smoke, report_only, console)
+        except KeyboardInterrupt:
+            console.print("Interrupted. The same command goes on from there.", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
+    _finish(as_json, result)
+
+
 def main() -> None:
     """Entry point of the ``hmarl-transfer`` command."""
     app()
