@@ -27,6 +27,11 @@ from hmarl_soc.interface import Agent, Interface, make_layout
 from hmarl_soc.learner import Learner, Seen, Transition
 from hmarl_soc.registry import make_learner
 
+try:
+    from benchmarl.environments.pettingzoo.common import PettingZooClass
+except ImportError as error:
+    raise SystemExit(f"BenchMARL is not installed ({error}); see the head of this file") from None
+
 SYMBOLS, STEPS, ENVS = 3, 10, 10
 HIDDEN, RATE, GAMMA = 64, 1e-3, 0.9
 BATCH_FRAMES, EPOCHS, MINIBATCH = 500, 8, 125  # on-policy
@@ -143,37 +148,38 @@ def ours(method: str, frames: int, seed: int) -> float:
 
 
 # -------------------------------------------------------------------------------------------------- BenchMARL's
+class RelayTask(PettingZooClass):
+    def get_env_fun(self, num_envs: int, continuous_actions: bool, seed: int | None, device: Any) -> Any:
+        from torchrl.envs import PettingZooWrapper
+
+        def make() -> Any:
+            return PettingZooWrapper(
+                Relay(), return_state=True, categorical_actions=True, seed=seed, device=device, group_map=None
+            )
+
+        return make
+
+    def supports_continuous_actions(self) -> bool:
+        return False
+
+    def supports_discrete_actions(self) -> bool:
+        return True
+
+    def has_state(self) -> bool:
+        return True
+
+    def has_render(self, env: Any) -> bool:
+        return False
+
+    def max_steps(self, env: Any) -> int:
+        return STEPS
+
+
 def theirs(method: str, frames: int, seed: int) -> float:
     from benchmarl.algorithms import IqlConfig, MappoConfig, QmixConfig
-    from benchmarl.environments.pettingzoo.common import PettingZooClass
     from benchmarl.experiment import Experiment, ExperimentConfig
     from benchmarl.models.mlp import MlpConfig
-    from torchrl.envs import PettingZooWrapper
     from torchrl.envs.utils import ExplorationType, set_exploration_type
-
-    class RelayTask(PettingZooClass):
-        def get_env_fun(self, num_envs: int, continuous_actions: bool, seed: int | None, device: Any) -> Any:
-            def make() -> Any:
-                return PettingZooWrapper(
-                    Relay(), return_state=True, categorical_actions=True, seed=seed, device=device, group_map=None
-                )
-
-            return make
-
-        def supports_continuous_actions(self) -> bool:
-            return False
-
-        def supports_discrete_actions(self) -> bool:
-            return True
-
-        def has_state(self) -> bool:
-            return True
-
-        def has_render(self, env: Any) -> bool:
-            return False
-
-        def max_steps(self, env: Any) -> int:
-            return STEPS
 
     config = ExperimentConfig.get_from_yaml()
     changes = {

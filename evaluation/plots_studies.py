@@ -101,9 +101,9 @@ def _boxes(arms: Mapping[str, Any]) -> Figure:
         for position, (label, arm) in enumerate(arms.items()):
             values = [value for value in arm["metrics"][name]["values"] if value is not None]
             if len(values) > 1:
-                axes.boxplot(
-                    values, positions=[position], vert=False, widths=0.5, medianprops={"color": INK}, showfliers=False
-                )
+                low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+                axes.barh(position, high - low, 0.5, left=low, color=colours[label], alpha=0.3)
+                axes.plot((middle, middle), (position - 0.25, position + 0.25), color=INK, linewidth=1.5)
             axes.plot(values, [position] * len(values), "o", color=colours[label], markersize=4)
         axes.set_xlabel(name)
         axes.set_ylim(len(arms) - 0.5, -0.5)

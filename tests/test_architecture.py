@@ -38,7 +38,7 @@ ALLOWED = {
 """Package -> which modules of our other packages it may import."""
 DOORS = {
     "CybORG": {"cage4/cyborg_engine.py"},
-    "matplotlib": {"evaluation/canvas.py", "evaluation/plots_cc4.py", "evaluation/plots_soc.py", "evaluation/plots_studies.py"},
+    "matplotlib": {f"evaluation/{name}.py" for name in ("canvas", "plots_cc4", "plots_soc", "plots_studies")},
     "sklearn": {"adapters/projection.py"},
     "torch": {"hmarl_soc/", "evaluation/doctor.py"},
     "joblib": {"evaluation/runner.py"},
