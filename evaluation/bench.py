@@ -46,7 +46,7 @@ def bench(
         BadInput: For an unknown subject, or numbers that are none.
     """
     if what not in SUBJECTS:
-        raise BadInput(f"unknown subject {what!r}; bench can measure: {', '.join(SUBJECTS)}")
+        raise BadInput(f"unknown subject {what!r}; bench can measure: {', '.join(SUBJECTS)}, train")
     if not seconds > 0:
         raise BadInput(f"--seconds must be positive; given {seconds}")
     default_envs, default_threads = SUBJECTS[what]

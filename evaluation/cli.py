@@ -163,8 +163,32 @@ def parity(
 
 
 @app.command()
+def train(
+    seed: Annotated[int, typer.Option(help="Seed of everything random in the run.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings that differ from the defaults.", show_default=False)
+    ] = None,
+    method: Annotated[str, typer.Option(help="What learns.")] = "hmarl-soc",
+    steps: Annotated[
+        int | None, typer.Option(help="Environment steps.", show_default="1.2 million, or as configured")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a defender in the SOC simulator; its best weights are in OUT/best."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.training import train as run
+
+        result = run(method, config, seed, out, steps, resume, console)
+    code = INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK
+    _finish(as_json, result, code)
+
+
+@app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: cage4 or native_sim.")] = "cage4",
+    what: Annotated[str, typer.Argument(help="What to measure: cage4, native_sim or train.")] = "cage4",
     envs: Annotated[
         str | None,
         typer.Option(help="Comma-separated numbers of environments.", show_default="1,64,1024; native_sim: 200"),
@@ -176,9 +200,13 @@ def bench(
     cold: Annotated[bool, typer.Option(help="Time a first start too, which compiles everything anew.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Measure steps per second, start-up and memory of a simulator, in one run."""
+    """Measure steps per second, start-up and memory of a simulator, in one run; or the speed of training."""
     console = _console(as_json)
     with _one_sentence(console):
+        if what == "train":
+            from evaluation.training import bench as measure_training
+
+            _finish(as_json, measure_training(seconds, console))
         from evaluation.bench import bench as measure
 
         result = measure(what, envs, threads, seconds, cold, console)

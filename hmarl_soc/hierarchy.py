@@ -156,10 +156,10 @@ class Hierarchy(Learner):
             self.owed = 0.0
         while self.owed >= 1.0:
             self.owed -= 1.0
-            metrics |= self._learn()
+            metrics |= self.learn()
         return metrics
 
-    def _learn(self) -> dict[str, float]:
+    def learn(self) -> dict[str, float]:
         """Do one gradient step of every lower agent."""
         replay = self.config.replay
         self.updates += 1

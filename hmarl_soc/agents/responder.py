@@ -150,4 +150,5 @@ class Responder(Saved):
 
     def _outputs(self, actor: Mlp, views: Tensor) -> Tensor:
         """Return what each segment's actor emits, [S, N, OUTPUTS]."""
-        return actor(views)[0].view(len(views), self.segments, OUTPUTS).transpose(0, 1)
+        outputs: Tensor = actor(views)[0]
+        return outputs.view(len(views), self.segments, OUTPUTS).transpose(0, 1)

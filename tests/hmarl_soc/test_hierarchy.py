@@ -137,7 +137,7 @@ def test_shared_means_one_batch_for_all(shared, monkeypatch):
     for name in LOWER:
         agent = getattr(learner, name)
         monkeypatch.setattr(agent, "update", _spy(agent.update, used, name))
-    learner._learn()
+    learner.learn()
     same = [torch.equal(used["hunter"]["reward"], used[name]["reward"]) for name in ("triage", "responder")]
     assert same == [shared, shared]
     assert len(learner.replay.trees) == (1 if shared else 3)

@@ -64,7 +64,11 @@ def test_a_changed_callee_is_compiled_anew(package):
 @pytest.mark.parametrize(
     ("module", "covered", "outside"),
     [
-        ("native_sim.soc.kernel", {"rng", "alerts", "cases", "spec", "state", "topology"}, {"policies", "env", "faces"}),
+        (
+            "native_sim.soc.kernel",
+            {"rng", "alerts", "cases", "spec", "state", "topology"},
+            {"policies", "env", "faces"},
+        ),
         ("native_sim.soc.reference.rules", {"rng", "observe", "state", "spec"}, {"attacker", "policies"}),
         ("cage4.native.kernel", {"red", "green", "blue", "rich", "spec", "rng"}, {"engine", "faces"}),
     ],

@@ -1,0 +1,83 @@
+"""Training from the command line: settings in, progress and the way it ended out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evaluation.errors import BadInput
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def train(
+    method: str, config: Path | None, seed: int, out: Path, steps: int | None, resume: bool, console: Console
+) -> dict[str, Any]:
+    """Train one method with one seed.
+
+    Args:
+        method: Name of the method.
+        config: TOML file of settings, or None for the defaults.
+        seed: Of everything that is random in the run.
+        out: Run folder.
+        steps: Environment steps, or None for as many as configured.
+        resume: Go on with the run in the folder.
+        console: Where progress is shown.
+
+    Returns:
+        ``{"out", "steps", "episodes", "best_score", "interrupted", "failure"}``; ``failure`` is a sentence or None.
+
+    Raises:
+        BadInput: If something given is wrong.
+    """
+    from hmarl_soc.config import from_toml, parse
+    from hmarl_soc.progress import Bar
+    from hmarl_soc.registry import config_class
+    from hmarl_soc.runs import train as run
+    from hmarl_soc.trainer import TrainingDiverged
+
+    if seed < 0:
+        raise BadInput(f"--seed must not be negative; given {seed}")
+    result: dict[str, Any] = {"out": str(out), "interrupted": False, "failure": None}
+    try:
+        kind = config_class(method)
+        settings = from_toml(config, kind) if config is not None else parse({}, kind)
+        if steps is not None:
+            data = settings.to_dict()
+            settings = parse(data | {"trainer": data["trainer"] | {"steps": steps}}, kind)
+        outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"))
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    except (TrainingDiverged, OSError) as error:
+        console.print(f"Error: {error}.", style="red", markup=False, highlight=False, soft_wrap=True)
+        return result | {"failure": str(error)}
+    best = f"best validation {outcome.best_score:,.2f}, " if outcome.best_score > float("-inf") else ""
+    console.print(f"{outcome.steps:,} steps, {outcome.episodes:,} episodes, {best}in {out}", highlight=False)
+    if outcome.interrupted:
+        console.print("Interrupted and saved; the same command with --resume goes on.", highlight=False)
+    finite = outcome.best_score if best else None
+    numbers = {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": finite}
+    return result | numbers | {"interrupted": outcome.interrupted}
+
+
+def bench(seconds: float, console: Console) -> dict[str, Any]:
+    """Measure training and deciding with the default settings, and print a table.
+
+    Raises:
+        BadInput: If the time is not positive.
+    """
+    from rich.table import Table
+
+    from hmarl_soc.speed import measure
+
+    if not seconds > 0:
+        raise BadInput(f"--seconds must be positive; given {seconds}")
+    rows = measure(seconds)
+    table = Table("what", "unit", title="HMARL-SOC with default settings, one thread")
+    for name in ("on the clock", "by CPU time"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row["what"], row["unit"], f"{row['wall']:,.4g}", f"{row['cpu']:,.4g}")
+    console.print(table)
+    return {"rows": rows}

@@ -1,0 +1,98 @@
+"""How fast training and deciding are on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hmarl_soc.config import HmarlConfig, parse
+from hmarl_soc.hierarchy import Hierarchy
+from hmarl_soc.runs import make_trainer
+from native_sim.api import Policy
+
+EPISODE_STEPS = 130
+"""Steps of an average episode at the default level, to turn episodes into steps."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What a call takes on average."""
+
+    wall: float  # on the clock: what a user waits, other programs included
+    cpu: float  # of this process alone: what an idle machine would take
+
+    def plus(self, other: Seconds) -> Seconds:
+        """Return the sums."""
+        return Seconds(self.wall + other.wall, self.cpu + other.cpu)
+
+    def times(self, factor: float) -> Seconds:
+        """Return both multiplied."""
+        return Seconds(self.wall * factor, self.cpu * factor)
+
+    def rate(self, count: float = 1.0) -> Seconds:
+        """Return how often per second, if a call does it ``count`` times."""
+        return Seconds(count / self.wall, count / self.cpu)
+
+
+def measure(seconds: float) -> list[dict[str, Any]]:
+    """Measure the default settings on one thread, each subject for some seconds.
+
+    Returns:
+        Rows of {"what", "unit", "wall", "cpu"}. The time of a run of 10,000 episodes is put together from the times of
+        a vector step and of a joint gradient step.
+    """
+    torch.set_num_threads(1)
+    config = parse({"trainer": {"log_every": 10**9, "validate_every": 10**9, "save_every": 10**9}}, HmarlConfig)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = make_trainer("hmarl-soc", config, 0, folder)
+    learner, field = trainer.learner, trainer.field
+    assert isinstance(learner, Hierarchy)
+
+    def step() -> None:
+        taken = field.step(learner.act(field.seen()))
+        learner.observe(taken)
+        field.restart(taken)
+
+    envs, ratio = config.environment.num_envs, float(config.method.to_dict()["updates_per_step"])
+    vector_step, update = _time(step, seconds), _time(learner.learn, seconds)
+    run = vector_step.times(1.0 / envs).plus(update.times(ratio)).times(10_000 * EPISODE_STEPS / 60)
+    rows = [
+        ("environment steps without learning", "per second", vector_step.rate(envs)),
+        ("joint gradient steps (hunter, triage, responder)", "per second", update.rate()),
+        (f"10,000 episodes at {ratio:g} gradient steps per environment step", "minutes", run),
+    ]
+    policy, observations = learner.policy(), field.seen().observations
+    for count in (1, 256):
+        each = _time(_deciding(policy, observations, count), seconds).times(1e6 / count)
+        rows.append((f"decision of the whole hierarchy, {count} at once", "µs per environment", each))
+    return [{"what": what, "unit": unit, "wall": value.wall, "cpu": value.cpu} for what, unit, value in rows]
+
+
+def _deciding(policy: Policy, observations: Any, count: int) -> Callable[[], None]:
+    """Return a call that decides once for ``count`` environments."""
+    seen = {name: np.resize(value, (count, value.shape[1])) for name, value in observations.items()}
+    masks: dict[str, Any] = {}
+    draws = np.zeros((count, len(seen), 0))
+    memory = [policy.initial_memory(count)]
+
+    def decide() -> None:
+        memory[0] = policy.act(seen, masks, memory[0], draws).memory
+
+    return decide
+
+
+def _time(call: Callable[[], object], seconds: float) -> Seconds:
+    """Time a call, on average after three that do not count."""
+    for _ in range(3):
+        call()
+    calls, wall, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - wall < seconds or calls == 0:
+        call()
+        calls += 1
+    return Seconds((time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls)

@@ -1,0 +1,81 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from evaluation.cli import app
+
+SMALL = """
+[environment]
+num_envs = 8
+knobs = {max_steps = 12}
+[trainer]
+log_every = 40
+save_every = 80
+validate_every = 80
+validation_episodes = 2
+[method]
+warm_up = 16
+updates_per_step = 0.1
+[method.network]
+hidden = 16
+[method.replay]
+capacity = 400
+batch_size = 16
+"""
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+@pytest.fixture
+def settings(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_train_then_resume_then_play_without_torch(tmp_path, settings):
+    run = ["--config", settings, "--seed", 3, "--out", tmp_path / "run"]
+    done = command(*run, "--steps", 88, "--json")
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["steps"] == 88 and np.isfinite(result["best_score"])
+    again = command(*run, "--steps", 168)
+    assert again.exit_code == 2 and "holds a run already" in again.output
+    more = command(*run, "--steps", 168, "--resume")
+    assert more.exit_code == 0 and "168 steps" in more.output
+    code = f"import sys, hmarl_soc; hmarl_soc.load_policy({str(tmp_path / 'run')!r}); print('torch' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
+    played = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert played.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "guess"], "unknown method 'guess'; known: hmarl-soc"),
+        (["--seed", "-1"], "--seed must not be negative; given -1"),
+        (["--steps", "0"], "trainer.steps"),
+        (["--config", "nowhere.toml"], "cannot be read"),
+        (["--resume"], "holds no checkpoint"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, arguments, message):
+    given = ["--seed", "0", "--out", str(tmp_path / "run"), *arguments]
+    done = command(*given)
+    assert done.exit_code == 2
+    assert message in done.output.replace("\n", " ")
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+def test_a_run_that_diverges_says_so(tmp_path, settings):
+    settings.write_text(SMALL.replace("[method]", "[method]\nreward_scale = 1e30"))
+    done = command("--config", settings, "--seed", 0, "--out", tmp_path / "run", "--steps", 800)
+    assert done.exit_code == 1
+    assert "lower the learning rate or the reward scale" in done.output.replace("\n", " ")
