@@ -58,8 +58,7 @@ class Net:
         """Return the first layer's product [M, N, hidden] with inputs weighed by attention."""
         assert self.attention is not None
         count, heads = len(x), self.attention.heads
-        gated = (self.attention.gates(x) * x[:, None]).transpose(1, 0, 2)  # [H, N, F]
-        products = np.matmul(gated, self._values).reshape(heads, count, self._members, -1)
+        products = (self.attention.weigh(x) @ self._values).reshape(heads, count, self._members, -1)
         return np.ascontiguousarray(products.transpose(2, 1, 0, 3)).reshape(self._members, count, -1)
 
 
@@ -71,33 +70,34 @@ class Attention:
 
     def __init__(self, arrays: Mapping[str, Array], tokens: Tokens, heads: int) -> None:
         self.tokens, self.heads = tokens, heads
-        query, key = _weight(arrays, "attention.query.weight")[0], _weight(arrays, "attention.key.weight")
-        self.query, self.query_bias = query, _weight(arrays, "attention.query.bias")[0]
-        self.key, self.key_bias = key, _weight(arrays, "attention.key.bias")
-        count, width = tokens.gather.shape
-        if key.shape[:2] != (count, width) or query.shape[0] != tokens.size or query.shape[1] % heads:
-            raise ValueError(f"attention weights of {key.shape} do not fit {count} tokens of up to {width} features")
-        self._size = query.shape[1] // heads
-        self._gather = tokens.gather.ravel()
+        self.query, self.query_bias = (_weight(arrays, f"attention.query.{part}") for part in ("weight", "bias"))
+        self.key, self.key_bias = _weight(arrays, "attention.key"), _weight(arrays, "attention.key_bias")
+        size, count = self.query.shape[2], len(tokens.names)
+        if self.key.shape != (heads, size, tokens.size) or self.key_bias.shape != (heads, size, count):
+            raise ValueError(f"attention weights of {self.key.shape} do not fit {heads} heads and {count} tokens")
+        self.key = self.key / np.float32(np.sqrt(size))
+        self.key_bias = self.key_bias / np.float32(np.sqrt(size))
+        self._sums = np.ascontiguousarray(tokens.member.T)
 
     def weights(self, x: Array) -> Array:
-        """Return a [N, H, T] of inputs [N, F]; each head's weights sum to 1."""
-        count, width = self.tokens.gather.shape
-        padded = np.concatenate([x, np.zeros((len(x), 1), x.dtype)], axis=1)
-        features = padded[:, self._gather].reshape(len(x), count, width).transpose(1, 0, 2)
-        keys = (features @ self.key + self.key_bias).reshape(count, len(x), self.heads, self._size)
-        query = (x @ self.query + self.query_bias).reshape(len(x), self.heads, self._size)
-        scores = np.einsum("tnhd,nhd->nht", keys, query) / np.float32(np.sqrt(self._size))
+        """Return a [H, N, T] of inputs [N, F]; each head's weights sum to 1."""
+        query = x @ self.query
+        query += self.query_bias
+        per_feature = query @ self.key
+        per_feature *= x
+        scores: Array = per_feature @ self._sums
+        scores += query @ self.key_bias
         scores -= scores.max(axis=2, keepdims=True)
         np.exp(scores, out=scores)
         scores *= (1.0 - FLOOR) / scores.sum(axis=2, keepdims=True)
-        weights: Array = scores + np.float32(FLOOR / count)
-        return weights
+        scores += np.float32(FLOOR / len(self.tokens.names))
+        return scores
 
-    def gates(self, x: Array) -> Array:
-        """Return the factors [N, H, F] of inputs [N, F]: 1 everywhere for equal weights."""
-        factors: Array = (len(self.tokens.names) * self.weights(x)) @ self.tokens.member
-        return factors
+    def weigh(self, x: Array) -> Array:
+        """Return inputs [N, F] as each head sees them, [H, N, F]: x itself for equal weights."""
+        weighed: Array = self.weights(x) @ self.tokens.member
+        weighed *= len(self.tokens.names) * x
+        return weighed
 
 
 def _weight(arrays: Mapping[str, Array], name: str) -> Array:

@@ -72,7 +72,7 @@ def attention_of(policy: HierarchyPolicy, role: str, views: Array) -> Array:
     attention = policy.nets[role].attention
     if attention is None:
         raise ValueError("this policy was trained without attention: it has no weights to explain")
-    weights: Array = attention.weights(views).mean(axis=1)
+    weights: Array = attention.weights(views).mean(axis=0)
     return weights
 
 

@@ -108,7 +108,8 @@ class Hierarchy(Learner):
     def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
         """Let the coordinator decide where a directive is due, then the others."""
         if not explore:
-            raise ValueError("act with explore=False is what policy() is for: the learner remembers training rows only")
+            memory = {"directive": self.directives[seen.rows], "age": self.ages[seen.rows]}
+            return self.policy().act(seen.observations, seen.masks, memory, np.zeros((len(seen.rows), 0, 0))).actions
         state = self._state(seen)
         if self.config.coordinator.enabled:
             due = np.flatnonzero(self.ages[seen.rows] == 0)

@@ -88,33 +88,30 @@ class FeatureAttention(nn.Module):
     no feature reaches the body except through its token's weight, so that the weights belong to the decision taken.
     """
 
-    gather: Tensor  # [T, W] int64
     member: Tensor  # [T, F]
 
     def __init__(self, tokens: Tokens, heads: int, key_size: int, generator: torch.Generator) -> None:
         super().__init__()
-        count, width = tokens.gather.shape
+        count = len(tokens.names)
         self.heads, self.key_size, self.count = heads, key_size, count
-        self.query = Stack(1, tokens.size, heads * key_size, 0.1, generator)
-        self.key = Stack(count, width, heads * key_size, 1.0, generator)
-        nn.init.normal_(self.key.bias, 0.0, 0.1, generator=generator)
-        self.register_buffer("gather", torch.from_numpy(tokens.gather), persistent=False)
+        self.query = Stack(heads, tokens.size, key_size, 0.1, generator)
+        self.key = nn.Parameter(torch.empty(heads, key_size, tokens.size))
+        self.key_bias = nn.Parameter(torch.empty(heads, key_size, count))
+        nn.init.normal_(self.key, 0.0, 1.0 / math.sqrt(tokens.size / count), generator=generator)
+        nn.init.normal_(self.key_bias, 0.0, 0.1, generator=generator)
         self.register_buffer("member", torch.from_numpy(tokens.member), persistent=False)
 
     def weights(self, x: Tensor) -> Tensor:
-        """Return a [B, H, T] for observations [B, F]; each head's weights sum to 1."""
-        padded = torch.cat([x, x.new_zeros(len(x), 1)], dim=1)
-        features = padded[:, self.gather.flatten()].view(len(x), *self.gather.shape).transpose(0, 1)  # [T, B, W]
-        keys = self.key(features).view(self.count, len(x), self.heads, self.key_size)
-        query = self.query(x.unsqueeze(0)).view(1, len(x), self.heads, self.key_size)
-        scores = (keys * query).sum(dim=-1) / math.sqrt(self.key_size)  # [T, B, H]
-        weights = scores.softmax(dim=0).permute(1, 2, 0)
-        return cast(Tensor, (1.0 - FLOOR) * weights + FLOOR / self.count)
+        """Return a [H, B, T] for observations [B, F]; each head's weights sum to 1."""
+        query = self.query(x.unsqueeze(0))  # [H, B, D]
+        per_feature = (query @ self.key) * x  # its sum over a token's features is query times key
+        scores = (per_feature @ self.member.T + query @ self.key_bias) / math.sqrt(self.key_size)
+        weights: Tensor = (1.0 - FLOOR) * scores.softmax(dim=2) + FLOOR / self.count
+        return weights
 
     def forward(self, x: Tensor, layer: Stack) -> Tensor:
         """Return the first hidden layer before its rectifier, [M, B, hidden]."""
-        gates = self.count * (self.weights(x) @ self.member)  # [B, H, F]: 1 everywhere for equal weights
-        weighed = (gates * x.unsqueeze(1)).transpose(0, 1)  # [H, B, F]
+        weighed = self.count * (self.weights(x) @ self.member) * x  # [H, B, F]: x itself for equal weights
         members, inputs, hidden = layer.weight.shape
         values = layer.weight.view(members, inputs, self.heads, hidden // self.heads).permute(0, 2, 1, 3)
         products = torch.matmul(weighed.unsqueeze(0), values)  # [M, H, B, hidden / H]

@@ -74,9 +74,9 @@ def _reader_of(token):
     arrays["triage.first.weight"][0, tokens.member[index] == 0] = 0.0
     arrays["triage.attention.query.weight"][:] = 0.0
     arrays["triage.attention.query.bias"][:] = 1.0
-    arrays["triage.attention.key.weight"][:] = 0.0
-    arrays["triage.attention.key.bias"][:] = 0.0
-    arrays["triage.attention.key.bias"][index] = 1.0
+    arrays["triage.attention.key"][:] = 0.0
+    arrays["triage.attention.key_bias"][:] = 0.0
+    arrays["triage.attention.key_bias"][:, :, index] = 1.0
     return HierarchyPolicy(policy.config, policy.interface, arrays), "triage"
 
 

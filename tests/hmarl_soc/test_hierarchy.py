@@ -192,6 +192,16 @@ def test_the_numpy_policy_is_the_networks(attention):
     assert all((array == frozen[name]).all() for name, array in policy.weights().items())
 
 
+def test_looking_without_exploring_changes_nothing():
+    learner, field = make()
+    advance(learner, field, 4)
+    before = copy.deepcopy(dict(learner.state_dict()))
+    seen = field.seen()
+    greedy = [learner.act(seen, explore=False) for _ in range(2)]
+    same(before, dict(learner.state_dict()))
+    same(*greedy)
+
+
 def test_training_resumes_exactly_and_its_weights_play_without_torch(tmp_path):
     whole = make_trainer("hmarl-soc", settings(), 1, tmp_path / "whole")
     whole.run()

@@ -49,7 +49,7 @@ def test_a_token_without_weight_has_no_say():
     net = Mlp(LAYOUT.size, 8, 2, generator(), tokens=make_tokens(LAYOUT), heads=2)
     x = torch.randn(6, LAYOUT.size, generator=generator(2))
     weights = net.attention.weights(x).detach()
-    assert torch.allclose(weights.sum(dim=2), torch.ones(6, 2))
+    assert torch.allclose(weights.sum(dim=2), torch.ones(2, 6))
     weights[:, :, 1] = 0.0
     net.attention.weights = lambda given: weights
     changed = x.clone()
