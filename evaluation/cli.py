@@ -215,7 +215,7 @@ def bench(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="table3, table4, k-sweep, reward-weights, apt or scaling.")],
+    name: Annotated[str, typer.Argument(help="table3, table4, k-sweep, reward-weights, apt, scaling or explain.")],
     out: Annotated[Path, typer.Option(help="Folder of all studies; equal training runs are shared.")] = Path(
         "runs/studies"
     ),

@@ -35,6 +35,7 @@ class Plan:
     level: str = "default"  # of the held-out episodes; training is at the default level
     axis: str = ""  # meaning of ``x``
     episodes: int = 1000  # held-out episodes per run
+    tested: tuple[str, ...] = ("reward", "csr", "scan_fpr", "alert_fpr")  # metrics compared with the reference arm
 
     @property
     def learned(self) -> tuple[Arm, ...]:
@@ -133,6 +134,7 @@ PLANS: Final[dict[str, Plan]] = {
             ("boxes",),
             level="apt",
             episodes=500,
+            tested=("exfiltrated", "mttd", "reward"),
         ),
     )
 }

@@ -18,8 +18,11 @@ from evaluation.studies.tables import markdown, summarise
 if TYPE_CHECKING:
     from rich.console import Console
 
-SCALING: Final = "scaling"
-NAMES: Final = (*PLANS, SCALING)
+SCALING, EXPLAIN = "scaling", "explain"
+NAMES: Final = (*PLANS, SCALING, EXPLAIN)
+
+
+_EXPLAINED: Final = Plan(EXPLAIN, "Explanations", PLANS["table3"].arms[:1], ())
 
 
 def study(
@@ -61,10 +64,14 @@ def study(
     size = SMOKE if smoke else FULL
     if steps is not None:
         size = replace(size, steps=steps, validate_every=min(size.validate_every, steps))
-    plan = PLANS[name]
+    plan = _EXPLAINED if name == EXPLAIN else PLANS[name]
     wanted = jobs(plan, size, seeds, out)
     if not report_only:
         _execute(wanted, workers, console)
+    if name == EXPLAIN:
+        from evaluation.studies.explain import explain
+
+        return explain([job for job in wanted if is_done(job)], out / name, smoke, console)
     return _report(plan, size, wanted, out / name, console)
 
 

@@ -34,8 +34,6 @@ COLUMNS: Final = (
     Column("isolation_precision", 3, True, "share of isolations that hit a held host, pooled"),
     Column("detected_share", 3, True, "share of footholds confirmed"),
 )
-TESTED: Final = ("reward", "csr", "scan_fpr", "alert_fpr")
-"""Metrics that are tested against the reference arm; Holm's correction runs over all arms and all of these."""
 
 
 def run_value(metrics: Mapping[str, FloatArray], name: str) -> float:
@@ -66,7 +64,13 @@ def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
             runs = [results[arm.label, seed] for seed in seeds]
             figures = {column.name: _figure(runs, column.name, seeds[0] is None) for column in COLUMNS}
             arms[arm.label] = {"seeds": seeds, "metrics": figures}
-    return {"study": plan.name, "title": plan.title, "level": plan.level, "arms": arms, "tests": _tests(arms)}
+    return {
+        "study": plan.name,
+        "title": plan.title,
+        "level": plan.level,
+        "arms": arms,
+        "tests": _tests(arms, plan.tested),
+    }
 
 
 def _figure(runs: Sequence[Mapping[str, FloatArray]], name: str, scripted: bool) -> dict[str, Any]:
@@ -79,15 +83,18 @@ def _figure(runs: Sequence[Mapping[str, FloatArray]], name: str, scripted: bool)
     return {"values": [None if np.isnan(v) else float(v) for v in values], "mean": mean, "ci95": interval}
 
 
-def _tests(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Test the reference against every other arm, paired by seed: equal seeds mean equal networks and campaigns."""
+def _tests(arms: Mapping[str, Any], tested: Sequence[str]) -> list[dict[str, Any]]:
+    """Test the reference against every other arm, paired by seed: equal seeds mean equal networks and campaigns.
+
+    Holm's correction runs over all arms and all tested metrics.
+    """
     if REFERENCE not in arms:
         return []
     tests: list[dict[str, Any]] = []
     for label, arm in arms.items():
         if label == REFERENCE:
             continue
-        for name in TESTED:
+        for name in tested:
             pairs = _pairs(arms[REFERENCE], arm, name)
             found = statistics.paired_t(*pairs) if len(pairs[0]) > 1 else None
             difference = pairs[0] - pairs[1]
