@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from native_sim.api import Policy
 
 RUN, TRAINED = "run.json", "trained.json"
+DONE, INTERRUPTED = "done", "interrupted"
 _BATCH: Final = 250
 """Held-out episodes played side by side; changes no result."""
 
@@ -68,12 +69,22 @@ def is_done(job: Job) -> bool:
     return bool(found["episodes"] == job.episodes)
 
 
-def execute(job: Job) -> tuple[Job, bool]:
-    """Train if that is not finished, then play the held-out episodes; tell whether it came to its end."""
-    if job.seed is not None and not (job.folder / TRAINED).exists() and not _train(job, job.seed):
-        return job, False
+def execute(job: Job) -> tuple[Job, str]:
+    """Train if that is not finished, then play the held-out episodes.
+
+    Returns:
+        The job, and :data:`DONE`, :data:`INTERRUPTED`, or one sentence on why its training failed.
+    """
+    from hmarl_soc.trainer import TrainingDiverged
+
+    if job.seed is not None and not (job.folder / TRAINED).exists():
+        try:
+            if not _train(job, job.seed):
+                return job, INTERRUPTED
+        except TrainingDiverged as error:
+            return job, str(error)
     _score(job)
-    return job, True
+    return job, DONE
 
 
 def read_held_out(job: Job) -> dict[str, np.ndarray]:

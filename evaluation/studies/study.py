@@ -12,7 +12,7 @@ from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.plans import FULL, PLANS, SMOKE, Plan, Size
-from evaluation.studies.runs import Job, execute, is_done, jobs, read_curve
+from evaluation.studies.runs import INTERRUPTED, Job, execute, is_done, jobs, read_curve
 from evaluation.studies.tables import markdown, summarise
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ def _execute(wanted: Sequence[Job], workers: int, console: Console) -> None:
         results = parallel(execute, missing, workers)
     else:
         results = map(execute, missing)
-    for number, (job, finished) in enumerate(results, len(wanted) - len(missing) + 1):
-        if not finished:
+    for number, (job, end) in enumerate(results, len(wanted) - len(missing) + 1):
+        if end == INTERRUPTED:
             raise KeyboardInterrupt
         seed = "" if job.seed is None else f", seed {job.seed}"
-        console.print(f"[{number}/{len(wanted)}] {job.arm.label}{seed}", markup=False, highlight=False)
+        console.print(f"[{number}/{len(wanted)}] {job.arm.label}{seed}: {end}", markup=False, highlight=False)
 
 
 def _report(plan: Plan, size: Size, wanted: Sequence[Job], out: Path, console: Console) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def faked(monkeypatch):
             lines = [{"kind": "train", "steps": 5}]
             lines += [{"kind": "validation", "steps": 10 * i, "score": i + job.seed} for i in (1, 2, 3)]
             (job.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return job, job.arm.label != "stops"
+        return job, runs.DONE
 
     monkeypatch.setattr(study, "execute", execute)
     monkeypatch.setitem(PLANS, "table3", PLAN)
@@ -118,10 +118,37 @@ def test_unfinished_study_says_so(faked, tmp_path):
 
 def test_interrupted_run_stops_the_study(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(study, "execute", lambda job: (job, bool(asked.append(job))))
+    monkeypatch.setattr(study, "execute", lambda job: (asked.append(job), (job, runs.INTERRUPTED))[1])
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     assert len(asked) == 1
+
+
+def test_run_that_diverges_is_told_and_left_out(faked, tmp_path, monkeypatch):
+    told = Console(record=True, quiet=False, file=(tmp_path / "told").open("w"))
+    good = study.execute
+
+    def execute(job):
+        return (job, "loss became nan after 5 environment steps") if job.arm.label == "mappo" else good(job)
+
+    monkeypatch.setattr(study, "execute", execute)
+    found = study.study("table3", tmp_path, 2, 1, None, True, False, told)
+    assert "mappo" not in found["arms"]
+    assert "loss became nan" in told.export_text()
+    assert "**Unfinished**" in (tmp_path / "table3" / "table.md").read_text()
+
+
+def test_divergence_ends_a_run_with_its_sentence(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from hmarl_soc.trainer import TrainingDiverged
+
+    def diverge(job, seed):
+        raise TrainingDiverged("loss became nan")
+
+    monkeypatch.setattr(runs, "_train", diverge)
+    job = runs.Job(Arm("mappo", "mappo"), 0, study.SMOKE, "default", 8, tmp_path / "seed-0")
+    assert runs.execute(job) == (job, "loss became nan")
+    assert not runs.is_done(job)
 
 
 def test_sweep_is_drawn_over_its_axis(faked, tmp_path, monkeypatch):
