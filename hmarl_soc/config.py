@@ -67,11 +67,11 @@ class CoordinatorConfig(Settings):
     clip: float = Field(default=0.2, gt=0, lt=1, description="how far the probability ratio may move")
     gae_lambda: float = Field(default=0.95, ge=0, le=1, description="mixes one-step and full returns")
     entropy: float = Field(default=0.001, ge=0, description="weight of the entropy bonus, in units of reward")
-    value_weight: float = Field(default=0.5, ge=0, description="weight of the value loss")
-    rollout: int = Field(default=4096, ge=8, description="directives between two updates")
-    epochs: int = Field(default=4, ge=1, description="passes over a rollout")
-    minibatch: int = Field(default=512, ge=2, description="directives of one gradient step")
-    gradient_norm: float = Field(default=0.5, gt=0, description="largest norm of a gradient")
+    rollout: int = Field(default=1024, ge=8, description="directives between two updates")
+    epochs: int = Field(default=8, ge=1, description="passes over a rollout")
+    minibatch: int = Field(default=256, ge=2, description="directives of one gradient step")
+    gradient_norm: float = Field(default=0.5, gt=0, description="largest norm of a gradient of the policy")
+    value_gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient of the value")
     initial_log_std: float = Field(
         default=-0.7, ge=-5, le=1, description="log of the exploration noise before squashing"
     )

@@ -146,8 +146,6 @@ class Hierarchy(Learner):
             self.pending[f"{name}/next_view"] = view(after.observations[name], self.directives)
         self.ages = (self.ages + 1) % self.config.coordinator.every
         self.ages[ended] = 0
-        if not self.config.coordinator.enabled:
-            self.directives[:] = 0.0
         self.owed += len(rewards) * self.config.updates_per_step
 
     def update(self) -> dict[str, float]:
@@ -252,6 +250,9 @@ class Hierarchy(Learner):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state_dict`."""
+        for name in self._AGENTS:
+            getattr(self, name).check_state(state[name])
+        self.replay.check_state(state["replay"])
         for name in self._AGENTS:
             getattr(self, name).load_state_dict(state[name])
         self.replay.load_state_dict(state["replay"])

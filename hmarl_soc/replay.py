@@ -140,16 +140,20 @@ class Replay:
             "capacity": self.capacity,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`state_dict`.
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that does not fit.
 
         Raises:
             ValueError: If capacity, entries or the number of samplers differ.
         """
-        given = (state["capacity"], set(state["entries"]), len(state["priorities"]))
-        own = (self.capacity, set(self.entries), len(self.trees))
+        given = (state["capacity"], sorted(state["entries"]), len(state["priorities"]))
+        own = (self.capacity, sorted(self.entries), len(self.trees))
         if given != own:
             raise ValueError(f"the saved replay has (capacity, entries, samplers) {given}; this one has {own}")
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`; raises as :meth:`check_state` does."""
+        self.check_state(state)
         self.size, self.next = int(state["size"]), int(state["next"])
         for name, kept in self.entries.items():
             kept[: self.size] = state["entries"][name]

@@ -15,7 +15,7 @@ from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import Checkpoint
 from hmarl_soc.config import RunConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Exportable, Learner, Seen, State, Transition
+from hmarl_soc.learner import Exportable, Learner, State
 from hmarl_soc.playing import Field
 from hmarl_soc.progress import Log, Meter, Quiet, StopSwitch
 from native_sim.api import Policy, VectorEnv
@@ -100,8 +100,7 @@ class Trainer:
                     self._validate()
                 if _passed(before, self.steps, settings.save_every):
                     self.save()
-        if self.steps >= settings.steps or stop.pressed:
-            self.save()
+        self.save()
         return Outcome(self.steps, self.field.finished, self.best_score, stop.pressed)
 
     def save(self) -> None:
@@ -118,8 +117,8 @@ class Trainer:
         own = self._checkpoint("training", {})
         for name in ("method", "interface", "config"):
             given, here = getattr(saved, name), getattr(own, name)
-            if name == "config":  # the length of the run may grow
-                given, here = _without_length(given), _without_length(here)
+            if name == "config":
+                given, here = _that_matters(given), _that_matters(here)
             if given != here:
                 raise checkpoint.CheckpointError(
                     f"checkpoint {self.out / 'last'} is of another {name}: {_difference(given, here)}; "
@@ -193,8 +192,13 @@ def _passed(before: int, after: int, every: int) -> bool:
     return before // every < after // every
 
 
-def _without_length(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {**config, "trainer": {**config["trainer"], "steps": None}}
+_FREE = ("steps", "device", "threads", "tensorboard")
+"""Settings of the trainer that may change when a run is resumed."""
+
+
+def _that_matters(config: Mapping[str, Any]) -> dict[str, Any]:
+    trainer = {name: value for name, value in config["trainer"].items() if name not in _FREE}
+    return {**config, "trainer": trainer}
 
 
 def _difference(given: Any, here: Any, path: str = "") -> str:
@@ -204,6 +208,3 @@ def _difference(given: Any, here: Any, path: str = "") -> str:
             if given.get(key) != here.get(key):
                 return _difference(given.get(key), here.get(key), f"{path}.{key}" if path else str(key))
     return f"{path or 'it'} is {given!r} there and {here!r} here"
-
-
-__all__ = ["Outcome", "Seen", "Trainer", "TrainingDiverged", "Transition", "Validate"]

@@ -37,7 +37,7 @@ class Coordinator(Saved):
     """
 
     role = "coordinator"
-    _saved = ("actor", "log_std", "critic", "adam", "_open")
+    _saved = ("actor", "log_std", "critic", "actor_adam", "critic_adam", "_open")
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class Coordinator(Saved):
         self.actor = make_actor(layout, actions, network, generator).to(device)
         self.log_std = nn.Parameter(torch.full((actions,), config.initial_log_std, device=device))
         self.critic = Mlp(layout.size + state_size, network.hidden, 1, generator).to(device)
-        parameters = [*self.actor.parameters(), self.log_std, *self.critic.parameters()]
-        self.adam = make_adam(parameters, config.learning_rate)
+        self.actor_adam = make_adam([*self.actor.parameters(), self.log_std], config.learning_rate)
+        self.critic_adam = make_adam(self.critic.parameters(), config.learning_rate)
         entries: dict[str, tuple[tuple[int, ...], type]] = {
             "observation": ((layout.size,), np.float32),
             "state": ((state_size,), np.float32),
@@ -145,7 +145,6 @@ class Coordinator(Saved):
     def load_state_dict(self, state: Any) -> None:
         """Go on from :meth:`state_dict`."""
         super().load_state_dict(state)
-        self._open = {name: np.array(value) for name, value in self._open.items()}
         self.rollout.load_state_dict(state["rollout"])
 
     def _learn(self, batch: list[Tensor]) -> dict[str, float]:
@@ -153,10 +152,11 @@ class Coordinator(Saved):
         observations, states, raw, old_log_probs, advantages, returns = batch
         log_probs, entropy = self._judge(self.actor(observations)[0], raw)
         policy_loss = losses.ppo_loss(log_probs, old_log_probs, advantages, self.config.clip)
+        actor_loss = policy_loss - self.config.entropy * entropy
+        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         values = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
         value_loss = (values - returns).square().mean()
-        loss = policy_loss + self.config.value_weight * value_loss - self.config.entropy * entropy
-        clip_and_step(self.adam, loss, self.config.gradient_norm)
+        clip_and_step(self.critic_adam, value_loss, self.config.value_gradient_norm)
         ratios = (log_probs.detach() - old_log_probs).exp()
         return {
             "policy_loss": float(policy_loss.detach()),

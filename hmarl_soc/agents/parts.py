@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -46,8 +47,8 @@ class Saved:
         """Return everything that is kept, nested."""
         return {name: _state(getattr(self, name)) for name in self._saved}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from :meth:`state_dict`.
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that does not fit, before anything is changed.
 
         Raises:
             ValueError: If a part is missing or of another shape.
@@ -55,7 +56,21 @@ class Saved:
         for name in self._saved:
             if name not in state:
                 raise ValueError(f"the saved {type(self).__name__.lower()} lacks {name!r}")
-            setattr(self, name, _restored(name, getattr(self, name), state[name]))
+            value = getattr(self, name)
+            if isinstance(value, nn.Module):
+                _check_shapes(name, value.state_dict(), state[name])
+            elif isinstance(value, Mapping):
+                _check_shapes(name, value, state[name])
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`.
+
+        Raises:
+            ValueError: If a part is missing or of another shape; nothing is then changed.
+        """
+        self.check_state(state)
+        for name in self._saved:
+            setattr(self, name, _restored(getattr(self, name), state[name]))
 
 
 def _state(value: Any) -> Any:
@@ -66,9 +81,10 @@ def _state(value: Any) -> Any:
     return value.detach() if isinstance(value, Tensor) else value
 
 
-def _restored(name: str, value: Any, state: Any) -> Any:
+def _restored(value: Any, state: Any) -> Any:
+    """Return a value that goes on from its state; nets, optimisers and tensors are changed in place."""
     if isinstance(value, nn.Module):
-        _load_module(name, value, state)
+        value.load_state_dict({key: torch.as_tensor(part) for key, part in state.items()})
         return value
     if isinstance(value, torch.optim.Optimizer):
         slots = {
@@ -80,13 +96,13 @@ def _restored(name: str, value: Any, state: Any) -> Any:
         with torch.no_grad():
             value.copy_(torch.as_tensor(state))
         return value
+    if isinstance(value, Mapping):
+        return {name: np.array(part) for name, part in state.items()}
     return type(value)(state)
 
 
-def _load_module(name: str, module: nn.Module, state: Mapping[str, Any]) -> None:
-    own = module.state_dict()
+def _check_shapes(name: str, own: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     for key in {**own, **state}:
         here, given = (tuple(part[key].shape) if key in part else None for part in (own, state))
         if here != given:
             raise ValueError(f"{name}.{key} has shape {given} in what was saved and {here} here")
-    module.load_state_dict({key: torch.as_tensor(part) for key, part in state.items()})

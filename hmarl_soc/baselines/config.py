@@ -28,10 +28,11 @@ class PpoConfig(BaselineConfig):
     clip: float = Field(0.2, gt=0, lt=1, description="how far the probability ratio may move")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="mixes one-step and full returns")
     entropy: float = Field(0.01, ge=0, description="weight of the entropy bonus, per agent; advantages have spread 1")
-    rollout: int = Field(4096, ge=2, description="environment steps between two updates")
+    rollout: int = Field(default=2048, ge=2, description="environment steps between two updates")
     epochs: int = Field(8, ge=1, description="how often each step is learned from")
-    minibatch: int = Field(1024, ge=2, description="environment steps of one gradient step")
-    gradient_norm: float = Field(0.5, gt=0, description="largest norm of a gradient")
+    minibatch: int = Field(default=256, ge=2, description="environment steps of one gradient step")
+    gradient_norm: float = Field(0.5, gt=0, description="largest norm of a gradient of the policy")
+    value_gradient_norm: float = Field(10.0, gt=0, description="largest norm of a gradient of the value")
 
 
 class QConfig(BaselineConfig):
@@ -58,6 +59,6 @@ class PpoHierarchyConfig(HmarlConfig):
     """The hierarchy with PPO for every agent (ablation); settings of replay, SAC, DQN and MADDPG are not used."""
 
     lower: CoordinatorConfig = Field(
-        default=CoordinatorConfig(rollout=4096, minibatch=1024, epochs=8),
+        default=CoordinatorConfig(rollout=2048, minibatch=256, epochs=8),
         description="PPO of hunter, triage and responder, who decide in every step whatever ``every`` says",
     )

@@ -185,7 +185,7 @@ class PpoLearner(BranchLearner):
         clip_and_step(
             self.optimisers["net"], policy_loss - self.config.entropy * entropy.mean(), self.config.gradient_norm
         )
-        clip_and_step(self.optimisers["value"], value_loss, self.config.gradient_norm)
+        clip_and_step(self.optimisers["value"], value_loss, self.config.value_gradient_norm)
         self.updates += 1
         moved = ((now.detach() - batch["log_probs"]).exp() - 1.0).abs() > self.config.clip
         return {

@@ -44,8 +44,7 @@ class LowerPpo(Coordinator):
         chosen = {index for group in groups for index in range(group.start, group.stop)}
         self._means = [index for index in range(len(self.log_std)) if index not in chosen]
         self.log_std = nn.Parameter(self.log_std.detach()[self._means])
-        parameters = [*self.actor.parameters(), self.log_std, *self.critic.parameters()]
-        self.adam = make_adam(parameters, self.config.learning_rate)
+        self.actor_adam = make_adam([*self.actor.parameters(), self.log_std], self.config.learning_rate)
 
     @torch.no_grad()
     def act(self, observations: Tensor, explore: bool = True) -> tuple[Array, Array, Array]:

@@ -235,9 +235,16 @@ def same(a, b, path=""):
 def test_another_layout_is_refused(tmp_path):
     learner, field = make()
     advance(learner, field, 2)
-    wider = make(network=SMALL["network"] | {"hidden": 32})[0]
-    with pytest.raises(ValueError, match=r"actor.first.weight has shape \(1, 64, 16\)"):
-        wider.load_state_dict(copy.deepcopy(dict(learner.state_dict())))
+    state = copy.deepcopy(dict(learner.state_dict()))
+    for other in (
+        make(network=SMALL["network"] | {"hidden": 32})[0],
+        make(replay=SMALL["replay"] | {"capacity": 500})[0],
+        make(replay=SMALL["replay"] | {"shared": False})[0],
+    ):
+        before = copy.deepcopy(dict(other.state_dict()))
+        with pytest.raises(ValueError, match=r"actor.first.weight has shape \(1, 64, 16\)|the saved replay has"):
+            other.load_state_dict(state)
+        same(before, dict(other.state_dict()))
 
 
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=pytest.mark.gpu)])
