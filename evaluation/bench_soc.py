@@ -25,8 +25,8 @@ def bench_soc(
 
     Returns:
         ``{"rows": [{"rules", "hosts", "num_envs", "threads", "steps_per_s"}], "growth": {rules: {"rows": [{"hosts",
-        "num_envs", "steps_per_s", "state_mb"}], "slower_per_doubling"}}, "start": {rules: {"cached_start",
-        "cold_start"}}, "memory": {rules: {"hosts", "process_mb", "env_mb"}}}``; starts in seconds.
+        "num_envs", "steps_per_s", "state_mb"}], "slower_per_doubling"}}, "start": {rules: {"cached_start": {"seconds",
+        "processor_seconds"}, "cold_start": ...}}, "memory": {rules: {"hosts", "process_mb", "env_mb"}}}``.
 
     Raises:
         BadInput: If more threads or environments are asked for than this machine has room for.
@@ -42,19 +42,9 @@ def bench_soc(
     console.print(_growth_table(grown))
     start, memory = {}, {}
     for rules in spec.RULES:
-        speed.start_seconds(rules)  # fills the cache
-        start[rules] = {"cached_start": speed.start_seconds(rules)}
-        if cold:
-            start[rules]["cold_start"] = speed.start_seconds(rules, cold=True)
-        found = speed.measure_memory(rules, LARGEST)
-        memory[rules] = {"hosts": LARGEST, **found._asdict()}
-        times = ", ".join(f"{name.replace('_', ' ')} {value:.1f} s" for name, value in start[rules].items())
-        console.print(
-            f"{rules}: {times}; {LARGEST:,} hosts: {found.env_mb:.1f} MB for the environment, "
-            f"{found.process_mb:,.0f} MB for the whole process",
-            highlight=False,
-            soft_wrap=True,
-        )
+        start[rules] = _start(rules, cold)
+        memory[rules] = {"hosts": LARGEST, **speed.measure_memory(rules, LARGEST)._asdict()}
+        console.print(_needs(rules, start[rules], memory[rules]), highlight=False, soft_wrap=True)
     return {"rows": rows, "growth": grown, "start": start, "memory": memory}
 
 
@@ -86,10 +76,29 @@ def _growth(rules: str, seconds: float) -> dict[str, Any]:
     return {"rows": rows, "slower_per_doubling": round(measured[-1][1], 3)}
 
 
+def _start(rules: str, cold: bool) -> dict[str, dict[str, float]]:
+    speed.measure_start(rules)  # fills the cache
+    found = {"cached_start": speed.measure_start(rules)._asdict()}
+    return {**found, "cold_start": speed.measure_start(rules, cold=True)._asdict()} if cold else found
+
+
+def _needs(rules: str, start: dict[str, dict[str, float]], memory: dict[str, Any]) -> str:
+    times = ", ".join(
+        f"{name.replace('_', ' ')} {found['seconds']:.1f} s ({found['processor_seconds']:.1f} s of processor time)"
+        for name, found in start.items()
+    )
+    return (
+        f"{rules}: {times}; {memory['hosts']:,} hosts: {memory['env_mb']:.1f} MB for the environment, "
+        f"{memory['process_mb']:,.0f} MB for the whole process"
+    )
+
+
 def _speed_table(rows: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    table = Table("rules", title="Environment steps per second, in batches")
+    table = Table(
+        "rules", title="Environment steps per second, in batches", caption="one thread: per second of processor time"
+    )
     for name in ("hosts", "environments", "threads", "steps/s"):
         table.add_column(name, justify="right")
     for row in rows:

@@ -112,7 +112,7 @@ def report(run: Run, as_json: Json = False) -> None:
 def compare(
     run_a: Annotated[Path, typer.Argument(help="The run compared with.", show_default=False)],
     run_b: Annotated[Path, typer.Argument(help="The run in question.", show_default=False)],
-    margin: Annotated[float, typer.Option(help="Difference that does not matter, on the official scale.")] = 0.0,
+    margin: Annotated[float, typer.Option(help="Difference that does not matter, in units of score.")] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Print paired differences between two runs; exit 1 if the second is worse."""

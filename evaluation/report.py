@@ -31,7 +31,7 @@ def render_markdown(summary: RunSummary, provenance: Mapping[str, Any], figures:
             any may be missing.
         figures: Name of a figure -> path of its SVG file, relative to the report.
     """
-    return _render("report.md.j2", summary, provenance, figures)
+    return _render("report.md.j2", _page(summary, provenance), figures)
 
 
 def render_html(summary: RunSummary, provenance: Mapping[str, Any], figures_svg: Mapping[str, str]) -> str:
@@ -42,9 +42,9 @@ def render_html(summary: RunSummary, provenance: Mapping[str, Any], figures_svg:
         provenance: As for :func:`render_markdown`.
         figures_svg: Name of a figure -> its SVG text.
     """
-    about = _page(summary, provenance).about
-    figures = {name: _inline(about.get(name, (name, ""))[0], svg) for name, svg in figures_svg.items()}
-    return _render("report.html.j2", summary, provenance, figures)
+    page = _page(summary, provenance)
+    figures = {name: _inline(page.about.get(name, (name, ""))[0], svg) for name, svg in figures_svg.items()}
+    return _render("report.html.j2", page, figures)
 
 
 def terminal_table(summary: RunSummary) -> RichTable:
@@ -56,37 +56,27 @@ def terminal_table(summary: RunSummary) -> RichTable:
 
 
 class _Page(NamedTuple):
+    caveat: str
     title: str
     lead: str
     sections: list[Section]
-    about: Mapping[str, tuple[str, str]]
+    about: Mapping[str, tuple[str, str]]  # name of a figure -> its title and caption
 
 
 def _page(summary: RunSummary, provenance: Mapping[str, Any]) -> _Page:
+    warnings = caveats(summary, provenance)
+    caveat = f"Read with care: {'; '.join(warnings)}." if warnings else ""
     if isinstance(summary, SocSummary):
         soc = report_soc
-        return _Page(soc.title(summary), soc.lead(summary), soc.sections(summary, provenance), soc.FIGURES)
+        return _Page(caveat, soc.title(summary), soc.lead(summary), soc.sections(summary, provenance), soc.FIGURES)
     assert isinstance(summary, Summary)
     cc4 = report_cc4
-    return _Page(cc4.title(summary), cc4.lead(summary), cc4.sections(summary, provenance), cc4.FIGURES)
+    return _Page(caveat, cc4.title(summary), cc4.lead(summary), cc4.sections(summary, provenance), cc4.FIGURES)
 
 
 # -------------------------------------------------------------------------------------------------- rendering
-def _render(template: str, summary: RunSummary, provenance: Mapping[str, Any], figures: Mapping[str, str]) -> str:
-    warnings = caveats(summary, provenance)
-    page = _page(summary, provenance)
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            caveat=f"Read with care: {'; '.join(warnings)}." if warnings else "",
-            title=page.title,
-            lead=page.lead,
-            sections=page.sections,
-            figures=figures,
-            about=page.about,
-        )
-    )
+def _render(template: str, page: _Page, figures: Mapping[str, str]) -> str:
+    return _environment().get_template(template).render(figures=figures, **page._asdict())
 
 
 def _environment() -> Environment:

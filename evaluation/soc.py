@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from native_sim.soc.env import SocVectorEnv
 
 MOST_ENVS: Final = 500
-"""Environments per batch unless told otherwise; fewer on large networks, to keep within :data:`MOST_HOSTS`."""
+"""Environments per batch unless told otherwise; fewer where their networks or the draws of long episodes grow large."""
 MOST_HOSTS: Final = 5_000_000
+"""Hosts of a batch: 140 MB under the reference rules, 15 MB under the corrected ones."""
+MOST_STEPS: Final = 200_000
+"""Steps of a batch, each with up to 64 draws of 8 bytes: 100 MB."""
 
 
 class Soc(Game):
@@ -53,8 +56,9 @@ class Soc(Game):
         return policies.soc_registry(knobs["rules"])
 
     def batch_size(self, spec: EvalSpec) -> int:
-        """Return many, but not more than their networks have room for."""
-        return max(1, min(MOST_ENVS, MOST_HOSTS // self.variant(spec.variant_knobs).num_hosts))
+        """Return many, but not more than there is room for."""
+        config = self.variant(spec.variant_knobs)
+        return max(1, min(MOST_ENVS, MOST_HOSTS // config.num_hosts, MOST_STEPS // config.max_steps))
 
     def play(self, spec: EvalSpec, policy: str, episodes: Sequence[Episode], nested: bool) -> list[Row]:
         """Play a policy."""

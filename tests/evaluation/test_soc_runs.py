@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from evaluation.cli import app
 from evaluation.evaluate import resolve
 from evaluation.records import ROWS, TABLE, RunFolder
+from evaluation.soc import Soc
 from native_sim.soc.config import SocConfig
 from native_sim.soc.env import SocVectorEnv
 from native_sim.soc.episodes import play
@@ -296,3 +297,14 @@ def test_variants_may_keep_training_networks(tmp_path):
     spec = resolve("soc", "corrected:apt", 50, "", 1, 0)
     assert (spec.variant, spec.steps, spec.variant_knobs["max_steps"]) == ("corrected-apt-v1", 50, 50)
     assert spec.variant_knobs["held_out"] is True
+
+
+def test_batches_keep_within_memory(tmp_path):
+    (tmp_path / "large.toml").write_text("hosts_per_segment = 20000\n")
+    for variant, steps, envs in (
+        ("corrected", None, 500),
+        (tmp_path / "large.toml", None, 50),
+        ("reference", 10000, 20),
+    ):
+        spec = resolve("soc", str(variant), steps, "", 1, 0)
+        assert Soc().batch_size(spec) == envs
