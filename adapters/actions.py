@@ -19,6 +19,7 @@ one thing at a time, in the order respond, triage, traffic, hunt; the first that
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
@@ -34,18 +35,15 @@ from native_sim.soc import spec as soc
 
 DRAWS: Final = 4
 """Uniform draws per agent and step: respond, traffic, whether to hunt, how to hunt."""
-FALLBACKS: Final = ("nothing asked", "no target", "not valid")
-"""Reasons for Monitor or Sleep in the place of what was asked: no role wanted to act; one did, but there was nothing
-to act on; the action was under a zero of the mask."""
-NOTHING_ASKED, NO_TARGET, NOT_VALID = range(3)
+FALLBACKS: Final = ("no target", "not valid")
+"""Reasons for Monitor in the place of what was asked: there was nothing to do it to; it was under a zero of the mask."""
+NO_TARGET, NOT_VALID = range(2)
 _FOCUS: Final = float(np.log(4.0))
 """A full priority gives a segment four times the attention of a neutral one."""
 _F: Final = {field.name: field.start for field in HOST}
 _BELIEF: Final = HOST_TERMS["belief"].start
-_CONFIDENCE: Final = HOST_TERMS["confidence"].start
-_SUSPECT_ODDS, _CONFIRMED_ODDS = 1.0, 2.5
+SUSPECT_ODDS, CONFIRMED_ODDS = 1.0, 2.5
 """Log odds from which the SOC throttles, and from which it isolates."""
-_DROPPED_BELOW: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,8 @@ class MapperConfig:
 
     pace: float = 0.35
     """Rate of responses at full level and neutral priority, per step."""
-    odds_shift: float = 0.0
-    """Added to the log odds of a projected belief before the SOC's thresholds are applied."""
     suspect_from: float = 0.05
-    """Belief from which a host is a suspect that the hunter examines."""
+    """Belief from which a host is a suspect that the hunter examines; set so that few held hosts fall below it."""
 
 
 class Orders(NamedTuple):
@@ -125,9 +121,13 @@ def traffic_indices(agent: int) -> Array:
 
 
 def attention(directive: Array, agent: int) -> Array:
-    """Return [N] the share of attention that a directive [N, 8] gives the agent's segment; 1 when neutral."""
+    """Return [N] the attention that a directive [N, 8] gives the agent's segment; 1 when neutral, 1 to 4.
+
+    The SOC moves people to a segment of high priority. Here every zone keeps its agent, so a low one takes none away.
+    """
     weights = np.exp(_FOCUS * directive[:, : soc.NUM_SEGMENTS])
-    return soc.NUM_SEGMENTS * weights[:, SEGMENT_OF_AGENT[agent]] / weights.sum(axis=1)
+    share: Array = soc.NUM_SEGMENTS * weights[:, SEGMENT_OF_AGENT[agent]] / weights.sum(axis=1)
+    return np.maximum(share, 1.0)
 
 
 def belief_at(odds: Array | float) -> Array:
@@ -135,10 +135,20 @@ def belief_at(odds: Array | float) -> Array:
     return 1.0 / (1.0 + np.exp(-np.asarray(odds, np.float64)))
 
 
-class TableMapper:
+class Mapper(ABC):
+    """Turns what the roles want of an agent into one action."""
+
+    name: str
+
+    @abstractmethod
+    def __call__(self, now: Situation, orders: Orders, draws: Array) -> Mapped:
+        """Choose one legal action per row; ``draws`` is [N, 4]. The same draws give the same action."""
+
+
+class TableMapper(Mapper):
     """The table above."""
 
-    name: Final = "table"
+    name = "table"
 
     def __init__(self, config: MapperConfig | None = None) -> None:
         self.config = config or MapperConfig()
@@ -147,7 +157,7 @@ class TableMapper:
         """Choose one action per row; ``draws`` is [N, 4]."""
         share = attention(orders.directive, now.agent)
         belief = np.where(now.known.exists, now.terms[..., _BELIEF], -1.0)
-        confirmed = belief >= self._threshold(_CONFIRMED_ODDS - orders.directive[:, 6])
+        confirmed = belief >= belief_at(CONFIRMED_ODDS - orders.directive[:, 6])[:, None]
         bids = (
             self._respond(now, orders, belief, confirmed, share, draws[:, 0]),
             self._triage(now, orders),
@@ -155,10 +165,6 @@ class TableMapper:
             self._hunt(now, orders, belief, confirmed, share, draws[:, 2:4]),
         )
         return settle(now, bids, handled_alert(now, orders, bids[0]))
-
-    def _threshold(self, odds: Array) -> Array:
-        """Return [N, 1] the projected belief that stands for log odds of the SOC."""
-        return belief_at(odds - self.config.odds_shift)[:, None]
 
     def _respond(
         self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draw: Array
@@ -181,7 +187,7 @@ class TableMapper:
         return Bid(wanted, np.where(escalated & seen, table[Verb.REMOVE, slot], table[Verb.ANALYSE, slot]))
 
     def _direct_traffic(self, now: Situation, orders: Orders, belief: Array, draw: Array) -> Bid:
-        suspicious = (belief >= self._threshold(np.full(len(belief), _SUSPECT_ODDS))).any(axis=1)
+        suspicious = (belief >= belief_at(SUSPECT_ODDS)).any(axis=1)
         barrier = orders.directive[:, 7]
         close = np.maximum(barrier, orders.throttle * suspicious)
         reopen = np.maximum(-barrier, orders.release)
@@ -230,6 +236,6 @@ def settle(now: Situation, bids: tuple[Bid, ...], handled: Array) -> Mapped:
     action = np.stack([bid.action for bid in bids], axis=1)[rows, first]
     aimed = asked & (action >= 0)
     legal = aimed & (now.mask[rows, np.maximum(action, 0)] == 1)
-    fallback = np.where(legal, -1, np.where(aimed, NOT_VALID, np.where(asked, NO_TARGET, NOTHING_ASKED)))
+    fallback = np.where(legal | ~asked, -1, np.where(aimed, NOT_VALID, NO_TARGET))
     played = np.where(now.free, np.where(legal, action, actions.MONITOR[now.agent]), actions.SLEEP[now.agent])
     return Mapped(played, handled, np.where(now.free, fallback, -1))

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from adapters import features, terms
-from adapters.actions import DRAWS, FALLBACKS, Mapped, Orders, Situation, TableMapper
+from adapters.actions import DRAWS, FALLBACKS, Mapped, Mapper, Orders, Situation
 from adapters.assignment import COORDINATING_AGENT, Assignment
 from adapters.features import Features, Memory
 from adapters.messages import Codec
@@ -70,7 +70,7 @@ class TransferredPolicy(Policy):
         carried: Policy,
         hosts: LinearMap,
         zones: LinearMap,
-        mapper: TableMapper,
+        mapper: Mapper,
         assignment: Assignment,
         segment_codec: Codec,
         directive_codec: Codec,

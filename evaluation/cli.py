@@ -115,6 +115,24 @@ def compare(
 
 
 @app.command()
+def calibrate(
+    carry: Annotated[str, typer.Argument(help="A scripted SOC policy by name, or the folder of a trained one.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.", show_default=False)],
+    episodes: Annotated[int, typer.Option(help="CC4 episodes per policy and round.")] = 16,
+    seed: Annotated[int, typer.Option(help="Base seed, at least 1000; lower ones are for reporting.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Length of an episode.")] = 500,
+    as_json: Json = False,
+) -> None:
+    """Learn the projections that carry a SOC policy onto CC4, and write them as a bundle."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.calibrate import calibrate_command
+
+        result = calibrate_command(carry, out, episodes, seed, steps, console)
+    _finish(as_json, result)
+
+
+@app.command()
 def doctor(
     smoke: Annotated[bool, typer.Option(help="Play five steps on CybORG if it is found.")] = True,
     as_json: Json = False,

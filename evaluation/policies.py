@@ -1,7 +1,8 @@
 """Policies by name: the baselines, and the plug-in paths for a user's own.
 
-A name is one of :data:`POLICIES`; ``module:object`` for a Python object; or the path of a CC4 submission (a folder
-or a zip with ``submission.py``), which plays on the CybORG engine.
+A name is one of :data:`POLICIES`; ``bundle:PATH`` for a carried SOC policy (evaluation/transfer.py);
+``module:object`` for a Python object; or the path of a CC4 submission (a folder or a zip with ``submission.py``),
+which plays on the CybORG engine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from cage4 import actions, spec
 from evaluation.errors import BadInput
 from evaluation.scripted import Investigator, Reactive
+from evaluation.transfer import DEFAULT, bundle_folder, has_default, make_transferred
+from evaluation.transfer import PREFIX as BUNDLE
 from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
 
 
@@ -78,6 +81,9 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
     "investigator": Investigator,
 }
 """Name -> factory."""
+if has_default():
+    POLICIES["ops-only"] = lambda: make_transferred(f"{BUNDLE}{DEFAULT}@ops-only")
+    POLICIES["full"] = lambda: make_transferred(f"{BUNDLE}{DEFAULT}")
 BASELINE: Final = "no-defense"
 """The policy that differences and improvements are measured against."""
 
@@ -89,16 +95,18 @@ def is_submission(name: str) -> bool:
 
 
 def make_policy(name: str) -> Policy:
-    """Make a policy from a registered name or from ``module:object``.
+    """Make a policy from a registered name, ``bundle:PATH`` or ``module:object``.
 
     Raises:
         BadInput: If the name is unknown, or the object is not a policy.
     """
     if name in POLICIES:
         return POLICIES[name]()
+    if name.startswith(BUNDLE):
+        return make_transferred(name)
     if ":" not in name:
         raise BadInput(
-            f"unknown policy {name!r}; known policies: {', '.join(POLICIES)}; or give module:object, "
+            f"unknown policy {name!r}; known policies: {', '.join(POLICIES)}; or give bundle:PATH, module:object, "
             f"or the path of an existing CC4 submission folder or zip"
         )
     module, _, attribute = name.partition(":")
@@ -143,7 +151,9 @@ def fingerprint(name: str) -> str | None:
     """Return a digest of a user's policy (its files), by which a changed one is told; None for a built-in one."""
     if name in POLICIES:
         return None
-    if is_submission(name):
+    if name.startswith(BUNDLE):
+        files = sorted(path for path in bundle_folder(name).rglob("*") if path.is_file())
+    elif is_submission(name):
         path = Path(name)
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         files = [file for file in files if "__pycache__" not in file.parts]

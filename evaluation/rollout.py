@@ -166,6 +166,7 @@ class _Table:
             invalid=int(self.invalid[row]),
             busy=int(self.dropped[row]),
             wall_s=float(self.wall[row]),
+            fallbacks=sum(int(counts[row]) for counts in self.policy.fallbacks(self.memory).values()),
         )
 
 
@@ -180,6 +181,7 @@ def make_record(
     invalid: int,
     busy: int,
     wall_s: float,
+    fallbacks: int = 0,
 ) -> EpisodeRecord:
     """Score a finished episode and make its row.
 
@@ -193,6 +195,7 @@ def make_record(
         invalid: Submissions under a zero of the mask.
         busy: Submissions other than Sleep while an action was in progress.
         wall_s: Seconds.
+        fallbacks: Decisions that the policy could not express as an action.
     """
     result = score.official_score(rewards, labels.steps)
     first, second, third = (float(cost) for cost in costs)
@@ -210,6 +213,7 @@ def make_record(
         actions=actions,
         invalid=invalid,
         busy=busy,
+        fallbacks=fallbacks,
         step_rewards=result.step_rewards.tolist(),
         wall_s=round(wall_s, 4),
     )

@@ -121,6 +121,10 @@ class Policy(ABC):
         A memory is None, an array whose first axis is the environment, or a dict or tuple of these.
         """
 
+    def fallbacks(self, memory: Any) -> Mapping[str, Array]:
+        """Return reason -> [N] decisions of this episode that could not be expressed as an action; none by default."""
+        return {}
+
     @abstractmethod
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Choose one action per agent and environment.
