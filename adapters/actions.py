@@ -14,7 +14,8 @@
     nothing     Monitor; Sleep while an action is in progress
 
 A role's number is a rate, as in the SOC simulator: at -1 it never acts, and priorities multiply rates. An agent does
-one thing at a time, in the order respond, triage, traffic, hunt; the first that its rate lets act, acts.
+one thing at a time, in the order traffic (done in a tick), respond, triage, hunt; the first that its rate lets act,
+acts.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+import cage4.actions as actions
+import cage4.spec as spec
+import native_sim.soc.spec as soc
 from adapters.features import HOST, Features
 from adapters.terms import HOST_TERMS, SEGMENT_OF_AGENT
-from cage4 import actions, spec
 from cage4.spec import Verb
 from native_sim.api import Array
-from native_sim.soc import spec as soc
 
 DRAWS: Final = 4
 """Uniform draws per agent and step: respond, traffic, whether to hunt, how to hunt."""
 FALLBACKS: Final = ("no target", "not valid")
-"""Reasons for Monitor in the place of what was asked: there was nothing to do it to; it was under a zero of the mask."""
+"""Reasons for Monitor in the place of what was asked: nothing to do it to; it was under a zero of the mask."""
 NO_TARGET, NOT_VALID = range(2)
 _FOCUS: Final = float(np.log(4.0))
 """A full priority gives a segment four times the attention of a neutral one."""
@@ -159,12 +161,12 @@ class TableMapper(Mapper):
         belief = np.where(now.known.exists, now.terms[..., _BELIEF], -1.0)
         confirmed = belief >= belief_at(CONFIRMED_ODDS - orders.directive[:, 6])[:, None]
         bids = (
+            self._direct_traffic(now, orders, belief, draws[:, 1]),
             self._respond(now, orders, belief, confirmed, share, draws[:, 0]),
             self._triage(now, orders),
-            self._direct_traffic(now, orders, belief, draws[:, 1]),
             self._hunt(now, orders, belief, confirmed, share, draws[:, 2:4]),
         )
-        return settle(now, bids, handled_alert(now, orders, bids[0]))
+        return settle(now, bids, handled_alert(now, orders, bids[0].wanted | bids[1].wanted))
 
     def _respond(
         self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draw: Array
@@ -197,16 +199,19 @@ class TableMapper(Mapper):
         lift, shut = wrong.any(axis=1) & (draw < reopen), missing.any(axis=1) & (draw < close)
         return Bid(lift | shut, np.where(lift, allow[wrong.argmax(axis=1)], block[missing.argmax(axis=1)]))
 
-    def _hunt(
-        self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draws: Array
-    ) -> Bid:
+    def _hunt(self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draws: Array) -> Bid:
         hosts, exists = now.known.hosts, now.known.exists
         stale = 1.0 - hosts[..., _F["look_freshness"]]
         suspect = (belief >= self.config.suspect_from) & ~confirmed
         bare = exists & (hosts[..., _F["decoys"]] == 0)
         targets = (
             (Verb.ANALYSE, suspect, belief * stale, orders.intensity * share),
-            (Verb.ANALYSE, exists & ~suspect & ~confirmed, hosts[..., _F["unwatched"]], orders.intensity * orders.scope * share),
+            (
+                Verb.ANALYSE,
+                exists & ~suspect & ~confirmed,
+                hosts[..., _F["unwatched"]],
+                orders.intensity * orders.scope * share,
+            ),
             (Verb.DEPLOY_DECOY, bare, belief, orders.telemetry),
         )
         weights = np.stack([rate * allowed.any(axis=1) for _, allowed, _, rate in targets], axis=1)
@@ -221,9 +226,9 @@ class TableMapper(Mapper):
         return Bid(wanted | asked, np.where(wanted, options[np.arange(len(pick)), pick], -1))
 
 
-def handled_alert(now: Situation, orders: Orders, response: Bid) -> Array:
+def handled_alert(now: Situation, orders: Orders, occupied: Array) -> Array:
     """Return [N] what triage did with the alert at the head of the queue: nothing while the agent does else."""
-    idle = now.free & (now.alert >= 0) & ~response.wanted
+    idle = now.free & (now.alert >= 0) & ~occupied
     return np.where(idle, orders.triage, -1)
 
 

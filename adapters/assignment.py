@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from cage4 import spec
-from native_sim.soc import spec as soc
+import cage4.spec as spec
+import native_sim.soc.spec as soc
 
 COORDINATING_AGENT: Final = 4
 """Agent 4 watches headquarters; its messages carry the directive."""

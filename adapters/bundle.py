@@ -21,15 +21,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+import cage4.observation as observation
+import cage4.rich as rich
+import cage4.spec as spec
+import native_sim.soc.spec as soc
 from adapters import features, terms
 from adapters.actions import Mapper, MapperConfig, TableMapper
 from adapters.assignment import get_assignment
 from adapters.messages import Codec
 from adapters.policy import LinearMap, TransferredPolicy
 from adapters.scorer import LinearMapper
-from cage4 import observation, rich, spec
 from native_sim.api import FloatArray, Layout, Policy
-from native_sim.soc import spec as soc
 
 FORMAT: Final = 1
 """Version of the folder; raised when an older reader would misread it."""
@@ -60,7 +62,7 @@ class Bundle:
     usual_directive: FloatArray
     """[8] mean directive on the calibration episodes, for the control that plays it all the time."""
     assignment: str = "natural"
-    mapper: MapperConfig = MapperConfig()
+    mapper: MapperConfig = field(default_factory=MapperConfig)
     mapper_weights: FloatArray | None = None
     """Weights of the learned mapper; None for the table."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +71,9 @@ class Bundle:
     def __post_init__(self) -> None:
         for name, (shape, value) in _expected(self).items():
             if np.shape(value) != shape or not np.isfinite(value).all():
-                raise BundleError(f"{name} of a bundle must be finite numbers of shape {shape}; given {np.shape(value)}")
+                raise BundleError(
+                    f"{name} of a bundle must be finite numbers of shape {shape}; given {np.shape(value)}"
+                )
         get_assignment(self.assignment)
 
     def policy(
@@ -155,7 +159,7 @@ def load_bundle(folder: Path) -> Bundle:
             usual_directive=parts["usual_directive"],
             assignment=str(document["assignment"]),
             mapper=MapperConfig(**document["mapper"]),
-            mapper_weights=tensors["mapper_weights"] if "mapper_weights" in tensors else None,
+            mapper_weights=tensors.get("mapper_weights"),
             provenance=dict(document["provenance"]),
         )
     except BundleError as error:
@@ -220,12 +224,19 @@ def _read_index(folder: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise BundleError(f"bundle {folder} has format {found!r}, and this version reads {FORMAT}; calibrate it again")
     kinds = {
-        "name": str, "carried": dict, "assignment": str, "mapper": dict, "layouts": dict, "files": dict, "provenance": dict
+        "name": str,
+        "carried": dict,
+        "assignment": str,
+        "mapper": dict,
+        "layouts": dict,
+        "files": dict,
+        "provenance": dict,
     }
     for name, kind in kinds.items():
         if not isinstance(document.get(name), kind):
             raise BundleError(f"{folder / INDEX} is damaged (no {name}); restore it or calibrate again")
-    return document
+    index: dict[str, Any] = document
+    return index
 
 
 def _digests(folder: Path) -> dict[str, str]:

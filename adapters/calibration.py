@@ -37,7 +37,9 @@ class Samples(NamedTuple):
         episodes = np.unique(self.episode)
         if len(episodes) < 2:
             raise ValueError(f"calibration needs at least two episodes; given {len(episodes)}")
-        out = np.isin(self.episode, episodes[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY] if len(episodes) > 3 else episodes[-1:])
+        out = np.isin(
+            self.episode, episodes[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY] if len(episodes) > 3 else episodes[-1:]
+        )
         return (self.known[~out], self.so[~out]), (self.known[out], self.so[out])
 
 
@@ -72,13 +74,20 @@ def calibrate(
     report = {
         "hosts": host_report,
         "zones": zone_report,
-        "belief": {"precision": CONFIRMED_PRECISION, "recall": SUSPECT_RECALL, "gain": gain, "suspect_from": unsure * gain},
+        "belief": {
+            "precision": CONFIRMED_PRECISION,
+            "recall": SUSPECT_RECALL,
+            "gain": gain,
+            "suspect_from": unsure * gain,
+        },
     }
     shown = terms.settle_zone(by_zone(zones.known))[:, : len(terms.SEGMENT_FIELDS)]
     return Calibration(by_host, by_zone, MapperConfig(suspect_from=unsure * gain), fit_codec(shown), report)
 
 
-def _project(samples: Samples, foreign: Array, layout: Layout, methods: tuple[str, ...]) -> tuple[LinearMap, dict[str, Any]]:
+def _project(
+    samples: Samples, foreign: Array, layout: Layout, methods: tuple[str, ...]
+) -> tuple[LinearMap, dict[str, Any]]:
     fit, held_out = samples.split()
     choice = projection.choose(fit, held_out, foreign, np.ones(layout.size), methods)
     by_term = dict(zip([field.name for field in layout], choice.fields[choice.method], strict=True))

@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from cage4 import observation, rich, spec
+import cage4.observation as observation
+import cage4.rich as rich
+import cage4.spec as spec
 from cage4.rich import RichObservation, Signature
 from cage4.spec import Verb
 from native_sim.api import Array, Field, Layout
@@ -25,12 +27,9 @@ FAST, SLOW, METER = 0.7, 0.95, 0.9
 LONG_AGO: Final = 500.0
 """Steps since something that never happened."""
 _SLOTS: Final = spec.MAX_HOSTS_PER_SUBNET
-_MISSION_A, _MISSION_B = (0, 1), (2, 3)
+_MISSIONS: Final = {1: (0, 1), 2: (2, 3)}
 MISSION: Final = np.array(
-    [
-        [phase == 1 and agent in _MISSION_A or phase == 2 and agent in _MISSION_B for agent in range(spec.NUM_BLUE)]
-        for phase in range(spec.NUM_PHASES)
-    ]
+    [[agent in _MISSIONS.get(phase, ()) for agent in range(spec.NUM_BLUE)] for phase in range(spec.NUM_PHASES)]
 )
 """[phase, agent]: the mission of the agent's zone is active; headquarters has none."""
 
@@ -209,7 +208,7 @@ def _remember_hosts(seen: RichObservation, before: Array) -> Array:
     restored, removed, decoyed = (
         _carried_out(seen, verb, shape) for verb in (Verb.RESTORE, Verb.REMOVE, Verb.DEPLOY_DECOY)
     )
-    after = before.copy()
+    after: Array = before.copy()
     kept = ~restored
     after[..., : len(_COUNTS) + len(_FLAGS)] *= kept[..., None]  # the host is new: what was known is void
     after[..., _M["process_seen"]] *= ~removed
@@ -231,7 +230,13 @@ def _count_events(seen: RichObservation, after: Array) -> None:
     scans = connections[..., Signature.PORT_1 : Signature.PORT_3390 + 1].any(axis=-1)
     routes, decoys = connections[..., Signature.ROUTE] > 0, connections[..., Signature.DECOY] > 0
     alarms = (connections[..., Signature.ALARM] > 0) | (_per_slot(seen.process_alarms) > 0)
-    for name, event in (("scan", scans), ("route", routes), ("decoy", decoys), ("process", processes), ("alarm", alarms)):
+    for name, event in (
+        ("scan", scans),
+        ("route", routes),
+        ("decoy", decoys),
+        ("process", processes),
+        ("alarm", alarms),
+    ):
         for speed, fading in (("fast", FAST), ("slow", SLOW)):
             index = _M[f"{name}_{speed}"]
             after[..., index] = after[..., index] * fading + event
@@ -243,7 +248,7 @@ def _remember_zone(seen: RichObservation, before: Array) -> Array:
     looked = (seen.verb == 1 + Verb.ANALYSE).astype(DTYPE)
     found = (seen.file_cmd | seen.file_escalate).any(axis=(1, 2))
     responded = (seen.verb == 1 + Verb.REMOVE) | (seen.verb == 1 + Verb.RESTORE)
-    after = before.copy()
+    after: Array = before.copy()
     after[:, _Z["step"]] = np.minimum(before[:, _Z["step"]] + 1, LONG_AGO)
     after[:, _Z["hits"]] = before[:, _Z["hits"]] * METER + looked * found
     after[:, _Z["misses"]] = before[:, _Z["misses"]] * METER + looked * ~found

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from cage4 import spec
+import cage4.spec as spec
 from native_sim.api import Array, FloatArray
 
 BITS: Final = spec.MESSAGE_BITS

@@ -7,15 +7,16 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+import cage4.observation as observation
+import cage4.spec as spec
+import native_sim.soc.spec as soc
 from adapters import features, terms
 from adapters.actions import DRAWS, FALLBACKS, Mapped, Mapper, Orders, Situation
 from adapters.assignment import COORDINATING_AGENT, Assignment
 from adapters.features import Features, Memory
 from adapters.messages import Codec
 from adapters.terms import HUNTER_FIELDS, SEGMENT_OF_AGENT, Cases
-from cage4 import observation, spec
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
-from native_sim.soc import spec as soc
 
 AGES, READINGS, MERGED = range(3)
 _BELIEF: Final = terms.HOST_TERMS["belief"].start
@@ -77,7 +78,9 @@ class TransferredPolicy(Policy):
         directive: FloatArray | None = None,
     ) -> None:
         if carried.wants:
-            raise ValueError(f"a policy that wants {', '.join(carried.wants)} cannot be carried: CC4 shows no such thing")
+            raise ValueError(
+                f"a policy that wants {', '.join(carried.wants)} cannot be carried: CC4 shows no such thing"
+            )
         self.carried = carried
         self.projections = hosts, zones
         self.mapper = mapper
@@ -105,7 +108,7 @@ class TransferredPolicy(Policy):
         """See, decide and act for all five agents."""
         count = len(draws)
         views, kept, queues = [], [], []
-        for agent, name in enumerate(spec.BLUE_AGENTS):
+        for agent in range(spec.NUM_BLUE):
             view, remembered = self._look(agent, obs, Memory(*memory["agents"][agent]))
             views.append(view)
             kept.append(tuple(remembered))
@@ -120,8 +123,14 @@ class TransferredPolicy(Policy):
             orders = self._orders(agent, outputs, force)
             told = views[agent].told
             now = Situation(
-                agent, views[agent].known, views[agent].hosts, heads[agent],
-                told.blocked, told.policy, obs["busy"][:, agent] == 0, mask[name],
+                agent,
+                views[agent].known,
+                views[agent].hosts,
+                heads[agent],
+                told.blocked,
+                told.policy,
+                obs["busy"][:, agent] == 0,
+                mask[name],
             )
             mapped = self.mapper(now, orders, draws[:, agent, :DRAWS])
             chosen[name] = mapped.action
@@ -129,8 +138,11 @@ class TransferredPolicy(Policy):
             rows = np.flatnonzero(mapped.fallback >= 0)
             counted[rows, mapped.fallback[rows]] += 1
         fresh = {
-            "agents": tuple(kept), "queues": tuple(queues), "directive": directive,
-            "carried": _fold(carried, count), "fallbacks": counted,
+            "agents": tuple(kept),
+            "queues": tuple(queues),
+            "directive": directive,
+            "carried": _fold(carried, count),
+            "fallbacks": counted,
         }
         return Decision(chosen, fresh, self._messages(views, directive))
 
@@ -169,7 +181,9 @@ class TransferredPolicy(Policy):
             segment = np.full(len(busy), SEGMENT_OF_AGENT[agent])
             now = terms.clock(view.known.zone[:, features.ZONE["late"].start] * features.LONG_AGO)
             shown.append(
-                terms.compose(now, view.zone, self._segments(agent, view), cases, segment, heard[agent], busy[:, agent] > 0)
+                terms.compose(
+                    now, view.zone, self._segments(agent, view), cases, segment, heard[agent], busy[:, agent] > 0
+                )
             )
             heads.append(cases.alert_slots[:, 0])
         joined = {role: np.stack([one[role] for one in shown], axis=1) for role in soc.AGENTS}
@@ -193,7 +207,7 @@ class TransferredPolicy(Policy):
     def _directive(self, outputs: Mapping[str, Array], before: Array) -> Array:
         """Return [N, 8] the directive now in force; NaN keeps the one before, no coordinator is neutral."""
         if self.directive is not None:
-            return np.broadcast_to(self.directive, before.shape).copy()
+            return np.array(np.broadcast_to(self.directive, before.shape))
         if "coordinator" not in outputs or not self.assignment.has(COORDINATING_AGENT, "coordinator"):
             return np.zeros_like(before)
         wanted = outputs["coordinator"][:, COORDINATING_AGENT].astype(np.float64)
@@ -236,7 +250,7 @@ def _empty_queue(num_envs: int, slots: int) -> Array:
 
 def _enqueue(queue: Array, known: Features) -> Array:
     """Let alerts age by a step and take in this step's events: one alert per host, further events merge into it."""
-    after = queue.copy()
+    after: Array = queue.copy()
     waiting = queue[..., AGES] >= 0
     after[..., AGES] = np.where(waiting, queue[..., AGES] + 1, np.where(known.events, 0, -1))
     after[..., MERGED] += waiting & known.events

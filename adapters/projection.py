@@ -37,7 +37,7 @@ class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     coef_: FloatArray
     intercept_: FloatArray
 
-    def fit(self: _Self, X: Any, y: Any) -> _Self:  # noqa: N803  (scikit-learn's name)
+    def fit(self: _Self, X: Any, y: Any) -> _Self:
         """Learn from X [n, F] and y [n, K] or [n].
 
         Raises:
@@ -49,7 +49,7 @@ class LinearProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self._n_features_out = targets.shape[1]
         return self
 
-    def transform(self, X: Any) -> FloatArray:  # noqa: N803
+    def transform(self, X: Any) -> FloatArray:
         """Project X [n, F] to [n, K]; refuses when not fitted or when the width differs."""
         check_is_fitted(self, "coef_")
         X = validate_data(self, X, reset=False, dtype=np.float64)
@@ -152,7 +152,10 @@ class MomentProjection(LinearProjection):
         x_out, _ = _principal(x - x_mean)
         y_out, y_back = _principal(y - y_mean)
         both = min(x_out.shape[1], y_out.shape[1])
-        skew = [(((side - m) @ out[:, :both]) ** 3).mean(axis=0) for side, m, out in ((x, x_mean, x_out), (y, y_mean, y_out))]
+        skew = [
+            (((side - m) @ out[:, :both]) ** 3).mean(axis=0)
+            for side, m, out in ((x, x_mean, x_out), (y, y_mean, y_out))
+        ]
         sign = np.where(skew[0] * skew[1] < 0, -1.0, 1.0)
         weights = (x_out[:, :both] * sign) @ y_back[:both]
         return weights, y_mean - x_mean @ weights
@@ -238,11 +241,16 @@ def explained(truth: FloatArray, predicted: FloatArray) -> FloatArray:
     variance = truth.var(axis=0)
     constant = variance <= _TINY
     ratio = 1.0 - residual / np.where(constant, 1.0, variance)
-    return np.where(constant, residual <= _TINY, np.maximum(ratio, -1.0)).astype(np.float64)
+    score: FloatArray = np.where(constant, residual <= _TINY, np.maximum(ratio, -1.0)).astype(np.float64)
+    return score
 
 
 def choose(
-    fit: tuple[Array, Array], held_out: tuple[Array, Array], foreign: Array, weights: Array, methods: tuple[str, ...] = ()
+    fit: tuple[Array, Array],
+    held_out: tuple[Array, Array],
+    foreign: Array,
+    weights: Array,
+    methods: tuple[str, ...] = (),
 ) -> Choice:
     """Fit every method and keep the one that explains most of the held-out targets.
 

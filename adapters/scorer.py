@@ -12,6 +12,8 @@ from typing import Final
 
 import numpy as np
 
+import cage4.actions as actions
+import native_sim.soc.spec as soc
 from adapters.actions import (
     DRAWS,
     Bid,
@@ -28,10 +30,8 @@ from adapters.actions import (
 )
 from adapters.features import HOST
 from adapters.terms import HOST_TERMS
-from cage4 import actions
 from cage4.spec import Verb
 from native_sim.api import Array, FloatArray
-from native_sim.soc import spec as soc
 
 HOST_VERBS: Final = (Verb.ANALYSE, Verb.REMOVE, Verb.RESTORE, Verb.DEPLOY_DECOY)
 ZONE_VERBS: Final = (Verb.MONITOR, Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)
@@ -132,4 +132,4 @@ class LinearMapper(Mapper):
         )
         best = np.concatenate([options, others], axis=1).argmax(axis=1)
         bid = Bid(np.ones(len(rows), bool), indices[rows, best])
-        return settle(now, (bid,), handled_alert(now, orders, Bid(np.zeros(len(rows), bool), bid.action)))
+        return settle(now, (bid,), handled_alert(now, orders, np.zeros(len(rows), bool)))

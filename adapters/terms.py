@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+import native_sim.soc.spec as soc
 from adapters.features import freshness, squash
 from native_sim.api import Array, Field, Layout
-from native_sim.soc import spec as soc
 
 ANY: Final = math.inf
 SEGMENT_OF_AGENT: Final = (soc.CORPORATE, soc.DATA_CENTER, soc.DEVELOPMENT, soc.CLOUD, soc.DMZ)
@@ -104,7 +104,7 @@ class Cases(NamedTuple):
 
     case_slots: Array  # [N, 8] host slots by belief
     cases: Array  # [N, 8, 9] HOST_TERMS of them
-    count: Array  # [N] cases in all
+    num_cases: Array  # [N] cases in all
     alert_slots: Array  # [N, 6] host slots in the order of handling
     alerts: Array  # [N, 6, 9] HOST_TERMS of them
     ages: Array  # [N, 6] steps since the alert
@@ -125,7 +125,7 @@ def clock(step: Array) -> Clock:
 
 
 def settle_zone(terms: Array) -> Array:
-    """Return projected zone terms [N, Z] as the SOC simulator would show them: in range, and nothing for next to nothing."""
+    """Return projected zone terms [N, Z] as the SOC simulator shows them: in range, and next to nothing is 0."""
     shown = np.clip(terms, 0.0, 1.0)
     for name in _COUNTED:
         shown[:, _Z[name]] = np.where(shown[:, _Z[name]] < _HALF, 0.0, shown[:, _Z[name]])
@@ -180,7 +180,7 @@ def compose(
         analyst_busy: [N] 1 if the agent cannot act in this step.
     """
     confirmed = squash(_counts(segments[:, :, _Z["confirmed"]]).sum(axis=1))
-    counted, campaign = cases.count / MAX_CASES, own[:, _Z["campaign"]]
+    counted, campaign = cases.num_cases / MAX_CASES, own[:, _Z["campaign"]]
     queue = cases.queued / soc.QUEUE_LENGTH
     ticks = {"time": now.time, "hour": now.hour, "office": now.office}
     rows = segments[:, :, : len(SEGMENT_FIELDS)]

@@ -81,7 +81,9 @@ def collect(policy: Policy, seeds: Sequence[int], steps: int, first_episode: int
     return Collected(Samples(*joined[:3]), Samples(*joined[3:]), np.concatenate([np.zeros((0, 8)), *directives]))
 
 
-def _sample(agent: int, truth: Any, history: soc_terms.History, known: features.Features, first: int) -> tuple[Array, ...]:
+def _sample(
+    agent: int, truth: Any, history: soc_terms.History, known: features.Features, first: int
+) -> tuple[Array, ...]:
     exists = known.exists
     return (
         known.hosts[exists],
@@ -185,7 +187,9 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, con
         },
     }
     final = _fit(played, foreign)
-    return _bundle(name, described, final, fit_codec(told), told.mean(axis=0), {**provenance, "projections": final.report})
+    return _bundle(
+        name, described, final, fit_codec(told), told.mean(axis=0), {**provenance, "projections": final.report}
+    )
 
 
 def _fit(played: Sequence[Collected], foreign: tuple[Array, Array]) -> Calibration:
@@ -212,9 +216,7 @@ def _bundle(
     )
 
 
-def calibrate_command(
-    carry: str, out: Path, episodes: int, seed: int, steps: int, console: Console
-) -> dict[str, Any]:
+def calibrate_command(carry: str, out: Path, episodes: int, seed: int, steps: int, console: Console) -> dict[str, Any]:
     """Write a bundle to ``out``, and return what ``--json`` prints.
 
     Raises:

@@ -133,6 +133,33 @@ def calibrate(
 
 
 @app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="transfer-zero-shot.")],
+    bundle: Annotated[
+        list[Path] | None, typer.Option(help="A bundle to study; repeat for several.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of all studies.")] = Path("runs/studies"),
+    episodes: Annotated[int, typer.Option(help="Episodes per row.")] = 100,
+    engine: Annotated[str, typer.Option(help="native, cyborg or auto.")] = "auto",
+    variant: Annotated[str, typer.Option(help="Scenario variant by name, or a TOML file of knobs.")] = "base",
+    seed: Annotated[int, typer.Option(help="Base seed of which all episode seeds are spawned.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Play a system and all its controls on the same seeds, and say what may be claimed."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.errors import BadInput
+        from evaluation.studies import transfer_zero_shot
+
+        if name != transfer_zero_shot.NAME:
+            raise BadInput(f"unknown study {name!r}; known: {transfer_zero_shot.NAME}")
+        bundles = [str(path) for path in bundle or ()]
+        result = transfer_zero_shot.study(bundles, out / name, engine, variant, episodes, seed, workers, console)
+    _finish(as_json, result)
+
+
+@app.command()
 def doctor(
     smoke: Annotated[bool, typer.Option(help="Play five steps on CybORG if it is found.")] = True,
     as_json: Json = False,

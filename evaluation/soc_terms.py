@@ -88,9 +88,7 @@ def remember(truth: TrueState, history: History) -> None:
 def host_terms(agent: int, truth: TrueState, history: History, known: Features) -> Array:
     """Return [N, H, 9] what the SOC would say of each host slot of an agent (HOST_TERMS)."""
     held, attack = (_zone(agent, field) for field in (_held(truth), _under_attack(truth, history, _held(truth))))
-    since, attacked, phase = (
-        _zone(agent, field) for field in (history.held_since, history.attacked, history.phase)
-    )
+    since, attacked, phase = (_zone(agent, field) for field in (history.held_since, history.attacked, history.phase))
     step = truth.step[:, None]
     proven = known.hosts[..., features.HOST["proof"].start] > 0
     looked = known.hosts[..., features.HOST["look_freshness"].start] > 0.05

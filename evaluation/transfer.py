@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from adapters.bundle import Bundle, BundleError, load_bundle
 from adapters.bundle import POLICY as POLICY_FOLDER
+from adapters.bundle import Bundle, BundleError, load_bundle
 from adapters.policy import LinearMap
 from evaluation.errors import BadInput
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
@@ -48,15 +49,20 @@ def make_carried(described: Mapping[str, Any], folder: Path) -> Policy:
     if kind == "scripted" and name in SCRIPTED:
         return soc_policies.make_policy(name)
     if kind == "trained":
-        import hmarl_soc
-
-        load = getattr(hmarl_soc, "load_policy", None)
-        if load is None:
-            raise BadInput("this version cannot load trained SOC policies; install one that has hmarl_soc.load_policy")
+        load = _loader()
         inside = folder / POLICY_FOLDER
         policy: Policy = load(inside if inside.is_dir() else folder / name)
         return policy
     raise BadInput(f"a bundle carries a scripted or a trained SOC policy; this one says {dict(described)}")
+
+
+def _loader() -> Callable[[Path], Policy]:
+    try:
+        module = importlib.import_module("hmarl_soc.registry")
+    except ModuleNotFoundError as error:
+        raise BadInput(f"this version cannot load trained SOC policies ({error}); carry a scripted one") from error
+    load: Callable[[Path], Policy] = module.load_policy
+    return load
 
 
 class RandomNetwork(Policy):
@@ -77,7 +83,9 @@ class RandomNetwork(Policy):
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Answer without having learned anything."""
-        outputs = {role: np.tanh(np.tanh(obs[role] @ first) @ second) for role, (first, second) in self._weights.items()}
+        outputs = {
+            role: np.tanh(np.tanh(obs[role] @ first) @ second) for role, (first, second) in self._weights.items()
+        }
         outputs["triage"] = outputs["triage"].argmax(axis=1)
         return Decision(outputs, None)
 
@@ -88,7 +96,9 @@ class ShuffledObservations(Policy):
     def __init__(self, policy: Policy, seed: int) -> None:
         generator = np.random.Generator(np.random.PCG64(seed))
         self._policy = policy
-        self._order = {role: generator.permutation(size) for role, size in zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True)}
+        self._order = {
+            role: generator.permutation(size) for role, size in zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True)
+        }
         self.draws_per_agent = policy.draws_per_agent
 
     def initial_memory(self, num_envs: int) -> Any:
@@ -131,8 +141,6 @@ def _keep(policy: Policy) -> Policy:
 CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "ops-only": lambda bundle, seed: (bundle, np.zeros(8), _keep),
     "constant-directive": lambda bundle, seed: (bundle, bundle.usual_directive, _keep),
-    "paper": lambda bundle, seed: (bundle.with_assignment("paper"), None, _keep),
-    "paper-ops-only": lambda bundle, seed: (bundle.with_assignment("paper"), np.zeros(8), _keep),
     "random-projection": lambda bundle, seed: (_with_maps(bundle, random_map, seed), None, _keep),
     "shuffled-features": lambda bundle, seed: (_with_maps(bundle, shuffled_map, seed), None, _keep),
     "shuffled-observations": lambda bundle, seed: (bundle, None, lambda policy: ShuffledObservations(policy, seed)),
@@ -141,6 +149,8 @@ CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "idle-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.NoDefense()),
 }
 """What may follow a bundle's path after ``@``, with ``.SEED`` where chance takes part."""
+PAPER: Final = "paper"
+"""Before a control or alone: the paper's assignment, as in ``@paper`` or ``@paper+ops-only``."""
 
 
 def bundle_folder(name: str) -> Path:
@@ -151,21 +161,34 @@ def bundle_folder(name: str) -> Path:
 
 
 def make_transferred(name: str) -> Policy:
-    """Make the policy of ``bundle:PATH``, or of a control, ``bundle:PATH@CONTROL`` or ``bundle:PATH@CONTROL.SEED``.
+    """Make the policy of ``bundle:PATH``, or of a control, ``bundle:PATH@[paper+]CONTROL[.SEED]``.
 
     Raises:
         BadInput: If there is no such bundle or control.
     """
-    control, _, seed = name.removeprefix(PREFIX).partition("@")[2].partition(".")
-    if control and (control not in CONTROLS or not (seed or "0").isdigit()):
-        raise BadInput(f"unknown control {control!r} of a bundle; known: {', '.join(CONTROLS)}, each with .SEED or without")
+    assignment, control, seed = _parse(name)
     folder = bundle_folder(name)
     try:
         bundle = load_bundle(folder)
-        played, directive, change = CONTROLS[control](bundle, int(seed or 0)) if control else (bundle, None, _keep)
+        if assignment:
+            bundle = bundle.with_assignment(assignment)
+        played, directive, change = CONTROLS[control](bundle, seed) if control else (bundle, None, _keep)
         return played.policy(lambda described, where: change(make_carried(described, where)), folder, directive)
     except BundleError as error:
         raise BadInput(str(error)) from error
+
+
+def _parse(name: str) -> tuple[str | None, str, int]:
+    """Return assignment (None for the bundle's own), control and seed of ``bundle:PATH@[paper+]CONTROL[.SEED]``."""
+    wanted = name.removeprefix(PREFIX).partition("@")[2]
+    assignment = PAPER if wanted == PAPER or wanted.startswith(f"{PAPER}+") else None
+    control, _, seed = wanted.removeprefix(PAPER).removeprefix("+").partition(".")
+    if (control and control not in CONTROLS) or (seed and not seed.isdigit()):
+        raise BadInput(
+            f"unknown control {wanted!r} of a bundle; allowed are {PAPER}, {', '.join(CONTROLS)}, "
+            f"{PAPER}+ before one of these, and .SEED after it"
+        )
+    return assignment, control, int(seed or 0)
 
 
 def has_default() -> bool:
