@@ -176,7 +176,7 @@ def compare(rows: Sequence[Row], scores: Mapping[str, Mapping[int, EpisodeRecord
         for row in rows
         if row.kind == "baseline" or row.policy.startswith(f"{full.policy}@")
     ]
-    found = []
+    found: list[tuple[str, str, statistics.Estimate, float]] = []
     for full, other in pairs:
         common = sorted(set(scores[full]) & set(scores[other]))
         if len(common) < 2:
@@ -184,7 +184,7 @@ def compare(rows: Sequence[Row], scores: Mapping[str, Mapping[int, EpisodeRecord
         x, y = (np.array([scores[name][index].score for index in common]) for name in (full, other))
         generator = np.random.Generator(np.random.PCG64(len(found)))
         estimate = statistics.paired_difference(x, y, generator)
-        found.append((full, other, estimate, statistics.wilcoxon_signed_rank(x, y).p_value))
+        found.append((full, other, estimate, statistics.wilcoxon_signed_rank(x, y).p))
     corrected = statistics.holm([p for *_, p in found])
     return [
         Comparison(full, other, float(estimate.value), _pair(estimate.interval), float(p), float(q or 0.0))
