@@ -7,7 +7,7 @@ from adapters import features, terms
 from adapters.bundle import Bundle
 from adapters.messages import Codec
 from adapters.policy import LinearMap
-from cage4 import rich, spec
+from cage4 import actions, rich, spec
 
 
 @pytest.fixture
@@ -25,6 +25,18 @@ def bundle():
         usual_directive=np.full(8, 0.25),
         provenance={"calibration": {"episodes": 0}},
     )
+
+
+@pytest.fixture
+def stream():
+    """Return a function (seed, count, steps) -> observations and masks of each step, hosts fixed within the stream."""
+
+    def steps(seed, count, length):
+        generator = np.random.default_rng(seed)
+        exists = random_hosts(generator, count)
+        return [random_step(generator, count, exists) for _ in range(length)]
+
+    return steps
 
 
 def random_step(generator, count, exists):
@@ -65,8 +77,6 @@ def random_hosts(generator, count):
 
 
 def mask_of(agent, exists):
-    from cage4 import actions
-
     slots = actions.SLOT[agent, : spec.NUM_ACTIONS[agent]]
     subnets = actions.SUBNET[agent, : spec.NUM_ACTIONS[agent]]
     mask = np.ones((len(exists), spec.NUM_ACTIONS[agent]), np.int8)

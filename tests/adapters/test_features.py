@@ -91,7 +91,7 @@ def test_memory_is_not_changed_in_place_and_starts_without_events():
 
 def test_zone_features_do_not_depend_on_the_order_of_hosts():
     generator = np.random.default_rng(3)
-    flat, fields = blank()
+    fields = blank()[1]
     connections = generator.integers(0, 2, fields.connections.shape)
     order = np.concatenate([generator.permutation(6), 6 + generator.permutation(10), [16]])
     first, second = (
