@@ -21,6 +21,7 @@ from adapters.messages import Codec, fit_codec
 from cage4 import spec
 from evaluation import soc_terms
 from evaluation.errors import BadInput
+from evaluation.lessons import learn_mapper
 from evaluation.policies import make_policy
 from evaluation.transfer import describe_carried, make_carried
 from native_sim.api import Array, Policy
@@ -35,6 +36,7 @@ FIRST_SEED: Final = 1000
 """Base seeds below are for reporting."""
 _EVERY: Final = 5
 """Steps between two samples."""
+MAPPERS: Final = ("table", "learned")
 _SPREAD: Final = Codec(np.zeros(8), np.full(8, -0.5), np.full(8, 0.5))
 
 
@@ -140,7 +142,7 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
     return [int(child.generate_state(1, np.uint32)[0] >> 1) for child in children]
 
 
-def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, console: Console) -> Bundle:
+def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, mapper: str, console: Console) -> Bundle:
     """Calibrate a bundle for a carried policy.
 
     Args:
@@ -149,11 +151,14 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, con
         episodes: CC4 episodes per policy and round.
         seed: Base seed of the episodes, at least 1000.
         steps: Length of an episode.
+        mapper: "table", or "learned" to imitate it on further episodes.
         console: Where progress is told.
 
     Raises:
         BadInput: For arguments that cannot be used.
     """
+    if mapper not in MAPPERS:
+        raise BadInput(f"unknown mapper {mapper!r}; known: {', '.join(MAPPERS)}")
     if seed < FIRST_SEED:
         raise BadInput(f"--seed must be at least {FIRST_SEED}: lower base seeds are for reporting; given {seed}")
     for option, value, least in (("--episodes", episodes, 2), ("--steps", steps, 20)):
@@ -161,8 +166,8 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, con
             raise BadInput(f"{option} must be at least {least}; given {value}")
     described = describe_carried(carry)
     carried = make_carried(described, Path(carry).parent)
-    seeds = episode_seeds(seed, episodes * (len(SCRIPTED) + 1))
-    batches = [seeds[i * episodes : (i + 1) * episodes] for i in range(len(SCRIPTED) + 1)]
+    seeds = episode_seeds(seed, episodes * (len(SCRIPTED) + 2))
+    batches = [seeds[i * episodes : (i + 1) * episodes] for i in range(len(SCRIPTED) + 2)]
     foreign = soc_rows(carried, 4 * episodes, seed)
     played = []
     for number, policy in enumerate(SCRIPTED):
@@ -172,11 +177,11 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, con
     bundle = _bundle(name, described, first, _SPREAD, np.zeros(8), {})
     console.print(f"round 2: {episodes} episodes of the carried policy", markup=False)
     own = bundle.policy(lambda *_: carried)
-    played.append(collect(own, batches[-1], steps, len(SCRIPTED) * episodes))
+    played.append(collect(own, batches[-2], steps, len(SCRIPTED) * episodes))
     told = np.asarray(played[-1].directives, np.float64)
-    provenance = {
+    provenance: dict[str, Any] = {
         "calibration": {
-            "episodes": len(seeds),
+            "episodes": episodes * (len(SCRIPTED) + 1),
             "policies": [*SCRIPTED, "the carried policy itself"],
             "base seed": seed,
             "steps": steps,
@@ -187,9 +192,12 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, con
         },
     }
     final = _fit(played, foreign)
-    return _bundle(
-        name, described, final, fit_codec(told), told.mean(axis=0), {**provenance, "projections": final.report}
-    )
+    provenance["projections"] = final.report
+    bundle = _bundle(name, described, final, fit_codec(told), told.mean(axis=0), provenance)
+    if mapper == "table":
+        return bundle
+    console.print(f"round 3: {episodes} episodes of lessons for the mapper", markup=False)
+    return learn_mapper(bundle, carried, batches[-1], steps)
 
 
 def _fit(played: Sequence[Collected], foreign: tuple[Array, Array]) -> Calibration:
@@ -216,7 +224,9 @@ def _bundle(
     )
 
 
-def calibrate_command(carry: str, out: Path, episodes: int, seed: int, steps: int, console: Console) -> dict[str, Any]:
+def calibrate_command(
+    carry: str, out: Path, episodes: int, seed: int, steps: int, mapper: str, console: Console
+) -> dict[str, Any]:
     """Write a bundle to ``out``, and return what ``--json`` prints.
 
     Raises:
@@ -224,7 +234,7 @@ def calibrate_command(carry: str, out: Path, episodes: int, seed: int, steps: in
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} exists already; choose another --out")
-    bundle = make_bundle(carry, out.name, episodes, seed, steps, console)
+    bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
     if bundle.carried["kind"] == "trained":
         shutil.copytree(carry, out / POLICY)
     bundle.save(out)

@@ -121,6 +121,7 @@ def calibrate(
     episodes: Annotated[int, typer.Option(help="CC4 episodes per policy and round.")] = 16,
     seed: Annotated[int, typer.Option(help="Base seed, at least 1000; lower ones are for reporting.")] = 1000,
     steps: Annotated[int, typer.Option(help="Length of an episode.")] = 500,
+    mapper: Annotated[str, typer.Option(help="table, or learned: a linear scorer that imitates it.")] = "table",
     as_json: Json = False,
 ) -> None:
     """Learn the projections that carry a SOC policy onto CC4, and write them as a bundle."""
@@ -128,7 +129,7 @@ def calibrate(
     with _one_sentence(console):
         from evaluation.calibrate import calibrate_command
 
-        result = calibrate_command(carry, out, episodes, seed, steps, console)
+        result = calibrate_command(carry, out, episodes, seed, steps, mapper, console)
     _finish(as_json, result)
 
 
