@@ -20,34 +20,55 @@ if TYPE_CHECKING:
     from native_sim.api import VectorEnv
 
 POLICIES = ("no-defense", "random", "reactive")
+SUBJECTS = {"cage4": ("1,64,1024", "1,2"), "native_sim": ("200", "1")}
+"""Subject -> numbers of environments and of threads that are measured unless others are asked for."""
 UNTOUCHED = "cyborg"
 """The real CybORG as it is: what the ratios refer to."""
 
 
-def bench(what: str, envs: str, threads: str, seconds: float, cold: bool, console: Console) -> dict[str, Any]:
-    """Measure every engine that is present and print tables.
+def bench(
+    what: str, envs: str | None, threads: str | None, seconds: float, cold: bool, console: Console
+) -> dict[str, Any]:
+    """Measure a simulator and print tables.
 
     Args:
-        what: Only ``cage4`` so far.
-        envs: Comma-separated numbers of environments for the compiled engine; CybORG plays one.
-        threads: Comma-separated numbers of threads for the compiled engine.
-        seconds: Time given to each row after one warm-up step.
+        what: One of :data:`SUBJECTS`.
+        envs: Comma-separated numbers of environments; None for those that suit the subject.
+        threads: Comma-separated numbers of threads; None for those that suit the subject.
+        seconds: Time given to each row after a warm-up.
         cold: Whether to time a first start as well, which compiles everything anew.
         console: Where the tables go.
 
     Returns:
-        ``{"rows": [{"what", "policy", "num_envs", "threads", "steps_per_s"}], "start": {...}, "memory": {...}}``.
+        What :func:`bench_cage4` or :func:`evaluation.bench_soc.bench_soc` returns.
 
     Raises:
         BadInput: For an unknown subject, or numbers that are none.
     """
-    import cage4
-
-    if what != "cage4":
-        raise BadInput(f"unknown subject {what!r}; bench can measure: cage4")
+    if what not in SUBJECTS:
+        raise BadInput(f"unknown subject {what!r}; bench can measure: {', '.join(SUBJECTS)}")
     if not seconds > 0:
         raise BadInput(f"--seconds must be positive; given {seconds}")
-    counts, thread_counts = _numbers("--envs", envs), _numbers("--threads", threads)
+    default_envs, default_threads = SUBJECTS[what]
+    counts = _numbers("--envs", default_envs if envs is None else envs)
+    thread_counts = _numbers("--threads", default_threads if threads is None else threads)
+    if what == "native_sim":
+        from evaluation.bench_soc import bench_soc
+
+        return bench_soc(counts, thread_counts, seconds, cold, console)
+    return bench_cage4(counts, thread_counts, seconds, cold, console)
+
+
+def bench_cage4(
+    counts: list[int], thread_counts: list[int], seconds: float, cold: bool, console: Console
+) -> dict[str, Any]:
+    """Measure every CC4 engine that is present; CybORG plays one environment on one thread.
+
+    Returns:
+        ``{"rows": [{"what", "policy", "num_envs", "threads", "steps_per_s"}], "start": {...}, "memory": {...}}``.
+    """
+    import cage4
+
     settings: list[tuple[str, str, int, int, dict[str, Any]]] = []
     for engine in cage4.available_engines():
         if engine == "native":

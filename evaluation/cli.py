@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 app = typer.Typer(
     name="hmarl-transfer",
-    help="Evaluate defenders on CAGE Challenge 4, and report honestly how good they are.",
+    help="Evaluate defenders on CAGE Challenge 4 and in the SOC simulator, and report honestly how good they are.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,16 +39,27 @@ def evaluate(
     policies: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: registered names, module:object, or paths of CC4 submissions. "
-            "Default: every registered policy.",
+            help="Comma-separated: registered names, module:object, constant:FILE.json (soc), or paths of CC4 "
+            "submissions. Default: every registered policy that does not cheat.",
             show_default=False,
         ),
     ] = "",
     engine: Annotated[
-        str, typer.Option(help="native, cyborg, or auto: native where it is built, else cyborg.")
+        str,
+        typer.Option(
+            help="CC4: native, cyborg, or auto (native where it is built, else cyborg). The SOC simulator: soc."
+        ),
     ] = "auto",
-    variant: Annotated[str, typer.Option(help="Scenario variant by name, or a TOML file of knobs.")] = "base",
-    steps: Annotated[int, typer.Option(help="Length of an episode.")] = 500,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="Variant by name, or a TOML file of knobs. soc: corrected, corrected:LEVEL or reference.",
+            show_default="base; corrected",
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Length of an episode.", show_default="500; the variant's, 200")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Base seed of which all episode seeds are spawned.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
     envs: Annotated[
@@ -101,7 +112,7 @@ def report(run: Run, as_json: Json = False) -> None:
 def compare(
     run_a: Annotated[Path, typer.Argument(help="The run compared with.", show_default=False)],
     run_b: Annotated[Path, typer.Argument(help="The run in question.", show_default=False)],
-    margin: Annotated[float, typer.Option(help="Difference that does not matter, on the official scale.")] = 0.0,
+    margin: Annotated[float, typer.Option(help="Difference that does not matter, in units of score.")] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Print paired differences between two runs; exit 1 if the second is worse."""
@@ -199,14 +210,19 @@ def parity(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: cage4.")] = "cage4",
-    envs: Annotated[str, typer.Option(help="Comma-separated numbers of environments.")] = "1,64,1024",
-    threads: Annotated[str, typer.Option(help="Comma-separated numbers of threads.")] = "1,2",
+    what: Annotated[str, typer.Argument(help="What to measure: cage4 or native_sim.")] = "cage4",
+    envs: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated numbers of environments.", show_default="1,64,1024; native_sim: 200"),
+    ] = None,
+    threads: Annotated[
+        str | None, typer.Option(help="Comma-separated numbers of threads.", show_default="1,2; native_sim: 1")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Time given to each row.")] = 2.0,
     cold: Annotated[bool, typer.Option(help="Time a first start too, which compiles everything anew.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Measure engine steps per second, start-up and memory of every engine found, in one run."""
+    """Measure steps per second, start-up and memory of a simulator, in one run."""
     console = _console(as_json)
     with _one_sentence(console):
         from evaluation.bench import bench as measure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from evaluation import statistics
-from evaluation.schema import EpisodeRecord, PolicySummary, Summary
+from evaluation.schema import Row, RunSummary, ScoreSummary
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,8 +23,8 @@ _MARKS: Final[dict[Verdict, str]] = {"worse": "bold red", "better": "green", "eq
 class Run:
     """One side of a comparison. Without rows, as for a recorded headline result, only its summary is used."""
 
-    summary: Summary
-    records: Sequence[EpisodeRecord] = ()
+    summary: RunSummary
+    records: Sequence[Row] = ()
     label: str = ""
 
     @property
@@ -121,7 +121,7 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def _check(a: Summary, b: Summary, margin: float) -> None:
+def _check(a: RunSummary, b: RunSummary, margin: float) -> None:
     if not (np.isfinite(margin) and margin >= 0):
         raise ValueError(f"the margin is {margin}; give 0 or more, in units of score")
     for what in ("variant", "steps"):
@@ -163,7 +163,7 @@ def _compare_policy(a: Run, b: Run, policy: str, margin: float) -> PolicyCompari
     )
 
 
-def _moments(found: PolicySummary) -> statistics.Moments:
+def _moments(found: ScoreSummary) -> statistics.Moments:
     return statistics.Moments(found.n, found.mean, found.std)
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from evaluation.errors import BadInput, PolicyFailure
-from evaluation.policies import POLICIES, check_policies
+from evaluation.games import game_of
+from evaluation.policies import check_policies
 from evaluation.records import RunFolder, write_atomically
-from evaluation.schema import EpisodeRecord, EvalSpec, Summary
+from evaluation.schema import EvalSpec, Row, RunSummary, ScoreSummary, SocPolicySummary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,49 +24,51 @@ if TYPE_CHECKING:
 class Result:
     """What an evaluation or a rebuilt report comes to."""
 
-    summary: Summary
+    summary: RunSummary
     path: Path
     failures: list[PolicyFailure] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` prints; scores are on the official scale."""
+        """Return the object that ``--json`` prints; scores of CC4 are on the official scale."""
         return {
-            "policies": {
-                name: {"mean": row.mean, "std": row.std, "ci95": row.ci95, "n": row.n}
-                for name, row in self.summary.policies.items()
-            },
+            "policies": {name: _answer(row) for name, row in self.summary.policies.items()},
             "engine": self.summary.engine,
             "variant": self.summary.variant,
             "run": str(self.path),
         }
 
 
-def resolve(engine: str, variant: str, steps: int, policies: str, episodes: int, seed: int) -> EvalSpec:
+def _answer(row: ScoreSummary) -> dict[str, Any]:
+    answer = {"mean": row.mean, "std": row.std, "ci95": row.ci95, "n": row.n}
+    if isinstance(row, SocPolicySummary):
+        answer["metrics"] = row.model_dump(mode="json")["metrics"]
+    return answer
+
+
+def resolve(engine: str, variant: str, steps: int | None, policies: str, episodes: int, seed: int) -> EvalSpec:
     """Turn what was asked into a full specification, or refuse it.
 
     Raises:
         BadInput: One sentence on the first thing that cannot be done.
         CyborgUnavailable: If CybORG is asked for, or needed, and is not there.
     """
-    from cage4.engines import resolve_engine
-    from cage4.variants import get_variant
-
-    for name, value, least in (("--episodes", episodes, 1), ("--steps", steps, 3), ("--seed", seed, 0)):
+    for name, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
         if value < least:
             raise BadInput(f"{name} must be at least {least}; given {value}")
+    game = game_of(engine)
     try:
-        chosen = resolve_engine(engine)
-        knobs = get_variant(variant)
+        setting = game.resolve(engine, variant, steps)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    names = tuple(name.strip() for name in policies.split(",") if name.strip()) or tuple(POLICIES)
-    check_policies(names, chosen)
+    registry = game.registry(setting.knobs)
+    names = tuple(name.strip() for name in policies.split(",") if name.strip()) or registry.defaults
+    check_policies(names, setting.engine, registry)
     try:
         return EvalSpec(
-            engine=chosen,  # type: ignore[arg-type]  # checked by pydantic
-            variant=knobs.id,
-            variant_knobs=knobs.to_dict(),
-            steps=steps,
+            engine=setting.engine,  # type: ignore[arg-type]  # checked by pydantic
+            variant=setting.variant,
+            variant_knobs=setting.knobs,
+            steps=setting.steps,
             policies=names,
             episodes=episodes,
             seed=seed,
@@ -76,8 +79,8 @@ def resolve(engine: str, variant: str, steps: int, policies: str, episodes: int,
 
 def prepare(
     engine: str,
-    variant: str,
-    steps: int,
+    variant: str | None,
+    steps: int | None,
     policies: str,
     episodes: int,
     seed: int,
@@ -86,6 +89,8 @@ def prepare(
     out: Path | None,
 ) -> RunFolder:
     """Check everything and open the run folder for writing; nothing is played yet.
+
+    What is None is left to the game: its own variant, the variant's steps, as many environments as suit it.
 
     Raises:
         BadInput: One sentence on the first thing that cannot be done.
@@ -96,6 +101,7 @@ def prepare(
     for name, value in (("--workers", workers), ("--envs", 1 if envs is None else envs)):
         if value < 1:
             raise BadInput(f"{name} must be at least 1; given {value}")
+    variant = variant or game_of(engine).default_variant
     spec = resolve(engine, variant, steps, policies, episodes, seed)
     path = out or Path("runs") / f"{spec.engine}-{spec.variant}-{spec.id}"
     asked = {"engine": engine, "variant": variant, "policies": policies or "every registered one"}
@@ -132,7 +138,7 @@ def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task("starting (a first start compiles for a minute)", total=total, completed=len(done))
 
-        def advance(records: list[EpisodeRecord]) -> None:
+        def advance(records: list[Row]) -> None:
             progress.update(task, advance=len(records), description=records[-1].policy)
 
         outcome = run(folder, workers, envs, advance)
@@ -178,8 +184,9 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
     from evaluation.summarise import summarise
 
     runs = []
-    for path in (run_a, run_b):
-        folder = RunFolder.open(path)
+    folders = [RunFolder.open(path) for path in (run_a, run_b)]
+    _check_same_game(folders[0], folders[1])
+    for path, folder in zip((run_a, run_b), folders, strict=True):
         records = folder.read()
         if not records:
             raise BadInput(f"{path} holds no finished episode yet; run the evaluation first")
@@ -190,3 +197,21 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
         raise BadInput(str(error)) from error
     console.print(comparison_table(result))
     return result
+
+
+def _check_same_game(a: RunFolder, b: RunFolder) -> None:
+    """Refuse runs whose scores have nothing to do with each other, whatever their variants are called."""
+    games = [game_of(folder.spec.engine) for folder in (a, b)]
+    if games[0].name != games[1].name:
+        raise BadInput(
+            f"{a.path} is of {games[0].name} and {b.path} of {games[1].name}; only runs of one game can be compared"
+        )
+    try:
+        first, second = (game.variant(folder.spec.variant_knobs) for game, folder in zip(games, (a, b), strict=True))
+    except ValueError as error:
+        raise BadInput(f"these runs cannot be compared by this version: {error}") from error
+    if a.spec.variant == b.spec.variant and first != second:
+        raise BadInput(
+            f"{a.path} and {b.path} call two different settings {a.spec.variant}; only runs of the same game can be "
+            f"compared"
+        )

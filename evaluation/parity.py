@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import BadInput
@@ -24,6 +27,7 @@ class Game:
     driver: str
     steps: int
     seed: int
+    pad_spaces: bool
 
 
 def parity(
@@ -66,10 +70,10 @@ def parity(
 
 
 def plan(variants: str, reds: str, drivers: str, episodes: int, steps: int, seed: int, workers: int) -> list[Game]:
-    """Check what was asked and list every episode to play; no two share a seed."""
+    """Check what was asked and list every episode to play; no two share a seed, every other one is padded."""
     from dataclasses import replace
 
-    from cage4.parity import DRIVERS
+    from cage4.drivers import DRIVERS
     from cage4.variants import RED_AGENTS, VARIANTS, get_variant
 
     for option, value, least in (("--episodes", episodes, 1), ("--steps", steps, 3), ("--workers", workers, 1)):
@@ -89,7 +93,7 @@ def plan(variants: str, reds: str, drivers: str, episodes: int, steps: int, seed
         if way not in DRIVERS:
             raise BadInput(f"unknown driver {way!r}; known drivers: {', '.join(DRIVERS)}")
     pairs = [(variant, way) for variant in chosen for way in ways for _ in range(episodes)]
-    return [Game(variant, way, steps, seed + number) for number, (variant, way) in enumerate(pairs)]
+    return [Game(variant, way, steps, seed + number, number % 2 == 1) for number, (variant, way) in enumerate(pairs)]
 
 
 def _split(text: str, everything: Any) -> list[str]:
@@ -108,7 +112,11 @@ def _results(games: list[Game], workers: int) -> Iterator[tuple[Game, Lockstep]]
 def _play(game: Game) -> tuple[Game, Lockstep]:
     from cage4.parity import play_side_by_side, untouched_cyborg
 
-    return game, play_side_by_side(untouched_cyborg, game.variant, game.steps, game.seed, game.driver)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
+        result = play_side_by_side(  # the verbose red prints all it sees
+            untouched_cyborg, game.variant, game.steps, game.seed, game.driver, pad_spaces=game.pad_spaces
+        )
+    return game, result
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -1,8 +1,8 @@
-"""Policies by name: the baselines, and the plug-in paths for a user's own.
+"""Policies by name: the baselines of each game, and the plug-in paths for a user's own.
 
-A name is one of :data:`POLICIES`; ``bundle:PATH`` for a carried SOC policy (evaluation/transfer.py);
-``module:object`` for a Python object; or the path of a CC4 submission (a folder or a zip with ``submission.py``),
-which plays on the CybORG engine.
+A name is one of its game's :class:`Registry`; ``KIND:PATH`` for a kind of :data:`LOADERS`; ``module:object`` for a
+Python object; or the path of a CC4 submission (a folder or a zip with ``submission.py``), which plays on the CybORG
+engine.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+import adapters
 from cage4 import actions, spec
 from evaluation.errors import BadInput
 from evaluation.scripted import Investigator, Reactive
-from evaluation.transfer import DEFAULT, bundle_folder, has_default, make_transferred
-from evaluation.transfer import PREFIX as BUNDLE
 from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
 
 
@@ -80,35 +81,119 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
     "reactive": Reactive,
     "investigator": Investigator,
 }
-"""Name -> factory."""
-if has_default():
-    POLICIES["ops-only"] = lambda: make_transferred(f"{BUNDLE}{DEFAULT}@ops-only")
-    POLICIES["full"] = lambda: make_transferred(f"{BUNDLE}{DEFAULT}")
+"""Name -> factory, of CC4."""
+DEFAULT_BUNDLE: Final = "hmarl-soc"
+"""The packaged bundle of trained weights behind the names ``full`` and ``ops-only``."""
+if (Path(adapters.__file__).parent / "bundles" / DEFAULT_BUNDLE).is_dir():
+    POLICIES["ops-only"] = lambda: _load_bundle(Path(f"{DEFAULT_BUNDLE}@ops-only"), "cc4")
+    POLICIES["full"] = lambda: _load_bundle(Path(DEFAULT_BUNDLE), "cc4")
 BASELINE: Final = "no-defense"
-"""The policy that differences and improvements are measured against."""
+"""The policy that differences and improvements are measured against, in every game."""
 
 
+@dataclass(frozen=True)
+class Registry:
+    """The policies that can play one variant of a game."""
+
+    game: str
+    """"cc4" or "soc"."""
+    named: Mapping[str, Callable[[], Policy]]
+    """Name -> factory."""
+    defaults: tuple[str, ...]
+    """Names that are played unless others are asked for."""
+    where: str = ""
+    """For messages: where these names are known, with a leading space."""
+    others: str = "bundle:PATH, module:object, or the path of an existing CC4 submission folder or zip"
+    """For messages: what may be given instead of a name."""
+    wants: tuple[str, ...] | None = None
+    """Entries that a policy's ``wants`` may name; None where that is not checked."""
+
+
+CC4: Final = Registry("cc4", POLICIES, tuple(POLICIES))
+CHEATS: Final = ("oracle",)
+"""Played only when named: they see what no defender sees."""
+
+
+@cache
+def soc_registry(rules: str) -> Registry:
+    """Return the policies of the SOC simulator under a rule set."""
+    from native_sim.soc import policies
+
+    named = policies.POLICIES[rules]
+    return Registry(
+        "soc",
+        named,
+        tuple(name for name in named if name not in CHEATS),
+        f" under the {rules} rules of the SOC simulator",
+        "constant:FILE.json or module:object",
+        ("state",) if rules == "corrected" else (),
+    )
+
+
+# ----------------------------------------------------------------------------------------- policies kept in files
+def _load_constant(path: Path, game: str) -> Policy:
+    """Read the same action for every step from a JSON file."""
+    if game != "soc":
+        raise ValueError("a constant action is a policy of the SOC simulator; use --engine soc")
+    from native_sim.soc.policies import constant_from_file
+
+    return constant_from_file(path)
+
+
+def _load_bundle(path: Path, game: str) -> Policy:
+    """Carry a SOC policy onto CC4; the path may end in ``@CONTROL``."""
+    if game != "cc4":
+        raise ValueError("a bundle carries a policy onto CC4; use another --engine than soc")
+    from evaluation.transfer import make_transferred
+
+    return make_transferred(str(path))
+
+
+LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {"constant": _load_constant, "bundle": _load_bundle}
+"""Kind -> loader(path, game) of policies named ``KIND:PATH``: the place to add another kind, such as learned weights.
+
+A loader raises ``ValueError`` for what it cannot read. The path may be a file or a folder; its content belongs to
+what a run was asked, so that a changed file never joins an old run.
+"""
+
+
+def _kept(name: str) -> tuple[str, Path] | None:
+    """Split ``KIND:PATH`` of a known kind."""
+    kind, colon, path = name.partition(":")
+    return (kind, Path(path)) if kind in LOADERS and colon else None
+
+
+# ------------------------------------------------------------------------------------------------ making policies
 def is_submission(name: str) -> bool:
     """Return whether a policy name is the path of a CC4 submission."""
     path = Path(name)
     return name not in POLICIES and (path.is_dir() or (path.suffix == ".zip" and path.is_file()))
 
 
-def make_policy(name: str) -> Policy:
-    """Make a policy from a registered name, ``bundle:PATH`` or ``module:object``.
+def make_policy(name: str, registry: Registry = CC4) -> Policy:
+    """Make a policy from a registered name, from ``KIND:PATH`` or from ``module:object``.
 
     Raises:
         BadInput: If the name is unknown, or the object is not a policy.
     """
-    if name in POLICIES:
-        return POLICIES[name]()
-    if name.startswith(BUNDLE):
-        return make_transferred(name)
+    if name in registry.named:
+        return registry.named[name]()
+    kept = _kept(name)
+    if kept:
+        kind, path = kept
+        try:
+            return LOADERS[kind](path, registry.game)
+        except ValueError as error:
+            raise BadInput(f"policy {name}: {error}") from error
     if ":" not in name:
         raise BadInput(
-            f"unknown policy {name!r}; known policies: {', '.join(POLICIES)}; or give bundle:PATH, module:object, "
-            f"or the path of an existing CC4 submission folder or zip"
+            f"unknown policy {name!r}{registry.where}; known policies: {', '.join(registry.named)}; "
+            f"or give {registry.others}"
         )
+    return _import_policy(name)
+
+
+def _import_policy(name: str) -> Policy:
     module, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -128,17 +213,18 @@ def make_policy(name: str) -> Policy:
     return policy
 
 
-def check_policies(names: tuple[str, ...], engine: str) -> None:
+def check_policies(names: tuple[str, ...], engine: str, registry: Registry = CC4) -> None:
     """Refuse names that cannot be played, before anything is.
 
     Raises:
-        BadInput: For an unknown or repeated name, or a submission on an engine other than CybORG.
+        BadInput: For an unknown or repeated name, a submission on an engine other than CybORG, or a policy that
+            wants to see what the game does not show.
     """
     if len(set(names)) != len(names):
         raise BadInput(f"each policy may be named once; given {', '.join(names)}")
     for name in names:
-        if not is_submission(name):
-            make_policy(name)
+        if name in registry.named or not is_submission(name):
+            _check_wants(name, make_policy(name, registry), registry)
         elif engine != "cyborg":
             raise BadInput(f"{name} is a CC4 submission, which drives CybORG itself; use --engine cyborg for it")
         else:
@@ -147,14 +233,27 @@ def check_policies(names: tuple[str, ...], engine: str) -> None:
             check_submission(Path(name))
 
 
-def fingerprint(name: str) -> str | None:
+def _check_wants(name: str, policy: Policy, registry: Registry) -> None:
+    unknown = [] if registry.wants is None else [entry for entry in policy.wants if entry not in registry.wants]
+    if unknown:
+        allowed = ", ".join(map(repr, registry.wants or ())) or "nothing"
+        raise BadInput(
+            f"policy {name!r} wants {unknown[0]!r}, which is not shown{registry.where}; beside the observations a "
+            f"policy may want {allowed}"
+        )
+
+
+def fingerprint(name: str, registry: Registry = CC4) -> str | None:
     """Return a digest of a user's policy (its files), by which a changed one is told; None for a built-in one."""
-    if name in POLICIES:
+    if name in registry.named:
         return None
-    if name.startswith(BUNDLE):
-        files = sorted(path for path in bundle_folder(name).rglob("*") if path.is_file())
-    elif is_submission(name):
-        path = Path(name)
+    kept = _kept(name)
+    if kept or is_submission(name):
+        path = kept[1] if kept else Path(name)
+        if kept and kept[0] == "bundle":
+            from evaluation.transfer import bundle_folder
+
+            path = bundle_folder(str(path))
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         files = [file for file in files if "__pycache__" not in file.parts]
     else:

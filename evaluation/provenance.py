@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from evaluation.games import game_of
 from evaluation.policies import fingerprint
 from evaluation.schema import EvalSpec
 
@@ -19,6 +20,7 @@ PACKAGES = ("numpy", "numba", "gymnasium", "pettingzoo", "scipy", "pyarrow", "py
 
 def describe(spec: EvalSpec) -> dict[str, Any]:
     """Return what a reader needs to repeat the run: JSON values, no times."""
+    registry = game_of(spec.engine).registry(spec.variant_knobs)
     record: dict[str, Any] = {
         "version": _version("hmarl-transfer"),
         **describe_tree(),
@@ -26,7 +28,7 @@ def describe(spec: EvalSpec) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "policies": {name: digest for name in spec.policies if (digest := fingerprint(name))},
+        "policies": {name: digest for name in spec.policies if (digest := fingerprint(name, registry))},
     }
     if spec.engine == "cyborg":
         from cage4.cyborg_engine import locate

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluation.errors import BadInput
-from evaluation.schema import FORMAT_VERSION, EpisodeRecord, EvalSpec
+from evaluation.schema import FORMAT_VERSION, EvalSpec, Row
 
 SPEC, ROWS, TABLE, LOG, LOCK = "spec.json", "episodes.jsonl", "episodes.parquet", "run.log", ".lock"
 
@@ -131,7 +131,7 @@ class RunFolder:
             (self.path / LOCK).unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------------------------- rows
-    def append(self, records: Iterable[EpisodeRecord]) -> None:
+    def append(self, records: Iterable[Row]) -> None:
         """Add finished episodes; when this returns they survive a kill of the process."""
         with (self.path / ROWS).open("a", encoding="utf-8") as file:
             for record in records:
@@ -139,7 +139,7 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def read(self) -> list[EpisodeRecord]:
+    def read(self) -> list[Row]:
         """Return all finished episodes, sorted by policy (in the order asked) and index.
 
         Raises:
@@ -162,17 +162,17 @@ class RunFolder:
             seen.add(key)
         return sorted(records, key=lambda record: (order[record.policy], record.index))
 
-    def _read_rows(self) -> list[EpisodeRecord]:
+    def _read_rows(self) -> list[Row]:
         path = self.path / ROWS
         try:
             text = path.read_bytes()
         except FileNotFoundError:
             return []
         *lines, rest = text.split(b"\n")
-        records = []
+        records: list[Row] = []
         for number, line in enumerate(lines, start=1):
             try:
-                records.append(EpisodeRecord.model_validate_json(line))
+                records.append(self.spec.row_type.model_validate_json(line))
             except ValidationError as error:
                 raise BadInput(
                     f"{path} is corrupt at line {number} ({_first_line(error)}); restore the file, "
@@ -192,14 +192,14 @@ class RunFolder:
             with path.open("r+b") as file:
                 file.truncate(text.rfind(b"\n") + 1)
 
-    def _read_table(self) -> list[EpisodeRecord]:
+    def _read_table(self) -> list[Row]:
         import pyarrow
         import pyarrow.parquet as parquet
 
         path = self.path / TABLE
         try:
             rows = parquet.read_table(path).to_pylist()
-            return [EpisodeRecord.model_validate(row) for row in rows]
+            return [self.spec.row_type.model_validate(row) for row in rows]
         except (pyarrow.ArrowException, OSError, ValidationError) as error:
             raise BadInput(
                 f"{path} is corrupt or truncated ({_first_line(error)}); restore the file, "

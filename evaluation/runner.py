@@ -6,24 +6,16 @@ workers, batches are played in processes of their own. Neither changes any numbe
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from evaluation.errors import PolicyFailure, WorkerDied
-from evaluation.policies import is_submission, make_policy
+from evaluation.games import game_of
 from evaluation.records import RunFolder
-from evaluation.rollout import Episode, Labels, play
-from evaluation.schema import EpisodeRecord, EvalSpec
-from native_sim.api import VectorEnv
-
-if TYPE_CHECKING:
-    from cage4.variants import Variant
-
-NATIVE_ENVS = 128
-"""Environments of the compiled engine per batch unless told otherwise; CybORG plays one at a time per process."""
+from evaluation.rollout import Episode
+from evaluation.schema import EvalSpec, Row
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ class Outcome:
     failures: list[PolicyFailure]
 
 
-def plan(spec: EvalSpec, done: Sequence[EpisodeRecord], num_envs: int, workers: int) -> list[Batch]:
+def plan(spec: EvalSpec, done: Sequence[Row], num_envs: int, workers: int) -> list[Batch]:
     """Cut the episodes that are still missing into batches, policy by policy, in the order asked."""
     finished = {(record.policy, record.index) for record in done}
     seeds = spec.episode_seeds()
@@ -58,14 +50,14 @@ def run(
     folder: RunFolder,
     workers: int = 1,
     num_envs: int | None = None,
-    on_records: Callable[[list[EpisodeRecord]], None] = lambda records: None,
+    on_records: Callable[[list[Row]], None] = lambda records: None,
 ) -> Outcome:
     """Play what the run folder is still missing, appending every finished episode at once.
 
     Args:
         folder: A run folder opened for writing.
         workers: Processes that play at the same time.
-        num_envs: Environments per process; by default 128 for the compiled engine and 1 for CybORG.
+        num_envs: Environments per process; by default as many as suit the game.
         on_records: Called with the rows just recorded, for a progress bar.
 
     Returns:
@@ -77,8 +69,7 @@ def run(
     """
     folder.repair()
     spec = folder.spec
-    size = num_envs or (NATIVE_ENVS if spec.engine == "native" else 1)
-    batches = plan(spec, folder.read(), size, workers)
+    batches = plan(spec, folder.read(), num_envs or game_of(spec.engine).batch_size(spec), workers)
     outcome = Outcome(0, [])
     for result in _results(spec, batches, workers):
         if isinstance(result, PolicyFailure):
@@ -93,12 +84,12 @@ def run(
     return outcome
 
 
-def _results(spec: EvalSpec, batches: Sequence[Batch], workers: int) -> Iterator[list[EpisodeRecord] | PolicyFailure]:
+def _results(spec: EvalSpec, batches: Sequence[Batch], workers: int) -> Iterator[list[Row] | PolicyFailure]:
     """Yield what each batch leaves behind, as it comes; at most one failure per policy."""
     failed: set[str] = set()
     if workers == 1 or len(batches) <= 1:
         played = (_attempt(spec, batch) for batch in batches if batch.policy not in failed)
-        outcomes: Iterator[tuple[str, list[EpisodeRecord] | PolicyFailure]] = played
+        outcomes: Iterator[tuple[str, list[Row] | PolicyFailure]] = played
     else:
         outcomes = parallel(partial(_attempt, spec, nested=True), batches, workers)
     for policy, result in outcomes:
@@ -125,40 +116,17 @@ def parallel(function: Callable[[Any], Any], items: Iterable[Any], workers: int)
         raise WorkerDied("a worker process died (killed, or out of memory)") from error
 
 
-def _attempt(spec: EvalSpec, batch: Batch, nested: bool = False) -> tuple[str, list[EpisodeRecord] | PolicyFailure]:
+def _attempt(spec: EvalSpec, batch: Batch, nested: bool = False) -> tuple[str, list[Row] | PolicyFailure]:
     try:
         return batch.policy, play_batch(spec, batch, nested)
     except PolicyFailure as failure:
         return batch.policy, failure
 
 
-def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[EpisodeRecord]:
+def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[Row]:
     """Play one batch in this process; ``nested`` says that it is a worker, which starts no processes of its own.
 
     Raises:
         PolicyFailure: If the policy raises or answers with something that is no action.
     """
-    from cage4.variants import Variant
-
-    variant = Variant.from_dict(spec.variant_knobs)
-    labels = Labels(batch.policy, spec.engine, spec.variant, spec.steps)
-    if is_submission(batch.policy):
-        from evaluation.submissions import play_submission
-
-        return list(play_submission(batch.policy, batch.episodes, labels, variant))
-    policy = make_policy(batch.policy)
-    env = _environment(
-        spec.engine, variant, spec.steps, len(batch.episodes), "rich" in policy.wants, nested, os.getpid()
-    )
-    return list(play(env, policy, batch.episodes, labels))
-
-
-@lru_cache(maxsize=2)
-def _environment(
-    engine: str, variant: Variant, steps: int, num_envs: int, rich: bool, nested: bool, process: int
-) -> VectorEnv:
-    """Keep an environment for the next batch of the same size; ``process`` guards against a fork's inheritance."""
-    import cage4
-
-    options: dict[str, Any] = {"processes": 0} if engine == "cyborg" and nested else {}
-    return cage4.vector_env(engine, num_envs=num_envs, variant=variant, steps=steps, rich=rich, **options)
+    return game_of(spec.engine).play(spec, batch.policy, batch.episodes, nested)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -20,11 +21,13 @@ class _Strict(BaseModel):
 class EvalSpec(_Strict):
     """What was asked: everything that decides the numbers, and nothing that does not (such as workers)."""
 
-    engine: Literal["native", "cyborg"]
+    engine: Literal["native", "cyborg", "soc"]
     variant: str = Field(description="id of the variant, such as base-v1")
     variant_knobs: dict[str, Any] = Field(description="every knob of the variant")
     steps: int = Field(
-        default=500, ge=3, description="length of an episode in CybORG's sense; done comes one step earlier"
+        default=500,
+        ge=1,
+        description="step limit of an episode; of CC4 its length in CybORG's sense, where done comes one step earlier",
     )
     policies: tuple[str, ...] = Field(min_length=1)
     episodes: int = Field(default=100, ge=1)
@@ -44,20 +47,70 @@ class EvalSpec(_Strict):
         children = np.random.SeedSequence(self.seed).spawn(self.episodes)
         return [int(child.generate_state(1, np.uint32)[0] >> 1) for child in children]
 
+    def generator(self, *names: str) -> np.random.Generator:
+        """Return the random generator of one statistic: decided by the base seed and the names alone."""
+        digest = hashlib.sha256("\n".join(names).encode()).digest()
+        return np.random.default_rng([self.seed, *np.frombuffer(digest, np.dtype("<u4")).tolist()])
 
-class EpisodeRecord(_Strict):
-    """One finished episode: one row of the results.
+    @property
+    def row_type(self) -> type[Row]:
+        """The kind of row that an episode of this engine leaves behind."""
+        return SocRecord if self.engine == "soc" else EpisodeRecord
 
-    All rewards are team rewards on the official scale (the mean over the five blue agents, who all receive the
-    team's reward), over the official steps (the step that ends the episode is not counted, see ``cage4.score``).
-    """
+
+# ------------------------------------------------------------------------------------------- what games share
+class Row(_Strict):
+    """One finished episode: one row of the results. Each game has a kind of its own."""
 
     policy: str
     index: int = Field(ge=0, description="position of the seed in EvalSpec.episode_seeds")
     seed: int
     engine: str
     variant: str
-    score: float = Field(description="official score: sum of step_rewards")
+    score: float = Field(description="what policies are ranked by; more is better")
+
+
+class ScoreSummary(_Strict):
+    """The score of one policy over its episodes."""
+
+    n: int
+    mean: float
+    std: float | None = Field(description="sample standard deviation between episodes; None for one episode")
+    ci95: tuple[float, float] | None = Field(description="95 % bootstrap interval of the mean")
+    median: float
+    iqm: float = Field(description="interquartile mean")
+    iqm_ci95: tuple[float, float] | None
+    minimum: float
+    maximum: float
+
+
+class RunSummary(_Strict):
+    """Everything a report shows, rebuilt from the spec and the rows at any time; holds no time and no path."""
+
+    format: int = FORMAT_VERSION
+    run: str = Field(description="EvalSpec.id")
+    engine: str
+    variant: str
+    steps: int
+    seed: int
+    episodes: int = Field(description="episodes asked for per policy")
+    complete: bool
+    asked: tuple[str, ...] = Field(
+        default=(), description="policies asked for; one without an episode is not in policies"
+    )
+    policies: Mapping[str, ScoreSummary]
+    comparisons: list[dict[str, Any]] = Field(default_factory=list, description="all pairs, with corrected p-values")
+
+
+# -------------------------------------------------------------------------------------------- CAGE Challenge 4
+class EpisodeRecord(Row):
+    """An episode of CC4.
+
+    All rewards are team rewards on the official scale (the mean over the five blue agents, who all receive the
+    team's reward), over the official steps (the step that ends the episode is not counted, see ``cage4.score``).
+    ``score`` is the official score: the sum of ``step_rewards``.
+    """
+
     phase_scores: tuple[float, float, float]
     parts: list[list[list[float]]] = Field(
         description="[3 phases][9 subnets in generation order][LWF, ASF, RIA]: reward lost to each; with the action "
@@ -73,18 +126,9 @@ class EpisodeRecord(_Strict):
     wall_s: float = Field(description="seconds of this episode's share of the wall time")
 
 
-class PolicySummary(_Strict):
-    """The figures of one policy over its episodes, on the official scale."""
+class PolicySummary(ScoreSummary):
+    """The figures of one policy over its episodes of CC4, on the official scale."""
 
-    n: int
-    mean: float
-    std: float | None = Field(description="sample standard deviation between episodes; None for one episode")
-    ci95: tuple[float, float] | None = Field(description="95 % bootstrap interval of the mean")
-    median: float
-    iqm: float = Field(description="interquartile mean")
-    iqm_ci95: tuple[float, float] | None
-    minimum: float
-    maximum: float
     phase_means: tuple[float, float, float]
     mean_sum_over_agents: float = Field(description="five times the mean: the scale of the HMARL-SOC paper")
     parts: list[list[list[float]]] = Field(description="[phase][subnet][part] means per episode")
@@ -98,19 +142,49 @@ class PolicySummary(_Strict):
     )
 
 
-class Summary(_Strict):
-    """Everything a report shows, rebuilt from the spec and the rows at any time; holds no time and no path."""
+class Summary(RunSummary):
+    """A run of CC4."""
 
-    format: int = FORMAT_VERSION
-    run: str = Field(description="EvalSpec.id")
-    engine: str
-    variant: str
-    steps: int
-    seed: int
-    episodes: int = Field(description="episodes asked for per policy")
-    complete: bool
-    asked: tuple[str, ...] = Field(
-        default=(), description="policies asked for; one without an episode is not in policies"
-    )
     policies: dict[str, PolicySummary]
-    comparisons: list[dict[str, Any]] = Field(default_factory=list, description="all pairs, with corrected p-values")
+
+
+# ------------------------------------------------------------------------------------------- the SOC simulator
+class SocRecord(Row):
+    """An episode of the SOC simulator. ``score`` is the sum of its rewards."""
+
+    length: int = Field(description="steps played")
+    sees_truth: bool = Field(description="whether the policy was shown the true state, which no defender sees")
+    metrics: dict[str, float | None] = Field(
+        description="as docs/soc-simulator.md defines them, fractions as fractions; None where one is not defined"
+    )
+    wall_s: float = Field(description="seconds of this episode's share of the wall time")
+
+
+class MetricSummary(_Strict):
+    """One metric of one policy. All are None, and ``n`` is 0, for a metric that no episode defines."""
+
+    mean: float | None = Field(description="mean over the episodes in which the metric is defined")
+    std: float | None = Field(description="sample standard deviation between them; None below two episodes")
+    ci95: tuple[float, float] | None = Field(description="95 % interval of the mean; None below two episodes")
+    n: int = Field(description="episodes in which the metric is defined")
+    pooled: float | None = Field(
+        default=None, description="of a ratio: the ratio of its counts summed over all episodes; None for others"
+    )
+    pooled_ci95: tuple[float, float] | None = None
+
+
+class SocPolicySummary(ScoreSummary):
+    """The figures of one policy over its episodes of the SOC simulator."""
+
+    sees_truth: bool = Field(description="it was shown the true state: a bound on what knowledge is worth, no defender")
+    metrics: dict[str, MetricSummary]
+    versus_baseline: dict[str, Any] | None = Field(
+        default=None, description="comparison with no-defense on the same seeds"
+    )
+
+
+class SocSummary(RunSummary):
+    """A run of the SOC simulator."""
+
+    knobs: dict[str, Any] = Field(description="every knob of the variant")
+    policies: dict[str, SocPolicySummary]

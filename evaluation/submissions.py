@@ -29,8 +29,9 @@ from cage4 import spec
 from cage4.spec import Verb
 from cage4.variants import Variant
 from evaluation.errors import BadInput, PolicyFailure
-from evaluation.rollout import Episode, Labels, make_record
+from evaluation.rollout import Episode, Labels
 from evaluation.schema import EpisodeRecord
+from evaluation.tally_cc4 import make_record
 
 VERBS = {verb.cyborg_name: verb for verb in Verb}
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
 
 from evaluation import statistics
-from evaluation.schema import EpisodeRecord, EvalSpec, PolicySummary, Summary
+from evaluation.games import game_of
+from evaluation.schema import EvalSpec, Row, RunSummary
 
 BASELINE: Final = "no-defense"
 """The policy that the others are measured against, when it was played."""
-NUM_AGENTS: Final = 5
-"""Blue agents, each of whom receives the team's reward; HMARL-SOC reports their sum."""
 REFERENCE_GAME: Final = ("base-v1", 500)
-"""Variant and steps of the published scores; the normalised score has no meaning elsewhere."""
-_Rows = Mapping[int, EpisodeRecord]  # index of the seed -> row
+"""Variant and steps of the published scores of CC4; the normalised score has no meaning elsewhere."""
+_Rows = Mapping[int, Row]  # index of the seed -> row
 
 
-def summarise(spec: EvalSpec, records: Iterable[EpisodeRecord]) -> Summary:
+def summarise(spec: EvalSpec, records: Iterable[Row]) -> RunSummary:
     """Aggregate the rows of a run, finished or not.
 
     A policy without a row is left out of ``policies``. The random numbers of the bootstrap are decided by the
@@ -32,33 +30,40 @@ def summarise(spec: EvalSpec, records: Iterable[EpisodeRecord]) -> Summary:
         ValueError: If a row belongs to another spec, or two rows are of the same policy and seed.
     """
     rows = _by_policy(spec, records)
-    versus = _versus_baseline(spec, rows)
-    return Summary(
-        run=spec.id,
-        engine=spec.engine,
-        variant=spec.variant,
-        steps=spec.steps,
-        seed=spec.seed,
-        episodes=spec.episodes,
-        complete=all(len(rows.get(policy, ())) == spec.episodes for policy in spec.policies),
-        asked=spec.policies,
-        policies={
-            policy: _policy_summary(spec, policy, list(played.values()), versus.get(policy))
-            for policy, played in rows.items()
-        },
-        comparisons=_comparisons(spec, rows),
+    common = {
+        "run": spec.id,
+        "engine": spec.engine,
+        "variant": spec.variant,
+        "steps": spec.steps,
+        "seed": spec.seed,
+        "episodes": spec.episodes,
+        "complete": all(len(rows.get(policy, ())) == spec.episodes for policy in spec.policies),
+        "asked": spec.policies,
+        "comparisons": _comparisons(spec, rows),
+    }
+    return game_of(spec.engine).summarise(
+        spec,
+        {policy: list(played.values()) for policy, played in rows.items()},
+        {policy: _score_figures(spec, policy, _scores(played.values())) for policy, played in rows.items()},
+        _versus_baseline(spec, rows),
+        common,
     )
 
 
-def summary_json(summary: Summary) -> str:
+def is_reference_game(summary: EvalSpec | RunSummary) -> bool:
+    """Tell whether this is the game of the published CC4 scores."""
+    return summary.engine != "soc" and (summary.variant, summary.steps) == REFERENCE_GAME
+
+
+def summary_json(summary: RunSummary) -> str:
     """Return the canonical text of a summary: fields in the order of the schema, no NaN, a final newline."""
     return json.dumps(summary.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
 
 
-def _by_policy(spec: EvalSpec, records: Iterable[EpisodeRecord]) -> dict[str, _Rows]:
+def _by_policy(spec: EvalSpec, records: Iterable[Row]) -> dict[str, _Rows]:
     """Return policy -> index -> row, both in the order of the spec."""
     seeds = spec.episode_seeds()
-    rows: dict[str, dict[int, EpisodeRecord]] = {policy: {} for policy in spec.policies}
+    rows: dict[str, dict[int, Row]] = {policy: {} for policy in spec.policies}
     for row in records:
         name = f"row {row.policy!r} number {row.index}"
         if row.policy not in rows:
@@ -74,48 +79,23 @@ def _by_policy(spec: EvalSpec, records: Iterable[EpisodeRecord]) -> dict[str, _R
     return {policy: dict(sorted(found.items())) for policy, found in rows.items() if found}
 
 
-def _generator(spec: EvalSpec, *names: str) -> np.random.Generator:
-    """Return the generator of one statistic: decided by the base seed and the names."""
-    digest = hashlib.sha256("\n".join(names).encode()).digest()
-    return np.random.default_rng([spec.seed, *np.frombuffer(digest, np.dtype("<u4")).tolist()])
-
-
-def _scores(rows: Iterable[EpisodeRecord]) -> statistics.FloatArray:
+def _scores(rows: Iterable[Row]) -> statistics.FloatArray:
     return np.array([row.score for row in rows])
 
 
-def _policy_summary(
-    spec: EvalSpec, policy: str, rows: list[EpisodeRecord], versus: dict[str, Any] | None
-) -> PolicySummary:
-    scores = _scores(rows)
-    mean = statistics.mean(scores)
-    verbs = sorted({verb for row in rows for verb in row.actions})
-    iqm_rng = _generator(spec, "iqm", policy)
-    return PolicySummary(
-        n=len(rows),
-        mean=mean,
-        std=statistics.sample_std(scores),
-        ci95=statistics.bootstrap_interval(scores, _generator(spec, "mean", policy)),
-        median=statistics.median(scores),
-        iqm=statistics.iqm(scores),
-        iqm_ci95=statistics.bootstrap_interval(scores, iqm_rng, statistics.row_iqm),
-        minimum=float(scores.min()),
-        maximum=float(scores.max()),
-        phase_means=_mean_over([row.phase_scores for row in rows]),
-        mean_sum_over_agents=NUM_AGENTS * mean,
-        parts=_mean_over([row.parts for row in rows]),
-        action_costs=_mean_over([row.action_costs for row in rows]),
-        actions={verb: _mean_over([row.actions.get(verb, 0) for row in rows]) for verb in verbs},
-        invalid=_mean_over([row.invalid for row in rows]),
-        busy=_mean_over([row.busy for row in rows]),
-        fallbacks=_mean_over([row.fallbacks for row in rows]),
-        versus_baseline=versus,
-    )
-
-
-def _mean_over(values: Sequence[Any]) -> Any:
-    """Return the mean over episodes, nested as one value is."""
-    return np.mean(np.asarray(values, dtype=np.float64), axis=0).tolist()
+def _score_figures(spec: EvalSpec, policy: str, scores: statistics.FloatArray) -> dict[str, Any]:
+    """Return the fields of :class:`evaluation.schema.ScoreSummary`."""
+    return {
+        "n": len(scores),
+        "mean": statistics.mean(scores),
+        "std": statistics.sample_std(scores),
+        "ci95": statistics.bootstrap_interval(scores, spec.generator("mean", policy)),
+        "median": statistics.median(scores),
+        "iqm": statistics.iqm(scores),
+        "iqm_ci95": statistics.bootstrap_interval(scores, spec.generator("iqm", policy), statistics.row_iqm),
+        "minimum": float(scores.min()),
+        "maximum": float(scores.max()),
+    }
 
 
 def _common(first: _Rows, second: _Rows) -> tuple[statistics.FloatArray, statistics.FloatArray]:
@@ -145,11 +125,11 @@ def _against(
     spec: EvalSpec, policy: str, scores: statistics.FloatArray, baseline: statistics.FloatArray
 ) -> dict[str, Any]:
     def rng(purpose: str) -> np.random.Generator:
-        return _generator(spec, purpose, policy, BASELINE)
+        return spec.generator(purpose, policy, BASELINE)
 
     difference = statistics.paired_difference(scores, baseline, rng("difference"))
     normalised = None
-    if (spec.variant, spec.steps) == REFERENCE_GAME:
+    if is_reference_game(spec):
         normalised = statistics.normalised_score(scores, baseline, rng("normalised"))
     welch = statistics.welch_t(scores, baseline)
     munzel = statistics.brunner_munzel(scores, baseline)
@@ -190,7 +170,7 @@ def _compare(spec: EvalSpec, first: tuple[str, _Rows], second: tuple[str, _Rows]
     x, y = _common(rows_a, rows_b)
     if len(x) >= 2:
         test = "Wilcoxon signed-rank, paired on seeds"
-        difference, interval = statistics.paired_difference(x, y, _generator(spec, "pair", a, b))
+        difference, interval = statistics.paired_difference(x, y, spec.generator("pair", a, b))
         p: float | None = statistics.wilcoxon_signed_rank(x, y).p
     else:
         test = "Welch t, unpaired"

@@ -20,9 +20,7 @@ from native_sim.soc import spec as soc
 
 PREFIX: Final = "bundle:"
 PACKAGED: Final = Path(__file__).resolve().parent.parent / "adapters" / "bundles"
-"""Bundles that ship with the package; one of them may be named without its path."""
-DEFAULT: Final = "hmarl-soc"
-"""The bundle behind the names ``full`` and ``ops-only``."""
+"""Bundles that ship with the package; each may be named without its path."""
 SCRIPTED: Final = ("adaptive", "rule-soar", "best-constant", "random", "no-defense")
 
 
@@ -154,14 +152,14 @@ PAPER: Final = "paper"
 
 
 def bundle_folder(name: str) -> Path:
-    """Return the folder that ``bundle:NAME`` or ``bundle:PATH`` means, without looking whether it is there."""
+    """Return the folder that a packaged name or a path means, ``@CONTROL`` left aside; it need not be there."""
     path = Path(name.removeprefix(PREFIX).partition("@")[0])
     packaged = PACKAGED / path
     return packaged if not path.exists() and packaged.is_dir() else path
 
 
 def make_transferred(name: str) -> Policy:
-    """Make the policy of ``bundle:PATH``, or of a control, ``bundle:PATH@[paper+]CONTROL[.SEED]``.
+    """Make the policy of a bundle by path or packaged name, or of a control, ``PATH@[paper+]CONTROL[.SEED]``.
 
     Raises:
         BadInput: If there is no such bundle or control.
@@ -189,8 +187,3 @@ def _parse(name: str) -> tuple[str | None, str, int]:
             f"{PAPER}+ before one of these, and .SEED after it"
         )
     return assignment, control, int(seed or 0)
-
-
-def has_default() -> bool:
-    """Return whether a learned bundle ships with this version."""
-    return (PACKAGED / DEFAULT / "bundle.json").is_file()

@@ -146,7 +146,7 @@ def report(out: Path, bundles: Sequence[str], console: Console) -> dict[str, Any
     return summary
 
 
-def _scores(records: Sequence[EpisodeRecord]) -> dict[str, dict[int, EpisodeRecord]]:
+def _scores(records: Sequence[Any]) -> dict[str, dict[int, EpisodeRecord]]:
     """Return policy -> index -> row."""
     scores: dict[str, dict[int, EpisodeRecord]] = {}
     for record in records:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from typing import NamedTuple
 
@@ -18,17 +20,13 @@ SIZES = (50, 100, 200, 400, 800, 1_600, 3_200, 10_000, 25_000, 50_000, 100_000)
 """Hosts of a network, a multiple of the five segments."""
 
 
-_CHUNK = 10
-"""Batched steps timed at once; the best chunk counts, because other work on the machine only slows."""
-
-
 class Speed(NamedTuple):
     """One measurement."""
 
     rules: str
     hosts: int
     num_envs: int
-    steps_per_s: float  # environment steps per second in the best chunk of 10 steps, resets included
+    steps_per_s: float  # environment steps per second, resets included: of processor time for one thread, else of time
     state_mb: float  # memory of the state of all environments
 
 
@@ -36,6 +34,8 @@ def measure(
     rules: str = "corrected", hosts: int = 200, num_envs: int = 200, threads: int = 1, seconds: float = 1.0
 ) -> Speed:
     """Measure steps per second with all four roles acting, in batches, restarting finished episodes.
+
+    One thread is timed by the processor time it takes, so that other work on the machine does not count.
 
     Args:
         rules: Rule set.
@@ -57,12 +57,12 @@ def measure(
     }
     env.reset(seed=0)
     _advance(env, actions, 60)  # compiles, and spreads the episodes over their phases
-    best, started = math.inf, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        before = time.perf_counter()
-        _advance(env, actions, _CHUNK)
-        best = min(best, time.perf_counter() - before)
-    rate = _CHUNK * num_envs / best
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    steps, started = 0, clock()
+    while (spent := clock() - started) < seconds or not steps:
+        _advance(env, actions, 1)
+        steps += num_envs
+    rate = steps / spent
     memory = sum(array.nbytes for array in env.engine.state) / 1e6
     return Speed(rules, hosts, num_envs, rate, memory)
 
@@ -86,13 +86,66 @@ def growth(rules: str = "corrected", sizes: tuple[int, ...] = SIZES, seconds: fl
     return rows
 
 
-def start_seconds(rules: str = "corrected") -> float:
-    """Return how long a fresh interpreter takes to import, compile or load from the cache, reset and step once."""
+class Start(NamedTuple):
+    """How long a fresh interpreter takes to import, compile or load from the cache, reset and step once."""
+
+    seconds: float
+    processor_seconds: float  # of it spent computing; less where other work is on the machine
+
+
+def measure_start(rules: str = "corrected", *, cold: bool = False) -> Start:
+    """Start once in a process of its own.
+
+    Args:
+        rules: Rule set.
+        cold: Compile everything anew, into a cache folder that is thrown away.
+    """
     code = (
         f"from native_sim import make_vec\nenv = make_vec({rules!r}, 2)\nenv.reset(seed=0)\n"
         "import numpy as np\nenv.step({'coordinator': np.zeros((2, 8)), 'hunter': np.zeros((2, 16)),"
         " 'triage': np.zeros(2, int), 'responder': np.zeros((2, 12))})"
     )
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
-    return time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as empty:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": empty} if cold else None
+        before = os.times()
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+        after = os.times()
+    computed = after.children_user + after.children_system - before.children_user - before.children_system
+    return Start(round(after.elapsed - before.elapsed, 2), round(computed, 2))
+
+
+_MEMORY = """
+import os, resource, sys
+from native_sim import make_vec
+def used():
+    try:
+        with open("/proc/self/statm") as file:  # the peak that getrusage tells may be the parent's
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+rules, hosts = sys.argv[1], int(sys.argv[2])
+make_vec(rules, 1, threads=1).reset(seed=0)
+before = used()
+env = make_vec(rules, 1, threads=1, hosts_per_segment=hosts // 5)
+env.reset(seed=0)
+for _ in range(200):
+    batch = env.step({"hunter": [[1.0] * 16], "responder": [[1.0] * 12]})
+    if batch.terminations[0] or batch.truncations[0]:
+        env.reset()
+print(used(), used() - before)
+"""
+
+
+class Memory(NamedTuple):
+    """What a fresh process holds with one environment that has played 200 steps."""
+
+    process_mb: float  # all of it: interpreter, libraries and compiled code included
+    env_mb: float  # what the environment added
+
+
+def measure_memory(rules: str = "corrected", hosts: int = 100_000) -> Memory:
+    """Measure the memory of one environment, in a process of its own."""
+    command = [sys.executable, "-c", _MEMORY, rules, str(hosts)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    total, added = (float(word) for word in done.stdout.split())
+    return Memory(round(total, 1), round(added, 2))

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import re
 import warnings
 from functools import cache
-from itertools import combinations
-from typing import Any
-from xml.etree import ElementTree
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from factories import make_records, make_spec, with_scores
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from figure_checks import check_layout, check_svg
 
-from evaluation import plots
-from evaluation.report import FIGURES
+from evaluation import canvas, plots, plots_cc4
+from evaluation.report_cc4 import FIGURES
 from evaluation.schema import EpisodeRecord, Summary
 from evaluation.summarise import summarise
 
@@ -49,17 +42,7 @@ def test_figures_are_well_formed_and_say_nothing_of_the_outside(name: str) -> No
         drawn = plots.figures(*case(name))
     assert set(drawn) == set(FIGURES)
     for figure, svg in drawn.items():
-        root = ElementTree.fromstring(svg)
-        assert root.tag == "{http://www.w3.org/2000/svg}svg"
-        addresses = set(re.findall(r"https?://[^\"' <]+", svg))
-        assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-        ids = re.findall(r'\bid="([^"]+)"', svg)
-        assert len(ids) == len(set(ids))
-        assert all(identifier.startswith(figure) for identifier in ids)
-        references = re.findall(r'(?:href="#|url\(#)([^")]+)', svg)
-        assert set(references) <= set(ids)
-        assert "<style" not in svg  # it would restyle the page around it
-        assert "nan" not in svg.lower()
+        check_svg(figure, svg)
 
 
 def test_equal_input_gives_equal_text() -> None:
@@ -76,27 +59,7 @@ def test_other_scores_give_another_figure() -> None:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("figure", FIGURES)
 def test_no_text_overlaps_another_or_leaves_the_figure(name: str, figure: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    boxes: dict[Text, Bbox] = {}
-    draw = Text.draw
-
-    def record(text: Text, renderer: Any) -> None:
-        draw(text, renderer)
-        if text.get_visible() and text.get_text().strip():
-            boxes[text] = text.get_window_extent(renderer)
-
-    with mpl.rc_context(plots._STYLE):
-        drawn = plots._FIGURES[figure](*case(name))
-        monkeypatch.setattr(Text, "draw", record)
-        drawn.savefig(io.BytesIO(), format="png", dpi=drawn.dpi)
-    assert len(boxes) > 5
-    width, height = drawn.bbox.size
-    for text, box in boxes.items():
-        inside = min(box.x0, box.y0, width - box.x1, height - box.y1)
-        assert inside > -1, f"{text.get_text()!r} leaves the figure"
-    for (first, a), (second, b) in combinations(boxes.items(), 2):
-        # A little slack, for the boxes of neighbouring lines may touch.
-        overlap = min(a.x1, b.x1) - max(a.x0, b.x0) > 0.5 and min(a.y1, b.y1) - max(a.y0, b.y0) > 2
-        assert not overlap, f"{first.get_text()!r} overlaps {second.get_text()!r}"
+    check_layout(lambda: plots_cc4._FIGURES[figure](*case(name)), monkeypatch)
 
 
 def test_no_episode_no_figure() -> None:
@@ -112,16 +75,16 @@ def test_a_summary_without_its_rows_is_refused() -> None:
 
 def test_moving_average_by_hand() -> None:
     rewards = np.array([[0.0, 3.0, 6.0, 9.0]])
-    assert plots._moving_average(rewards, 3).tolist() == [[1.5, 3.0, 6.0, 7.5]]
-    assert plots._moving_average(rewards, 1).tolist() == rewards.tolist()
+    assert plots_cc4._moving_average(rewards, 3).tolist() == [[1.5, 3.0, 6.0, 7.5]]
+    assert plots_cc4._moving_average(rewards, 1).tolist() == rewards.tolist()
 
 
 def test_long_names_are_shortened_only_while_they_stay_apart() -> None:
-    assert plots._labels(["a" * 40 + "1", "b"], 11) == ["aaaaa…aaaa1", "b"]
+    assert canvas.labels_of(["a" * 40 + "1", "b"], 11) == ["aaaaa…aaaa1", "b"]
     twins = ["x" * 20 + "A" + "y" * 20, "x" * 20 + "B" + "y" * 20]
-    assert plots._labels(twins, 11) == twins
+    assert canvas.labels_of(twins, 11) == twins
 
 
 def test_numbers_of_cells() -> None:
     values = {-0.04: "0", 0.0: "0", -0.5: "−0.5", -9.96: "−10", -12.4: "−12", -1234.0: "−1\u2009234"}
-    assert {value: plots._number(value) for value in values} == values
+    assert {value: canvas.number(value) for value in values} == values

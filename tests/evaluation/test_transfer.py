@@ -115,9 +115,10 @@ def test_a_changed_bundle_has_another_fingerprint(folder):
 
 
 def test_full_is_registered_only_with_a_learned_default():
-    assert ("full" in policies.POLICIES) == ("ops-only" in policies.POLICIES) == transfer.has_default()
-    if transfer.has_default():
-        assert transfer.load_bundle(transfer.PACKAGED / transfer.DEFAULT).carried["kind"] == "trained"
+    default = transfer.PACKAGED / policies.DEFAULT_BUNDLE
+    assert ("full" in policies.POLICIES) == ("ops-only" in policies.POLICIES) == default.is_dir()
+    if default.is_dir():
+        assert transfer.load_bundle(default).carried["kind"] == "trained"
 
 
 @pytest.mark.parametrize("path", sorted(transfer.PACKAGED.glob("*")), ids=lambda path: path.name)

@@ -16,12 +16,14 @@ import numpy as np
 
 from cage4 import parity, spec
 from cage4.cyborg_engine import locate
+from cage4.drivers import DRIVERS
 from cage4.native.engine import NativeVectorEnv
+from cage4.snapshots import snapshot_cyborg
 from cage4.variants import VARIANTS, Variant
 
 HERE = Path(__file__).parent
 GAMES: tuple[tuple[str, str | None, str, int], ...] = (
-    *(("base", None, driver, 150) for driver in parity.DRIVERS),
+    *(("base", None, driver, 150) for driver in DRIVERS),
     ("base", None, "valid", 500),
     ("base", None, "sleep", 500),
     *((name, None, "restore", 120) for name in VARIANTS if name != "base"),
@@ -32,20 +34,19 @@ GAMES: tuple[tuple[str, str | None, str, int], ...] = (
 
 def record(variant: Variant, driver: str, steps: int, seed: int) -> dict[str, object]:
     """Play one episode on CybORG and return its trace."""
-    wrapper = parity.untouched_cyborg(variant, steps, seed)
-    env = NativeVectorEnv(1, variant, steps, seed, pad_spaces=True)
+    episode = parity.untouched_cyborg(variant, steps, seed)
+    env = NativeVectorEnv(1, variant, steps, seed, pad_spaces=True, rich=True)
     rng = np.random.default_rng([seed, 3])
-    observations, _ = wrapper.reset()
     env.reset()
     plays, rewards = [], []
-    digests = [parity.digest(parity.snapshot_cyborg(wrapper, observations, True))]
+    digests = [parity.digest(snapshot_cyborg(episode, episode.reset()))]
     for _ in range(spec.episode_length(steps)):
-        play = parity.DRIVERS[driver](rng, env)
-        observations = parity._step_cyborg(wrapper, play)
-        parity._step_native(env, play)
+        play = DRIVERS[driver](rng, env)
+        frame = parity.step_cyborg(episode, play)
+        parity.step_native(env, play)
         plays.append([None if part is None else part.tolist() for part in play])
-        rewards.append(int(sum(wrapper.env.environment_controller.reward["Blue"].values())))
-        digests.append(parity.digest(parity.snapshot_cyborg(wrapper, observations, False)))
+        rewards.append(int(frame.reward))
+        digests.append(parity.digest(snapshot_cyborg(episode, frame)))
     return {
         "variant": variant.to_dict(),
         "driver": driver,

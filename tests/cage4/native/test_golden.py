@@ -1,7 +1,8 @@
 """Golden traces: the compiled engine repeats what the real CybORG did, where CybORG is absent.
 
 ``tests/golden/record.py`` made them. A digest covers the observations, masks, reward parts, generator, and every
-session, process, service, file, port, event, memory, queue and firewall entry.
+session, process, service, file, port, event, memory, queue and firewall entry, the rich
+observations and the true state.
 """
 
 import gzip
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 
 from cage4 import parity, spec
+from cage4.drivers import DRIVERS, Play
 from cage4.native.engine import NativeVectorEnv
+from cage4.snapshots import snapshot_native
 from cage4.variants import VARIANTS, Variant
 
 TRACES = sorted((Path(__file__).parents[2] / "golden").glob("*.json.gz"))
@@ -32,7 +35,7 @@ def test_every_variant_red_and_way_of_playing_has_a_trace():
         "random-select",
         "sleep",
     }
-    assert {trace["driver"] for trace in traces} == set(parity.DRIVERS)
+    assert {trace["driver"] for trace in traces} == set(DRIVERS)
     assert any(trace["steps"] == spec.DEFAULT_STEPS for trace in traces)
 
 
@@ -40,16 +43,14 @@ def test_every_variant_red_and_way_of_playing_has_a_trace():
 def test_trace(path):
     trace = load(path)
     variant = Variant.from_dict(trace["variant"])
-    env = NativeVectorEnv(1, variant, trace["steps"], trace["seed"], pad_spaces=True)
-    env.reset()
-    assert parity.digest(parity.snapshot_native(env)) == trace["digests"][0], "differs after reset"
+    env = NativeVectorEnv(1, variant, trace["steps"], trace["seed"], pad_spaces=True, rich=True)
+    assert parity.digest(snapshot_native(env, *env.reset())) == trace["digests"][0], "differs after reset"
     for number, (indices, commands, messages) in enumerate(trace["plays"]):
-        play = parity.Play(
+        play = Play(
             None if indices is None else np.array(indices),
             None if commands is None else np.array(commands),
             None if messages is None else np.array(messages, np.int8),
         )
-        parity._step_native(env, play)
-        found = parity.digest(parity.snapshot_native(env))
+        found = parity.digest(parity.step_native(env, play))
         assert found == trace["digests"][number + 1], f"differs after step {number + 1}"
     assert len(trace["plays"]) == spec.episode_length(trace["steps"])

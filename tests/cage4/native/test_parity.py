@@ -7,32 +7,36 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cage4 import parity, spec
+from cage4 import parity, rich, spec
+from cage4.drivers import DRIVERS
 from cage4.native.blue import CATALOGUE
 from cage4.native.engine import NativeVectorEnv
+from cage4.snapshots import Snapshot, snapshot_native
 from cage4.variants import VARIANTS, Variant
 
 BUSY = Variant("busy", phishing_rate=0.75, red_one_tick=True)
 
 
-def played(steps: int = 30) -> NativeVectorEnv:
-    env = NativeVectorEnv(1, BUSY, steps=60, seed=3, pad_spaces=True)
+def played(steps: int = 30) -> tuple[NativeVectorEnv, dict[str, Any], dict[str, Any]]:
+    """Return an engine in mid-episode and copies of what its last step returned."""
+    env = NativeVectorEnv(1, BUSY, steps=60, seed=3, pad_spaces=True, rich=True)
     env.reset()
     rng = np.random.default_rng(0)
     for _ in range(steps):
-        play = parity.DRIVERS["remove"](rng, env)
+        play = DRIVERS["remove"](rng, env)
         assert play.indices is not None
-        env.step({name: play.indices[i : i + 1] for i, name in enumerate(env.agents)})
-    return env
+        batch = env.step({name: play.indices[i : i + 1] for i, name in enumerate(env.agents)})
+    seen = {name: {agent: batch.infos[name][agent].copy() for agent in env.agents} for name in ("action_mask", "rich")}
+    return env, {agent: batch.observations[agent].copy() for agent in env.agents}, seen
 
 
 @pytest.fixture(scope="module")
-def truth() -> parity.Snapshot:
-    return parity.snapshot_native(played())
+def truth() -> Snapshot:
+    return snapshot_native(*played())
 
 
-def test_equal_engines_show_no_difference(truth: parity.Snapshot) -> None:
-    assert parity.differences(truth, parity.snapshot_native(played())) == []
+def test_equal_engines_show_no_difference(truth: Snapshot) -> None:
+    assert parity.differences(truth, snapshot_native(*played())) == []
 
 
 @pytest.mark.parametrize(
@@ -41,8 +45,6 @@ def test_equal_engines_show_no_difference(truth: parity.Snapshot) -> None:
         ("rng", "generator"),
         ("parts", "reward"),
         ("cost", "action cost"),
-        ("observation", "observations"),
-        ("action_mask", "action masks"),
         ("ses_pid", "red sessions"),
         ("ses_child", "red sessions"),
         ("proc_pid", "processes"),
@@ -62,13 +64,32 @@ def test_equal_engines_show_no_difference(truth: parity.Snapshot) -> None:
         ("life", "done"),
     ],
 )
-def test_every_kind_of_difference_is_seen(truth: parity.Snapshot, field: str, reported: str) -> None:
-    env = played()
+def test_every_kind_of_difference_is_seen(truth: Snapshot, field: str, reported: str) -> None:
+    env, observations, infos = played()
     array: Any = getattr(env.state, field)
-    flags = ("action_mask", "blocked", "red_active", "fsm_named", "known_zone", "known_address", "known_name")
+    flags = ("blocked", "red_active", "fsm_named", "known_zone", "known_address", "known_name")
     array[...] = 1 - array if field in (*flags, "ses_child") else array + 1
-    found = parity.differences(truth, parity.snapshot_native(env))
+    found = parity.differences(truth, snapshot_native(env, observations, infos))
     assert any(difference.field.startswith(reported) for difference in found), [d.field for d in found]
+
+
+@pytest.mark.parametrize("agent", [0, 4])
+def test_what_an_agent_sees_is_compared(truth: Snapshot, agent: int) -> None:
+    env, observations, infos = played()
+    name = env.agents[agent]
+    for vectors in (observations, infos["action_mask"], infos["rich"]):
+        vectors[name][0, 7] += 1
+    fields = [difference.field for difference in parity.differences(truth, snapshot_native(env, observations, infos))]
+    entry = next(f for f in rich.layout(agent) if f.start <= 7 < f.slice.stop)
+    assert fields == [f"observations[{name}]", f"action masks[{name}]", f"rich[{name}] {entry.name}[{7 - entry.start}]"]
+
+
+def test_the_true_state_is_compared(truth: Snapshot) -> None:
+    other = {**truth, "true state": {"": truth["true state"][""].copy()}}
+    other["true state"][""][0] += 1
+    assert [d.field for d in parity.differences(truth, other)] == ["true state[] step[0]"]
+    short = {**truth, "true state": {"": truth["true state"][""][1:]}}
+    assert [d.field for d in parity.differences(truth, short)] == ["true state[] shape"]
 
 
 def test_the_first_difference_is_told_with_both_values() -> None:
@@ -85,14 +106,14 @@ def test_a_missing_entry_is_a_difference() -> None:
     assert parity.differences({"a": {}}, {"a": {"x": 1}}) == [parity.Difference("a[x]", None, 1)]
 
 
-@pytest.mark.parametrize("name", parity.DRIVERS)
+@pytest.mark.parametrize("name", DRIVERS)
 def test_drivers_play_what_the_engine_accepts(name: str) -> None:
     env = NativeVectorEnv(1, steps=30, seed=1, pad_spaces=True)
     env.reset()
     rng = np.random.default_rng(2)
     verbs = []
     for _ in range(20):
-        play = parity.DRIVERS[name](rng, env)
+        play = DRIVERS[name](rng, env)
         if play.commands is not None:
             env.step_commands(play.commands[None])
             continue
