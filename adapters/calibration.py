@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from adapters import features, projection, terms
+from adapters import projection, terms
 from adapters.actions import CONFIRMED_ODDS, MapperConfig, belief_at
 from adapters.messages import Codec, fit_codec
 from adapters.policy import LinearMap
@@ -117,15 +117,3 @@ def scale_term(linear: LinearMap, term: int, gain: float) -> LinearMap:
     factors = np.ones(len(linear.intercept))
     factors[term] = gain
     return LinearMap(linear.coef * factors, linear.intercept * factors)
-
-
-def random_projection(linear: LinearMap, known: Array, so: Array, generator: np.random.Generator) -> LinearMap:
-    """Return random directions with the mean and the spread of the true terms: a control."""
-    deviation = known.std(axis=0)
-    coef = generator.normal(size=linear.coef.shape) / np.where(deviation > 0, deviation, 1.0)[:, None]
-    spread = (known @ coef).std(axis=0)
-    coef *= so.std(axis=0) / np.where(spread > 0, spread, 1.0)
-    return LinearMap(coef, so.mean(axis=0) - known.mean(axis=0) @ coef)
-
-
-__all__ = ["Calibration", "Samples", "belief_thresholds", "calibrate", "features", "random_projection", "scale_term"]

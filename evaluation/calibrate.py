@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -224,20 +223,30 @@ def _bundle(
     )
 
 
+def weights_of(folder: Path) -> Path:
+    """Return where a training run keeps its best weights, or the folder itself: the rest of a run stays outside."""
+    best = folder / "best"
+    return best if best.is_dir() else folder
+
+
 def calibrate_command(
     carry: str, out: Path, episodes: int, seed: int, steps: int, mapper: str, console: Console
 ) -> dict[str, Any]:
     """Write a bundle to ``out``, and return what ``--json`` prints.
 
     Raises:
-        BadInput: For arguments that cannot be used, or a folder that holds something else.
+        BadInput: For arguments that cannot be used, a folder that holds something else, or episodes in which there is
+            nothing to learn.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} exists already; choose another --out")
-    bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
-    if bundle.carried["kind"] == "trained":
-        shutil.copytree(carry, out / POLICY)
-    bundle.save(out)
-    bundle = replace(load_bundle(out))
+    try:
+        bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
+        if bundle.carried["kind"] == "trained":
+            shutil.copytree(weights_of(Path(carry)), out / POLICY)
+        bundle.save(out)
+        bundle = load_bundle(out)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
     console.print(bundle.describe(), markup=False, highlight=False, soft_wrap=True)
     return {"bundle": str(out), "provenance": dict(bundle.provenance)}

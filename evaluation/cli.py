@@ -39,8 +39,8 @@ def evaluate(
     policies: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: registered names, module:object, constant:FILE.json (soc), or paths of CC4 "
-            "submissions. Default: every registered policy that does not cheat.",
+            help="Comma-separated: registered names, bundle:PATH (CC4), constant:FILE.json (soc), module:object, or "
+            "paths of CC4 submissions. Default: every registered policy that does not cheat.",
             show_default=False,
         ),
     ] = "",

@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 
 from evaluation.errors import BadInput
-from evaluation.rollout import Episode, Labels, make_record
+from evaluation.rollout import Episode, Labels
 from evaluation.studies import transfer_zero_shot as zero_shot
 from evaluation.studies.transfer_zero_shot import claims, compare, render, rows_of
+from evaluation.tally_cc4 import make_record
 
 QUIET = Console(file=io.StringIO())
 
