@@ -27,7 +27,8 @@ TOP_LEVEL = {
     "constraints.txt",
 }
 CONTRACTS = {"native_sim", "native_sim.api", "native_sim.jit", "native_sim.rng", "native_sim.checks"}
-TABLES = {"native_sim.soc.spec", "cage4.spec"}
+TABLES = {"native_sim.soc.spec", "cage4.spec", "cage4.actions", "cage4.observation", "cage4.rich"}
+"""What an adapter reads of both worlds: vocabulary, layouts and codecs, pure data that loads no simulator."""
 ALLOWED = {
     "native_sim": lambda name: False,
     "cage4": lambda name: name in CONTRACTS,
