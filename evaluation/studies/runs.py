@@ -1,6 +1,6 @@
 """One training run of a study and its score on held-out networks: done once, resumed if it was interrupted.
 
-Files of a run: ``run.json`` (method, seed and resolved settings), ``log.jsonl`` (its course), ``best`` (weights),
+Files of a run: ``run.json`` (method, seed, resolved settings and commit), ``log.jsonl`` (its course), ``best`` (weights),
 ``trained.json`` (it is finished) and ``held-out-LEVEL.json`` (every metric of every held-out episode).
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
 
@@ -116,7 +117,7 @@ def _train(job: Job, seed: int) -> bool:
     if not resume:
         shutil.rmtree(job.folder, ignore_errors=True)  # a run that was killed before its first checkpoint
         job.folder.mkdir(parents=True)
-        what = {"method": job.arm.method, "seed": seed, "config": config.to_dict()}
+        what = {"method": job.arm.method, "seed": seed, "config": config.to_dict(), **describe_tree()}
         write_atomically(job.folder / RUN, json.dumps(what, indent=1))
     started = time.perf_counter()
     outcome = train(job.arm.method, config, seed, job.folder, resume)

@@ -32,7 +32,7 @@ class BranchLearner(Learner):
         config: Settings.
         interface: The agents, and the size of the state.
         seed: Of the generators of weights and choices.
-        device: Where networks live.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
         joint: One network sees and decides everything.
         last_gain: Scale of the first weights of the branch network's last layer.
     """
@@ -50,7 +50,8 @@ class BranchLearner(Learner):
         last_gain: float = 1.0,
     ) -> None:
         self.interface, self._joint = interface, joint
-        self.device = torch.device(device)
+        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        self.device = torch.device("cuda" if gpu else "cpu")
         self.actions = ActionEncoding(interface, config.levels)
         self.observations = ObservationEncoding(interface)
         weights, choices = np.random.SeedSequence(seed).spawn(2)
