@@ -1,6 +1,6 @@
 """One training run of a study and its score on held-out networks: done once, resumed if it was interrupted.
 
-Files of a run: ``run.json`` (method, seed, resolved settings and commit), ``log.jsonl`` (its course), ``best`` (weights),
+Files of a run: ``run.json`` (method, seed, settings and commit), ``log.jsonl`` (its course), ``best`` (weights),
 ``trained.json`` (it is finished) and ``held-out-LEVEL.json`` (every metric of every held-out episode).
 """
 
