@@ -39,8 +39,8 @@ def evaluate(
     policies: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: registered names, bundle:PATH (CC4), constant:FILE.json (soc), module:object, or "
-            "paths of CC4 submissions. Default: every registered policy that does not cheat.",
+            help="Comma-separated: registered names, module:object, constant:FILE.json or weights:DIR (soc), bundle:PATH "
+            "or paths of submissions (CC4). Default: every registered policy that does not cheat.",
             show_default=False,
         ),
     ] = "",
@@ -256,7 +256,7 @@ def train(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="What to measure: cage4, native_sim or train.")] = "cage4",
+    what: Annotated[str, typer.Argument(help="What to measure: cage4, native_sim, or train.")] = "cage4",
     envs: Annotated[
         str | None,
         typer.Option(help="Comma-separated numbers of environments.", show_default="1,64,1024; native_sim: 200"),
@@ -268,7 +268,7 @@ def bench(
     cold: Annotated[bool, typer.Option(help="Time a first start too, which compiles everything anew.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Measure steps per second, start-up and memory of a simulator, in one run; or the speed of training."""
+    """Measure steps per second, start-up and memory of a simulator, or the speed of training, in one run."""
     console = _console(as_json)
     with _one_sentence(console):
         if what == "train":

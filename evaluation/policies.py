@@ -125,7 +125,7 @@ def soc_registry(rules: str) -> Registry:
         named,
         tuple(name for name in named if name not in CHEATS),
         f" under the {rules} rules of the SOC simulator",
-        "constant:FILE.json or module:object",
+        "constant:FILE.json, weights:DIR or module:object",
         ("state",) if rules == "corrected" else (),
     )
 
@@ -149,8 +149,21 @@ def _load_bundle(path: Path, game: str) -> Policy:
     return make_transferred(str(path))
 
 
-LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {"constant": _load_constant, "bundle": _load_bundle}
-"""Kind -> loader(path, game) of policies named ``KIND:PATH``: the place to add another kind, such as learned weights.
+def _load_weights(path: Path, game: str) -> Policy:
+    """Load what training saved; needs no tensor library."""
+    if game != "soc":
+        raise ValueError("trained weights play the SOC simulator; use --engine soc")
+    from hmarl_soc import load_policy
+
+    return load_policy(path)
+
+
+LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {
+    "constant": _load_constant,
+    "bundle": _load_bundle,
+    "weights": _load_weights,
+}
+"""Kind -> loader(path, game) of policies named ``KIND:PATH``: the place to add another kind.
 
 A loader raises ``ValueError`` for what it cannot read. The path may be a file or a folder; its content belongs to
 what a run was asked, so that a changed file never joins an old run.

@@ -18,10 +18,10 @@ _TYPES, OUTPUTS = 4, 8  # response types: hold, isolate, remediate, both; number
 
 
 class Net:
-    """A stack of M perceptrons with two hidden layers, with attention or without: see :mod:`hmarl_soc.networks`.
+    """A perceptron with two hidden layers, with attention or without: see :mod:`hmarl_soc.networks`.
 
     Args:
-        arrays: Its weights by name.
+        arrays: Its weights by name, each with a first axis of length 1.
         layout: Of its input.
         heads: Attention heads.
 
@@ -31,35 +31,32 @@ class Net:
 
     def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int) -> None:
         try:
-            self.layers = [(_weight(arrays, f"{name}.weight"), _weight(arrays, f"{name}.bias")) for name in _LAYERS]
+            layers = [(_weight(arrays, f"{name}.weight")[0], _weight(arrays, f"{name}.bias")[0]) for name in _LAYERS]
         except KeyError as error:
             raise ValueError(f"weights lack {error}") from error
-        if self.layers[0][0].shape[1] != layout.size:
-            raise ValueError(f"weights take {self.layers[0][0].shape[1]} inputs; {layout.name} has {layout.size}")
+        (self._first, self._first_bias), *self._rest = layers
+        inputs, hidden = self._first.shape
+        if inputs != layout.size:
+            raise ValueError(f"weights take {inputs} inputs; {layout.name} has {layout.size}")
         self.attention: Attention | None = None
         if "attention.query.weight" in arrays:
             self.attention = Attention(arrays, make_tokens(layout), heads)
-            members, inputs, hidden = self.layers[0][0].shape
-            split = self.layers[0][0].reshape(members, inputs, heads, hidden // heads)
-            self._values = np.ascontiguousarray(split.transpose(2, 1, 0, 3).reshape(heads, inputs, -1))
-            self._members = members
+            split = self._first.reshape(inputs, heads, hidden // heads)
+            self._first = np.ascontiguousarray(split.transpose(1, 0, 2))  # [H, F, hidden / H]
 
     def __call__(self, x: Array) -> Array:
-        """Return outputs [M, N, U] of inputs [N, F] float32."""
-        (first, first_bias), (second, second_bias), (last, last_bias) = self.layers
-        hidden = x @ first if self.attention is None else self._weigh(x)
-        hidden += first_bias
-        hidden = np.maximum(hidden, 0.0, out=hidden) @ second
-        hidden += second_bias
-        outputs: Array = np.maximum(hidden, 0.0, out=hidden) @ last + last_bias
-        return outputs
-
-    def _weigh(self, x: Array) -> Array:
-        """Return the first layer's product [M, N, hidden] with inputs weighed by attention."""
-        assert self.attention is not None
-        count, heads = len(x), self.attention.heads
-        products = (self.attention.weigh(x) @ self._values).reshape(heads, count, self._members, -1)
-        return np.ascontiguousarray(products.transpose(2, 1, 0, 3)).reshape(self._members, count, -1)
+        """Return outputs [N, U] of inputs [N, F] float32."""
+        now: Array
+        if self.attention is None:
+            now = x @ self._first
+        else:
+            shares = self.attention.weigh(x) @ self._first  # [H, N, hidden / H]
+            now = shares.transpose(1, 0, 2).reshape(len(x), -1)
+        now += self._first_bias
+        for weight, bias in self._rest:
+            now = np.maximum(now, 0.0, out=now) @ weight
+            now += bias
+        return now
 
 
 _LAYERS = ("first", "second", "last")
@@ -145,9 +142,9 @@ class HierarchyPolicy(Policy):
         views = {name: view(obs[name], directives) for name, view in self.views.items()}
         actions = {
             "coordinator": directives,
-            "hunter": np.tanh(self.nets["hunter"](views["hunter"])[0, :, : self.interface["hunter"].actions]),
-            "triage": self.nets["triage"](views["triage"])[0].argmax(axis=1),
-            "responder": respond(self.nets["responder"](views["responder"])[0]),
+            "hunter": np.tanh(self.nets["hunter"](views["hunter"])[:, : self.interface["hunter"].actions]),
+            "triage": self.nets["triage"](views["triage"]).argmax(axis=1),
+            "responder": respond(self.nets["responder"](views["responder"])),
         }
         ages = (memory["age"] + 1) % self.config.coordinator.every
         return Decision(actions, {"directive": directives, "age": ages})
@@ -158,7 +155,7 @@ class HierarchyPolicy(Policy):
         if self.config.coordinator.enabled:
             due = np.flatnonzero(memory["age"] == 0)
             if len(due):
-                directives[due] = np.tanh(self.nets["coordinator"](np.asarray(obs["coordinator"], np.float32)[due])[0])
+                directives[due] = np.tanh(self.nets["coordinator"](np.asarray(obs["coordinator"], np.float32)[due]))
         return directives
 
 

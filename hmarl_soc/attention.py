@@ -183,7 +183,7 @@ def faithfulness(
 
 def _outputs(policy: HierarchyPolicy, role: str, views: Array) -> Array:
     """Return what is decided on, [N, U]: choices by their advantage, numbers after squashing."""
-    outputs: Array = policy.nets[role](np.ascontiguousarray(views, np.float32))[0]
+    outputs: Array = policy.nets[role](np.ascontiguousarray(views, np.float32))
     if role == "triage":
         outputs = outputs - outputs.mean(axis=1, keepdims=True)
     else:

@@ -54,6 +54,11 @@ def test_train_then_resume_then_play_without_torch(tmp_path, settings):
     root = Path(__file__).resolve().parents[2]
     played = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert played.stdout.strip() == "False"
+    names = f"no-defense,weights:{tmp_path / 'run'}"
+    scored = CliRunner().invoke(
+        app, ["evaluate", "--engine", "soc", "--episodes", "2", "--policies", names, "--out", str(tmp_path / "scores")]
+    )
+    assert scored.exit_code == 0, scored.output
 
 
 @pytest.mark.parametrize(
