@@ -39,8 +39,8 @@ def evaluate(
     policies: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: registered names, module:object, constant:FILE.json or weights:DIR (soc), bundle:PATH "
-            "or paths of submissions (CC4). Default: every registered policy that does not cheat.",
+            help="Comma-separated: registered names, module:object, constant:FILE.json or weights:DIR (soc), "
+            "bundle:PATH or paths of submissions (CC4). Default: every registered policy that does not cheat.",
             show_default=False,
         ),
     ] = "",

@@ -200,6 +200,19 @@ def test_real_runs_are_trained_scored_and_cleaned_up(tmp_path, monkeypatch):
         assert len(json.loads((folder / "held-out-default.json").read_text())["metrics"]["reward"]) == 8
 
 
+@pytest.mark.slow
+def test_every_study_runs_in_miniature(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(study, "SMOKE", TINY)
+    for name in study.NAMES:
+        found = run(tmp_path, seeds=1, name=name)
+        assert found["study"] == name
+        assert (tmp_path / name / "table.md").exists()
+    # Equal arms were trained once: five methods, and every ablation and sweep value beside the full system.
+    folders = {folder.parent.name for folder in (tmp_path / "runs").glob("*/seed-0")}
+    assert len(folders) == 5 + 4 + 4 + 8
+
+
 def test_run_killed_before_its_first_checkpoint_starts_anew_and_another_resumes(tmp_path):
     pytest.importorskip("torch")
     job = runs.Job(Arm("mappo", "mappo"), 0, TINY, "default", 8, tmp_path / "seed-0")
