@@ -8,7 +8,10 @@ from hmarl_soc.interface import Interface
 
 
 class Mappo(PpoLearner):
-    """Each agent acts on its own observation; the value sees the state. Agents of the same sizes share parameters."""
+    """Each agent acts on its own observation; the value sees the state and all observations.
+
+    Agents of the same sizes share parameters.
+    """
 
     method = "mappo"
 

@@ -36,7 +36,7 @@ class PpoLearner(BranchLearner):
         seed: Of weights, exploration and the order of batches.
         device: Where networks live.
         joint: One agent sees and decides everything.
-        central: One value of the state (or of all observations); otherwise one of each agent's own observation.
+        central: One value of the state and all observations; otherwise one of each agent's own observation.
     """
 
     def __init__(
@@ -111,11 +111,13 @@ class PpoLearner(BranchLearner):
     @property
     def critic_size(self) -> int:
         """Numbers that the value sees."""
-        return super().critic_size if self._central else self.observations.size
+        return self.observations.size + (self.interface.state_size if self._central else 0)
 
     def critic_input(self, seen: Seen, joined: Array) -> Array:
-        """Return what the value sees, [N, S] float32."""
-        return super().critic_input(seen, joined) if self._central else joined
+        """Return what the value sees, [N, critic_size] float32: observations, and the state if it is central."""
+        if not self._central or not self.interface.state_size:
+            return joined
+        return np.concatenate([super().critic_input(seen, joined), joined], axis=1)
 
     def _explore(self, numbers: npt.NDArray[np.float32]) -> IntArray:
         # The largest of logits plus Gumbel noise is a draw from their softmax.
