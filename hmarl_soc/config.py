@@ -87,8 +87,8 @@ class HunterConfig(Settings):
     entropy_weight: float | Literal["auto"] = Field(
         default="auto", description="weight of the entropy in units of reward (the paper: 0.2), or auto"
     )
-    initial_entropy_weight: float = Field(default=0.01, gt=0, description="where auto starts")
-    weight_learning_rate: float = Field(default=1e-3, gt=0, le=0.1, description="of Adam, entropy weight")
+    initial_entropy_weight: float = Field(default=0.002, gt=0, description="where auto starts")
+    weight_learning_rate: float = Field(default=3e-3, gt=0, le=0.1, description="of Adam, entropy weight")
     initial_mean: float = Field(
         default=-1.0, ge=-3, le=3, description="mean of the outputs before squashing at the start; -1 is nearly off"
     )

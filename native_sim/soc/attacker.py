@@ -11,9 +11,9 @@ from native_sim.rng import below, uniform
 from native_sim.soc import spec
 from native_sim.soc.alerts import leave_trace
 from native_sim.soc.state import ATTACKER, CAMPAIGN, MAX_FOOTHOLDS, RETURNS, add_foothold, is_isolated, is_throttled
-from native_sim.soc.topology import NUM_REACHED, REACH, VALUE, vulnerability
+from native_sim.soc.topology import VALUE, vulnerability
 
-_ENTRIES = np.array([spec.DMZ, spec.CORPORATE, spec.DEVELOPMENT])
+_ENTRIES = np.array(spec.ENTRIES)
 _P_ACCESS, _P_EXECUTE, _P_MOVE = 0.5, 0.6, 0.4
 _CANDIDATES = 12
 """Hosts that reconnaissance looks at; it keeps the five most vulnerable."""
@@ -184,10 +184,10 @@ def _move(s, k, attempts):  # type: ignore[no-untyped-def]
         if t.stage[index] >= 2 and not is_isolated(s, t.host[index]):
             origin[t.host[index] // k.hosts_per_segment] = index
     for source in range(spec.NUM_SEGMENTS):
-        if origin[source] < 0:
+        if origin[source] < 0 or k.num_reached[source] == 0:
             continue
         for _ in range(attempts):
-            segment = REACH[source, below(s.rng, ATTACKER, NUM_REACHED[source])]
+            segment = k.reach[source, below(s.rng, ATTACKER, k.num_reached[source])]
             host = segment * k.hosts_per_segment + below(s.rng, ATTACKER, k.hosts_per_segment)
             if t.count == MAX_FOOTHOLDS or s.hosts[host].foothold > 0 or is_isolated(s, host):
                 continue

@@ -31,6 +31,8 @@ _SEGMENTS = spec.NUM_SEGMENTS
 _PER_SEGMENT = 8
 _PER_CASE = 7
 _HUNTER_CASES, _RESPONDER_CASES = 8, 6
+_HUNTER_CASES_AT = spec.OBSERVATIONS["hunter"]["cases"].start
+_RESPONDER_CASES_AT = spec.OBSERVATIONS["responder"]["cases"].start
 _SHOWN_ALERTS, _PER_ALERT = 6, 9
 _COUNT_SCALE = 0.25
 """Counts n are shown as 1 - exp(-n / 4), between 0 and 1 for any size of network."""
@@ -38,7 +40,7 @@ _COUNT_SCALE = 0.25
 
 @inner
 def _squash(count):  # type: ignore[no-untyped-def]
-    return 1.0 - math.exp(-_COUNT_SCALE * count)
+    return 1.0 - math.exp(-_COUNT_SCALE * count) if count != 0.0 else 0.0
 
 
 @inner
@@ -53,7 +55,10 @@ def write_observations(s, k, out, i):  # type: ignore[no-untyped-def]
     _write_coordinator(s.evidence, k, clock, segments, confirmed, out.coordinator[i])
     _write_hunter(s.evidence, k, clock, segments, out.hunter[i])
     _write_triage(s, k, clock, confirmed, out.triage[i])
-    _write_responder(s.evidence, k, clock, segments, out.responder[i])
+    _write_responder(s.evidence, clock, segments, out.responder[i])
+    # The responder sees the first of the hunter's cases.
+    first = out.hunter[i, _HUNTER_CASES_AT : _HUNTER_CASES_AT + _PER_CASE * _RESPONDER_CASES]
+    out.responder[i, _RESPONDER_CASES_AT : _RESPONDER_CASES_AT + _PER_CASE * _RESPONDER_CASES] = first
 
 
 @inner
@@ -120,7 +125,7 @@ def _write_hunter(v, k, clock, segments, out):  # type: ignore[no-untyped-def]
         row[9] = v.verbose[segment]
         row[10] = _squash(v.hits[segment])
         row[11] = _squash(v.misses[segment])
-    _write_cases(v, k, _HUNTER_CASES, out[72:])
+    _write_cases(v, k, _HUNTER_CASES, out[_HUNTER_CASES_AT:])
 
 
 @inner
@@ -156,24 +161,28 @@ def _write_triage(s, k, clock, confirmed, out):  # type: ignore[no-untyped-def]
     out[7] = _squash(v.alerts.sum())
     out[8] = _squash(confirmed)
     out[9] = v.count / MAX_CASES
-    taken = np.zeros(spec.QUEUE_LENGTH, np.bool_)
+    first = _first_alerts(v)
     for j in range(min(_SHOWN_ALERTS, v.queued)):
-        best = _next_alert(v, taken)
-        taken[best] = True
-        _write_alert(s, k, best, out[10 + _PER_ALERT * j : 10 + _PER_ALERT * (j + 1)])
+        _write_alert(s, k, first[j], out[10 + _PER_ALERT * j : 10 + _PER_ALERT * (j + 1)])
 
 
 @inner
-def _next_alert(v, taken):  # type: ignore[no-untyped-def]
-    """Return the next alert in the order in which triage will handle them."""
-    best = -1
+def _first_alerts(v):  # type: ignore[no-untyped-def]
+    """Return the alerts [6] that triage will handle first, in order: by priority of the segment, then by age."""
+    first = np.zeros(_SHOWN_ALERTS, np.int64)
+    urgency = np.empty(_SHOWN_ALERTS)
+    count = 0
     for index in range(v.queued):
-        if taken[index]:
-            continue
         priority = v.directive[int(v.queue[index, SEGMENT])]
-        if best < 0 or priority > v.directive[int(v.queue[best, SEGMENT])]:
-            best = index
-    return best
+        if count == _SHOWN_ALERTS and priority <= urgency[count - 1]:
+            continue
+        count = min(count + 1, _SHOWN_ALERTS)
+        j = count - 1
+        while j > 0 and urgency[j - 1] < priority:
+            first[j], urgency[j] = first[j - 1], urgency[j - 1]
+            j -= 1
+        first[j], urgency[j] = index, priority
+    return first
 
 
 @inner
@@ -192,12 +201,11 @@ def _write_alert(s, k, index, row):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _write_responder(v, k, clock, segments, out):  # type: ignore[no-untyped-def]
+def _write_responder(v, clock, segments, out):  # type: ignore[no-untyped-def]
     out[:4] = clock
     out[4:12] = v.directive
     for segment in range(_SEGMENTS):
         out[12 + _PER_SEGMENT * segment : 12 + _PER_SEGMENT * (segment + 1)] = segments[segment]
-    _write_cases(v, k, _RESPONDER_CASES, out[52:94])
     out[94] = v.queued / spec.QUEUE_LENGTH
     out[95] = v.campaign
 
@@ -220,11 +228,9 @@ def write_truth(s, k, out):  # type: ignore[no-untyped-def]
     out[37] = v.step < t.alarmed_until
     out[38] = t.free_steps / k.hold_steps
     out[39] = v.step / k.max_steps
-    taken = np.zeros(spec.QUEUE_LENGTH, np.bool_)
+    first = _first_alerts(v)
     for j in range(min(_SHOWN_ALERTS, v.queued)):
-        best = _next_alert(v, taken)
-        taken[best] = True
-        held = s.hosts[int(v.queue[best, HOST])].foothold > 0
+        held = s.hosts[int(v.queue[first[j], HOST])].foothold > 0
         out[42 + j] = 1.0 if held else -1.0
     out[40] = t.count
     out[41] = t.was_held

@@ -155,13 +155,27 @@ class Row(NamedTuple):
 
 
 _KNOBS = [entry.name for entry in fields(SocConfig) if type(entry.default) in (int, float)]
-KNOBS = np.dtype([(e.name, type(e.default)) for e in fields(SocConfig) if e.name in _KNOBS], align=True)
+KNOBS = np.dtype(
+    [
+        *((e.name, type(e.default)) for e in fields(SocConfig) if e.name in _KNOBS),
+        ("reach", np.int8, (_S, _S)),  # segments reached from each, -1 where there are fewer
+        ("num_reached", np.int8, (_S,)),
+    ],
+    align=True,
+)
 """The configuration as kernels read it; units as in SocConfig."""
 
 
 def make_knobs(config: SocConfig) -> Array:
     """Return the knobs of a configuration, [1] KNOBS."""
-    return np.array([tuple(getattr(config, name) for name in _KNOBS)], KNOBS)
+    knobs = np.zeros(1, KNOBS)
+    for name in _KNOBS:
+        knobs[name] = getattr(config, name)
+    knobs["reach"] = -1
+    for source, segments in enumerate(config.reaches):
+        knobs["reach"][0, source, : len(segments)] = segments
+        knobs["num_reached"][0, source] = len(segments)
+    return knobs
 
 
 def allocate(num_envs: int, hosts: int) -> State:

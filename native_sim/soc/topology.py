@@ -19,11 +19,6 @@ _NOISY_SHARE = 0.1
 """Share of hosts that raise background alerts again and again."""
 
 VALUE = np.array([segment.value for segment in spec.SEGMENTS])
-REACH = np.full((spec.NUM_SEGMENTS, spec.NUM_SEGMENTS), -1)
-"""[5, 5], segments reached from each, -1 where there are fewer."""
-NUM_REACHED = np.array([len(segment.reaches) for segment in spec.SEGMENTS])
-for _i, _segment in enumerate(spec.SEGMENTS):
-    REACH[_i, : len(_segment.reaches)] = _segment.reaches
 
 
 @inner

@@ -10,7 +10,14 @@ from native_sim import jit
 PACKAGE = {
     "__init__.py": "",
     "deep.py": "from native_sim.jit import inner\n\n@inner\ndef deep(x):\n    return x + 1\n",
-    "callee.py": "from pkg.deep import deep\nfrom native_sim.jit import inner\n\n@inner\ndef callee(x):\n    return deep(x)\n",
+    "callee.py": """
+from pkg.deep import deep
+from native_sim.jit import inner
+
+@inner
+def callee(x):
+    return deep(x)
+""",
     "other.py": "IDLE = 1\n",
     "entry.py": """
 from numba import njit

@@ -149,3 +149,44 @@ def test_reward_ranks_defenders_as_success_does():
         assert gap.mean() - 3 * gap.std() / np.sqrt(600) > 0
     assert all(-60 < result["reward"].mean() < 30 for result in results)
     assert spec.REWARD_PARTS == ("detection", "response", "cost", "false_positive")
+
+
+def test_times_and_shares_are_what_a_witness_of_every_step_notes():
+    """MTTD, MTTR, length and the shares, recomputed from the truth of each step."""
+    env = make_vec(num_envs=150)
+    env.reset(seed=0)
+    policy, rows = POLICIES["corrected"]["adaptive"](), np.arange(150)
+    held_at, found_at, free_from = np.zeros(150), np.zeros(150), np.zeros(150)
+    observations, checked = env.reset(seed=0)[0], 0
+    for step in range(1, 201):
+        batch = env.step(policy.choose(observations, np.zeros((len(rows), 4, 0))), rows=rows)
+        done = batch.terminations | batch.truncations
+        for place, row in enumerate(rows):
+            truth = env.engine.state.truth[row]
+            live = _count_live(env.engine.state, row)
+            held_at[row] = held_at[row] or (step if truth["count"] else 0)
+            found_at[row] = found_at[row] or (step if truth["found"][: truth["count"]].any() else 0)
+            free_from[row] = 0 if live else free_from[row] or step
+            if not done[place]:
+                continue
+            info = {name: batch.infos[name][place] for name in env.metric_names}
+            assert info["length"] == step and info["compromised"] == live
+            if held_at[row]:
+                assert info["mttd"] == (found_at[row] or step) - held_at[row]
+            if found_at[row]:
+                ended = free_from[row] if info["csr"] else step
+                assert info["mttr"] == ended - found_at[row]
+                checked += 1
+            else:
+                assert np.isnan(info["mttr"])
+            assert info["csr"] + info["exfiltrated"] <= 1 and info["csr"] == (batch.terminations[place] and not live)
+        observations = {role: seen[~done] for role, seen in batch.observations.items()}
+        rows = rows[~done]
+    assert checked > 100
+
+
+def _count_live(world, row):
+    """Count the footholds of a row that are on the network, from the tables."""
+    truth, evidence = world.truth[row], world.evidence[row]
+    shut = evidence["host"][: evidence["count"]][evidence["status"][: evidence["count"]] != state.OPEN]
+    return int((~np.isin(truth["host"][: truth["count"]], shut)).sum())
