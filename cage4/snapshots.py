@@ -276,8 +276,8 @@ def snapshot_native(env: NativeVectorEnv, observations: Mapping[str, Array], inf
     generator = env.generator_state(row)
     return {
         "generator": (generator["state"], generator["has_uint32"], generator["uinteger"]),
-        "reward": int(s.parts[row].sum() + s.cost[row]),
-        "action cost": int(s.cost[row]),
+        "reward": float(s.parts[row].sum() + s.cost[row]),
+        "action cost": float(s.cost[row]),
         "reward parts": s.parts[row].tolist(),
         "done": bool(s.life[row] == codes.FINISHED),
         "observations": {name: observations[name][row].tolist() for name in spec.BLUE_AGENTS},
