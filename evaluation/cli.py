@@ -39,8 +39,8 @@ def evaluate(
     policies: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: registered names, module:object, constant:FILE.json or weights:DIR (soc), or paths "
-            "of CC4 submissions. Default: every registered policy that does not cheat.",
+            help="Comma-separated: registered names, module:object, constant:FILE.json or weights:DIR (soc), "
+            "bundle:PATH or paths of submissions (CC4). Default: every registered policy that does not cheat.",
             show_default=False,
         ),
     ] = "",
@@ -143,6 +143,74 @@ def compare(
 
         result = compare_runs(run_a, run_b, margin, console)
     _finish(as_json, comparison_dict(result), FAILED if result.worse else OK)
+
+
+@app.command()
+def calibrate(
+    carry: Annotated[str, typer.Argument(help="A scripted SOC policy by name, or the folder of a trained one.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.", show_default=False)],
+    episodes: Annotated[int, typer.Option(help="CC4 episodes per policy and round.")] = 16,
+    seed: Annotated[int, typer.Option(help="Base seed, at least 1000; lower ones are for reporting.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Length of an episode.")] = 500,
+    mapper: Annotated[str, typer.Option(help="table, or learned: a linear scorer that imitates it.")] = "table",
+    as_json: Json = False,
+) -> None:
+    """Learn the projections that carry a SOC policy onto CC4, and write them as a bundle."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.calibrate import calibrate_command
+
+        result = calibrate_command(carry, out, episodes, seed, steps, mapper, console)
+    _finish(as_json, result)
+
+
+@app.command()
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="table3, table4, k-sweep, reward-weights, apt, scaling or explain (training); transfer-zero-shot."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of all studies; equal training runs are shared.")] = Path(
+        "runs/studies"
+    ),
+    workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Training: seeds per method.")] = 5,
+    steps: Annotated[
+        int | None, typer.Option(help="Training: environment steps per run.", show_default="600000")
+    ] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Training: tiny; shows that all works, in seconds.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Training: play nothing; report what is there.")
+    ] = False,
+    bundle: Annotated[
+        list[Path] | None, typer.Option(help="Transfer: a bundle; repeat for several.", show_default=False)
+    ] = None,
+    episodes: Annotated[int, typer.Option(help="Transfer: episodes per row.")] = 100,
+    engine: Annotated[str, typer.Option(help="Transfer: native, cyborg or auto.")] = "auto",
+    variant: Annotated[str, typer.Option(help="Transfer: variant by name, or a TOML file of knobs.")] = "base",
+    seed: Annotated[int, typer.Option(help="Transfer: base seed of which all episode seeds are spawned.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.studies import transfer_zero_shot
+        from evaluation.studies.study import study as run
+
+        try:
+            if name == transfer_zero_shot.NAME:
+                bundles = [str(path) for path in bundle or ()]
+                result = transfer_zero_shot.study(
+                    bundles, out / name, engine, variant, episodes, seed, workers, console
+                )
+            else:
+                result = run(name, out, seeds, workers, steps, smoke, report_only, console)
+        except KeyboardInterrupt:
+            console.print("Interrupted. The same command goes on from there.", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
+    _finish(as_json, result)
 
 
 @app.command()

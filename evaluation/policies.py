@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
+import adapters
 from cage4 import actions, spec
 from evaluation.errors import BadInput
 from evaluation.heuristics.expert import Expert
@@ -91,6 +92,11 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
     "sentinel": Sentinel,
 }
 """Name -> factory, of CC4."""
+DEFAULT_BUNDLE: Final = "hmarl-soc"
+"""The packaged bundle of trained weights behind the names ``full`` and ``ops-only``."""
+if (Path(adapters.__file__).parent / "bundles" / DEFAULT_BUNDLE).is_dir():
+    POLICIES["ops-only"] = lambda: _load_bundle(Path(f"{DEFAULT_BUNDLE}@ops-only"), "cc4")
+    POLICIES["full"] = lambda: _load_bundle(Path(DEFAULT_BUNDLE), "cc4")
 BASELINE: Final = "no-defense"
 """The policy that differences and improvements are measured against, in every game."""
 
@@ -107,7 +113,7 @@ class Registry:
     """Names that are played unless others are asked for."""
     where: str = ""
     """For messages: where these names are known, with a leading space."""
-    others: str = "module:object, or the path of an existing CC4 submission folder or zip"
+    others: str = "bundle:PATH, module:object, or the path of an existing CC4 submission folder or zip"
     """For messages: what may be given instead of a name."""
     wants: tuple[str, ...] | None = None
     """Entries that a policy's ``wants`` may name; None where that is not checked."""
@@ -144,6 +150,15 @@ def _load_constant(path: Path, game: str) -> Policy:
     return constant_from_file(path)
 
 
+def _load_bundle(path: Path, game: str) -> Policy:
+    """Carry a SOC policy onto CC4; the path may end in ``@CONTROL``."""
+    if game != "cc4":
+        raise ValueError("a bundle carries a policy onto CC4; use another --engine than soc")
+    from evaluation.transfer import make_transferred
+
+    return make_transferred(str(path))
+
+
 def _load_weights(path: Path, game: str) -> Policy:
     """Load what training saved; needs no tensor library."""
     if game != "soc":
@@ -153,7 +168,11 @@ def _load_weights(path: Path, game: str) -> Policy:
     return load_policy(path)
 
 
-LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {"constant": _load_constant, "weights": _load_weights}
+LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {
+    "constant": _load_constant,
+    "bundle": _load_bundle,
+    "weights": _load_weights,
+}
 """Kind -> loader(path, game) of policies named ``KIND:PATH``: the place to add another kind.
 
 A loader raises ``ValueError`` for what it cannot read. The path may be a file or a folder; its content belongs to
@@ -254,6 +273,10 @@ def fingerprint(name: str, registry: Registry = CC4) -> str | None:
     kept = _kept(name)
     if kept or is_submission(name):
         path = kept[1] if kept else Path(name)
+        if kept and kept[0] == "bundle":
+            from evaluation.transfer import bundle_folder
+
+            path = bundle_folder(str(path))
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         files = [file for file in files if "__pycache__" not in file.parts]
     else:

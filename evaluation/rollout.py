@@ -175,7 +175,11 @@ class _Table:
         self.tally.see(rows, infos)
 
     def _finish(self, row: int) -> Row:
-        return self.tally.record(row, self.playing.pop(row), int(self.time[row]), float(self.wall[row]))
+        record = self.tally.record(row, self.playing.pop(row), int(self.time[row]), float(self.wall[row]))
+        counted = self.policy.fallbacks(self.memory)
+        if not counted:
+            return record
+        return record.model_copy(update={"fallbacks": sum(int(count[row]) for count in counted.values())})
 
 
 def store(old: dict[str, Any], rows: list[int], fresh: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -440,6 +440,29 @@ def _two_one_sided(difference: float, error: float, freedom: float, margin: floa
     return Equivalence(difference, margin, p, interval, p < alpha)
 
 
+# ------------------------------------------------------------------------------------------------- few runs
+def t_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return Student's t interval of the mean of a sample [N], such as one value per training seed; None for one."""
+    found = moments(values)
+    if found.std is None:
+        return None
+    return _t_interval(found.mean, found.std / float(np.sqrt(found.n)), float(found.n - 1), confidence)
+
+
+def paired_t(x: npt.ArrayLike, y: npt.ArrayLike) -> SignificanceTest | None:
+    """Return Student's t test of equal means over pairs [N]; None for one pair, and for a constant difference but 0."""
+    first, second = _pairs(x, y)
+    found = moments(first - second)
+    if found.std is None:
+        return None
+    if found.std == 0:
+        return SignificanceTest(0.0, 1.0) if found.mean == 0 else None
+    from scipy.special import stdtr
+
+    statistic = found.mean / (found.std / float(np.sqrt(found.n)))
+    return SignificanceTest(statistic, float(2 * stdtr(found.n - 1, -abs(statistic))))
+
+
 # ------------------------------------------------------------------------------------------- many comparisons
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Return p-values corrected for the family-wise error rate; None stays None and does not count as a test.

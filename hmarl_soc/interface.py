@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from native_sim.api import Field, Layout, VectorEnv
 
@@ -85,15 +85,16 @@ def describe(env: VectorEnv, state_size: int = 0) -> Interface:
         state_size: Length of ``infos["state"]``, 0 where the environment shows none.
 
     Raises:
-        ValueError: If an observation is not a flat box, or an action is neither a flat box nor discrete.
+        ValueError: If an observation is neither a flat box nor flat whole numbers, or an action is neither a flat box
+            nor discrete.
     """
     layouts = getattr(env, "observation_layouts", {})
     agents = []
     spaces, actions = cast(Any, env.single_observation_space), cast(Any, env.single_action_space)
     for name in env.agents:
         space, action = spaces[name], actions[name]
-        if not isinstance(space, Box) or len(space.shape) != 1:
-            raise ValueError(f"observations of {name} are {space}; a learner needs a flat box")
+        if not isinstance(space, Box | MultiDiscrete) or len(space.shape) != 1:
+            raise ValueError(f"observations of {name} are {space}; a learner needs a flat box, or flat whole numbers")
         flat = isinstance(action, Box) and len(action.shape) == 1
         if not flat and not isinstance(action, Discrete):
             raise ValueError(f"actions of {name} are {action}; a learner needs a flat box or a discrete space")

@@ -27,6 +27,36 @@ METHODS: Final[dict[str, Method]] = {
         "hmarl_soc.hierarchy:Hierarchy",
         "hmarl_soc.acting:make_policy",
     ),
+    "hmarl-soc-ppo": Method(
+        "hmarl_soc.baselines.config:PpoHierarchyConfig",
+        "hmarl_soc.baselines.ppo_hierarchy:PpoHierarchy",
+        "hmarl_soc.acting:make_policy",
+    ),
+    "single-drl": Method(
+        "hmarl_soc.baselines.config:PpoConfig",
+        "hmarl_soc.baselines.single_drl:SingleDrl",
+        "hmarl_soc.baselines.acting:make_joint_policy",
+    ),
+    "iql": Method(
+        "hmarl_soc.baselines.config:QConfig",
+        "hmarl_soc.baselines.iql:Iql",
+        "hmarl_soc.baselines.acting:make_policy",
+    ),
+    "qmix": Method(
+        "hmarl_soc.baselines.config:QmixConfig",
+        "hmarl_soc.baselines.qmix:Qmix",
+        "hmarl_soc.baselines.acting:make_policy",
+    ),
+    "mappo": Method(
+        "hmarl_soc.baselines.config:PpoConfig",
+        "hmarl_soc.baselines.mappo:Mappo",
+        "hmarl_soc.baselines.acting:make_policy",
+    ),
+    "ippo": Method(
+        "hmarl_soc.baselines.config:PpoConfig",
+        "hmarl_soc.baselines.mappo:Ippo",
+        "hmarl_soc.baselines.acting:make_policy",
+    ),
 }
 """Name -> method."""
 

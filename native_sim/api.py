@@ -6,6 +6,7 @@ agent, D uniform draws of one agent and step, T steps.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,6 +121,10 @@ class Policy(ABC):
         A memory is None, an array whose first axis is the environment, or a dict or tuple of these.
         """
 
+    def fallbacks(self, memory: Any) -> Mapping[str, Array]:
+        """Return reason -> [N] decisions of this episode that could not be expressed as an action; none by default."""
+        return {}
+
     @abstractmethod
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Choose one action per agent and environment.
@@ -148,7 +153,7 @@ class Field:
     @property
     def size(self) -> int:
         """Number of entries."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def slice(self) -> slice:

@@ -27,7 +27,8 @@ TOP_LEVEL = {
     "constraints.txt",
 }
 CONTRACTS = {"native_sim", "native_sim.api", "native_sim.checks", "native_sim.jit", "native_sim.rng", "native_sim.rows"}
-TABLES = {"native_sim.soc.spec", "cage4.spec"}
+TABLES = {"native_sim.soc.spec", "cage4.spec", "cage4.actions", "cage4.observation", "cage4.rich"}
+"""What an adapter reads of both worlds: vocabulary, layouts and codecs, pure data that loads no simulator."""
 ALLOWED = {
     "native_sim": lambda name: False,
     "cage4": lambda name: name in CONTRACTS,
@@ -38,7 +39,7 @@ ALLOWED = {
 """Package -> which modules of our other packages it may import."""
 DOORS = {
     "CybORG": {"cage4/cyborg_engine.py"},
-    "matplotlib": {"evaluation/canvas.py", "evaluation/plots_cc4.py", "evaluation/plots_soc.py"},
+    "matplotlib": {f"evaluation/{name}.py" for name in ("canvas", "plots_cc4", "plots_soc", "plots_studies")},
     "sklearn": {"adapters/projection.py"},
     "torch": {"hmarl_soc/", "evaluation/doctor.py"},
     "joblib": {"evaluation/runner.py"},

@@ -36,6 +36,7 @@ class Coordinator(Saved):
         device: Where the networks live.
     """
 
+    role = "coordinator"
     _saved = ("actor", "log_std", "critic", "actor_adam", "critic_adam", "_open")
 
     def __init__(
@@ -134,8 +135,8 @@ class Coordinator(Saved):
                 for name, value in step.items():
                     metrics.setdefault(name, []).append(value)
         explained = 1.0 - (returns - grid["value"][filled]).var() / max(returns.var(), 1e-8)
-        means = {f"coordinator/{name}": float(np.mean(values)) for name, values in metrics.items()}
-        return means | {"coordinator/explained_variance": float(explained)}
+        means = {f"{self.role}/{name}": float(np.mean(values)) for name, values in metrics.items()}
+        return means | {f"{self.role}/explained_variance": float(explained)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything, unfinished macro steps included."""
@@ -149,9 +150,8 @@ class Coordinator(Saved):
     def _learn(self, batch: list[Tensor]) -> dict[str, float]:
         """Do one gradient step."""
         observations, states, raw, old_log_probs, advantages, returns = batch
-        log_probs = losses.gaussian_log_prob(raw, self.actor(observations)[0], self.log_std)
+        log_probs, entropy = self._judge(self.actor(observations)[0], raw)
         policy_loss = losses.ppo_loss(log_probs, old_log_probs, advantages, self.config.clip)
-        entropy = self.log_std.sum() + 1.4189385332046727 * len(self.log_std)
         actor_loss = policy_loss - self.config.entropy * entropy
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         values = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
@@ -164,6 +164,11 @@ class Coordinator(Saved):
             "entropy": float(entropy.detach()),
             "clipped": float(((ratios - 1.0).abs() > self.config.clip).float().mean()),
         }
+
+    def _judge(self, outputs: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log densities [B] of draws [B, D] under the actor's outputs [B, D], and the entropy, a scalar."""
+        entropy = self.log_std.sum() + 1.4189385332046727 * len(self.log_std)
+        return losses.gaussian_log_prob(raw, outputs, self.log_std), entropy
 
     @torch.no_grad()
     def _values(self, observations: Array, states: Array) -> Array:

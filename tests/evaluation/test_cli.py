@@ -27,7 +27,7 @@ def run_folder(tmp_path_factory):
 def test_help_names_every_command():
     done = call("--help")
     assert done.exit_code == 0
-    for command in ("evaluate", "report", "compare", "doctor", "bench"):
+    for command in ("evaluate", "report", "compare", "doctor", "bench", "study"):
         assert command in done.output
 
 
@@ -181,3 +181,10 @@ def test_doctor_answers(run_folder):
     assert done.exit_code in (0, 1)
     checks = json.loads(done.stdout.splitlines()[-1])["checks"]
     assert all(check["status"] in ("ok", "warn", "fail") for check in checks)
+
+
+def test_study_refuses_what_it_does_not_know_and_reports_only_what_is_there(tmp_path):
+    done = call("study", "table9", "--out", tmp_path)
+    assert done.exit_code == 2 and "known: table3, table4" in done.output
+    done = call("study", "k-sweep", "--report-only", "--out", tmp_path)
+    assert done.exit_code == 2 and "no run of k-sweep is finished" in done.output

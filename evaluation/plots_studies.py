@@ -1,0 +1,163 @@
+"""The figures of studies, as SVG text, drawn from their summaries and the logs of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evaluation import statistics
+from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
+from evaluation.statistics import FloatArray
+from evaluation.studies.tables import COLUMNS
+from evaluation.theme import INK
+
+Curves = Mapping[str, Sequence[Mapping[str, FloatArray]]]
+"""Arm -> the validations of each of its runs: ``steps`` and ``score``."""
+RADAR: Final = ("reward", "csr", "mttd", "mttr", "scan_fpr", "alert_fpr")
+BARS: Final = ("reward", "csr", "scan_fpr", "alert_fpr")
+
+
+def figures(names: Sequence[str], summary: Mapping[str, Any], curves: Curves, axis: str = "") -> dict[str, str]:
+    """Return name -> SVG of the figures that a study asks for.
+
+    Args:
+        names: Of ``curves``, ``radar``, ``boxes``, ``bars``, ``sweep`` and ``fpr-csr``.
+        summary: What :func:`evaluation.studies.tables.summarise` returned; a sweep needs ``x`` in its arms.
+        curves: Validations during training.
+        axis: Meaning of ``x``.
+    """
+    draw = {
+        "curves": partial(_curves, curves),
+        "radar": partial(_radar, summary["arms"]),
+        "boxes": partial(_boxes, summary["arms"]),
+        "bars": partial(_bars, summary["arms"]),
+        "sweep": partial(_sweep, summary["arms"], axis),
+        "fpr-csr": partial(_fpr_csr, summary["arms"]),
+    }
+    return {name: to_svg(f"{summary['study']}-{name}", draw[name]) for name in names}
+
+
+def _curves(curves: Curves) -> Figure:
+    figure = new_figure(3.6)
+    axes = figure.add_subplot()
+    colours, dashes = colours_of(list(curves)), dashes_of(list(curves))
+    for label, runs in curves.items():
+        length = min(len(run["steps"]) for run in runs)
+        if not length:
+            continue
+        steps = runs[0]["steps"][:length]
+        scores = np.stack([run["score"][:length] for run in runs])
+        axes.plot(steps, scores.mean(axis=0), dashes[label], color=colours[label], label=label)
+        if len(runs) > 1:
+            bands = [statistics.t_interval(column) for column in scores.T]
+            low, high = np.array([band for band in bands if band is not None]).T
+            axes.fill_between(steps, low, high, color=colours[label], alpha=0.15, linewidth=0)
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("validation reward")
+    axes.set_yscale("symlog", linthresh=10.0)
+    add_legend(figure, *axes.get_legend_handles_labels())
+    return figure
+
+
+def _mean(arm: Mapping[str, Any], name: str) -> float:
+    value = arm["metrics"][name]["mean"]
+    return float("nan") if value is None else float(value)
+
+
+def _radar(arms: Mapping[str, Any]) -> Figure:
+    """Each axis runs from the worst arm (0.1) to the best (1); an arm without a figure touches the centre."""
+    figure = new_figure(4.6)
+    axes: Any = figure.add_subplot(projection="polar")
+    learned = {label: arm for label, arm in arms.items() if arm["seeds"] != [None]}
+    better = {column.name: 1.0 if column.more_is_better else -1.0 for column in COLUMNS}
+    raw = np.array([[better[name] * _mean(arm, name) for name in RADAR] for arm in learned.values()])
+    low = np.nanmin(np.where(np.isnan(raw), np.inf, raw), axis=0)
+    high = np.nanmax(np.where(np.isnan(raw), -np.inf, raw), axis=0)
+    span = np.where(high > low, high - low, 1.0)
+    scaled = np.nan_to_num(0.1 + 0.9 * (raw - low) / span)
+    angles = np.linspace(0.0, 2.0 * np.pi, len(RADAR), endpoint=False)
+    colours, dashes = colours_of(list(learned)), dashes_of(list(learned))
+    for label, values in zip(learned, scaled, strict=True):
+        around = np.append(values, values[0])
+        axes.plot(np.append(angles, angles[0]), around, dashes[label], color=colours[label], label=label)
+    axes.set_xticks(angles, [name.replace("_", " ") for name in RADAR])
+    axes.set_yticklabels([])
+    axes.set_ylim(0.0, 1.05)
+    add_legend(figure, *axes.get_legend_handles_labels())
+    return figure
+
+
+def _boxes(arms: Mapping[str, Any]) -> Figure:
+    """One point per training seed, for reward and containment."""
+    figure = new_figure(1.0 + 0.4 * len(arms))
+    panels = figure.subplots(1, 2, sharey=True)
+    colours = colours_of(list(arms))
+    for axes, name in zip(panels, ("reward", "csr"), strict=True):
+        for position, (label, arm) in enumerate(arms.items()):
+            values = [value for value in arm["metrics"][name]["values"] if value is not None]
+            if len(values) > 1:
+                low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+                axes.barh(position, high - low, 0.5, left=low, color=colours[label], alpha=0.3)
+                axes.plot((middle, middle), (position - 0.25, position + 0.25), color=INK, linewidth=1.5)
+            axes.plot(values, [position] * len(values), "o", color=colours[label], markersize=4)
+        axes.set_xlabel(name)
+        axes.set_ylim(len(arms) - 0.5, -0.5)
+    panels[0].set_yticks(range(len(arms)), list(arms))
+    return figure
+
+
+def _with_bars(axes: Axes, arms: Mapping[str, Any], name: str) -> None:
+    for position, arm in enumerate(arms.values()):
+        interval = arm["metrics"][name]["ci95"]
+        value = _mean(arm, name)
+        axes.barh(position, value, color=COLOURS[position % len(COLOURS)], alpha=0.7)
+        if interval is not None:
+            axes.plot(interval, (position, position), color=INK, linewidth=2)
+    axes.set_xlabel(name.replace("_", " "))
+
+
+def _bars(arms: Mapping[str, Any]) -> Figure:
+    figure = new_figure(1.2 + 0.3 * len(arms))
+    panels = figure.subplots(1, len(BARS), sharey=True)
+    for axes, name in zip(panels, BARS, strict=True):
+        _with_bars(axes, arms, name)
+    panels[0].set_yticks(range(len(arms)), list(arms))
+    panels[0].set_ylim(len(arms) - 0.5, -0.5)
+    return figure
+
+
+def _sweep(arms: Mapping[str, Any], axis: str) -> Figure:
+    figure = new_figure(3.0)
+    panels = figure.subplots(1, 3)
+    ordered = sorted(arms.values(), key=lambda arm: arm["x"])
+    places = [arm["x"] for arm in ordered]
+    for axes, name in zip(panels, ("reward", "csr", "scan_fpr"), strict=True):
+        axes.plot(places, [_mean(arm, name) for arm in ordered], "o-", color=COLOURS[0])
+        for place, arm in zip(places, ordered, strict=True):
+            if arm["metrics"][name]["ci95"] is not None:
+                axes.plot((place, place), arm["metrics"][name]["ci95"], color=COLOURS[0], alpha=0.5)
+        axes.set_xlabel(axis)
+        axes.set_ylabel(name.replace("_", " "))
+    return figure
+
+
+def _fpr_csr(arms: Mapping[str, Any]) -> Figure:
+    """False positives against containment: the upper left corner is where to be."""
+    figure = new_figure(3.6)
+    panels = figure.subplots(1, 2, sharey=True)
+    colours = colours_of(list(arms))
+    for axes, name in zip(panels, ("scan_fpr", "alert_fpr"), strict=True):
+        for label, arm in arms.items():
+            figures_of = arm["metrics"]
+            seeds = zip(figures_of[name]["values"], figures_of["csr"]["values"], strict=True)
+            points = np.array([pair for pair in seeds if None not in pair], np.float64).reshape(-1, 2)
+            axes.plot(points[:, 0], points[:, 1], "o", color=colours[label], alpha=0.7, label=label)
+        axes.set_xlabel(name.replace("_", " "))
+    panels[0].set_ylabel("csr")
+    add_legend(figure, *panels[0].get_legend_handles_labels())
+    return figure

@@ -1,0 +1,1 @@
+"""Studies: methods trained over several seeds, scored on held-out networks, and reported from logs only."""

@@ -1,0 +1,163 @@
+"""One training run of a study and its score on held-out networks: done once, resumed if it was interrupted.
+
+Files of a run: ``run.json`` (method, seed, settings and commit), ``log.jsonl`` (its course), ``best`` (weights),
+``trained.json`` (it is finished) and ``held-out-LEVEL.json`` (every metric of every held-out episode).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from evaluation.provenance import describe_tree
+from evaluation.records import write_atomically
+from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
+
+if TYPE_CHECKING:
+    from native_sim.api import Policy
+
+RUN, TRAINED = "run.json", "trained.json"
+DONE, INTERRUPTED = "done", "interrupted"
+_BATCH: Final = 250
+"""Held-out episodes played side by side; changes no result."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of an arm, and the held-out episodes that it is scored on."""
+
+    arm: Arm
+    seed: int | None  # None for a scripted arm
+    size: Size
+    level: str
+    episodes: int
+    folder: Path
+
+
+def jobs(plan: Plan, size: Size, seeds: int, out: Path) -> list[Job]:
+    """Return the jobs of a study, seed by seed, so that an interrupted study has whole sets of arms.
+
+    Raises:
+        ValueError: If a setting of an arm is wrong.
+    """
+    episodes = plan.episodes if size.episodes is None else size.episodes
+    found = [
+        Job(arm, seed, size, plan.level, episodes, out / "runs" / _name(arm, size) / f"seed-{seed}")
+        for seed in range(seeds)
+        for arm in plan.learned
+    ]
+    scripted = [arm for arm in plan.arms if arm.method == SCRIPTED]
+    return [Job(arm, None, size, plan.level, episodes, out / "runs" / SCRIPTED / arm.label) for arm in scripted] + found
+
+
+def held_out_file(job: Job) -> Path:
+    """Return where the metrics of the held-out episodes of a job are."""
+    return job.folder / f"held-out-{job.level}.json"
+
+
+def is_done(job: Job) -> bool:
+    """Tell whether a job's result is there, over the episodes that are asked for."""
+    try:
+        found = json.loads(held_out_file(job).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    return bool(found["episodes"] == job.episodes)
+
+
+def execute(job: Job) -> tuple[Job, str]:
+    """Train if that is not finished, then play the held-out episodes.
+
+    Returns:
+        The job, and :data:`DONE`, :data:`INTERRUPTED`, or one sentence on why its training failed.
+    """
+    from hmarl_soc.trainer import TrainingDiverged
+
+    if job.seed is not None and not (job.folder / TRAINED).exists():
+        try:
+            if not _train(job, job.seed):
+                return job, INTERRUPTED
+        except TrainingDiverged as error:
+            return job, str(error)
+    _score(job)
+    return job, DONE
+
+
+def read_held_out(job: Job) -> dict[str, np.ndarray]:
+    """Return metric -> [episodes] float64, in the order of the episodes' seeds.
+
+    Raises:
+        FileNotFoundError: If the job is not done.
+    """
+    found = json.loads(held_out_file(job).read_text(encoding="utf-8"))
+    return {name: np.array(values, np.float64) for name, values in found["metrics"].items()}
+
+
+def _name(arm: Arm, size: Size) -> str:
+    from hmarl_soc.config import parse
+    from hmarl_soc.registry import config_class
+
+    config = parse(run_settings(arm, size), config_class(arm.method))
+    return run_name(arm.method, config.to_dict())
+
+
+def _train(job: Job, seed: int) -> bool:
+    from hmarl_soc.checkpoint import MANIFEST
+    from hmarl_soc.config import parse
+    from hmarl_soc.registry import config_class
+    from hmarl_soc.runs import train
+
+    config = parse(run_settings(job.arm, job.size), config_class(job.arm.method))
+    resume = (job.folder / "last" / MANIFEST).exists()
+    if not resume:
+        shutil.rmtree(job.folder, ignore_errors=True)  # a run that was killed before its first checkpoint
+        job.folder.mkdir(parents=True)
+        what = {"method": job.arm.method, "seed": seed, "config": config.to_dict(), **describe_tree()}
+        write_atomically(job.folder / RUN, json.dumps(what, indent=1))
+    started = time.perf_counter()
+    outcome = train(job.arm.method, config, seed, job.folder, resume)
+    if outcome.interrupted:
+        return False
+    done = {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": outcome.best_score}
+    seconds = round(time.perf_counter() - started, 1)
+    write_atomically(job.folder / TRAINED, json.dumps({**done, "last_sitting_s": seconds}))
+    shutil.rmtree(job.folder / "last", ignore_errors=True)  # replay and all: much larger than everything else
+    return True
+
+
+def _score(job: Job) -> None:
+    from hmarl_soc.validation import play
+    from native_sim import make_vec
+
+    policy = _policy(job)
+    truth = "state" in policy.wants
+    env = make_vec(num_envs=min(_BATCH, job.episodes), level=job.level, held_out=True, threads=1, with_state=truth)
+    played = play(env, policy, range(job.episodes), env.metric_names)
+    metrics = {name: [None if np.isnan(v) else round(float(v), 6) for v in values] for name, values in played.items()}
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(held_out_file(job), json.dumps({"episodes": job.episodes, "level": job.level, "metrics": metrics}))
+
+
+def _policy(job: Job) -> Policy:
+    if job.seed is None:
+        from native_sim.soc.policies import make_policy
+
+        return make_policy(job.arm.label)
+    from hmarl_soc.registry import load_policy
+
+    return load_policy(job.folder)
+
+
+def read_curve(job: Job) -> dict[str, np.ndarray]:
+    """Return the validations of a training run: ``steps`` and ``score``, each [validations] float64."""
+    lines: list[dict[str, Any]] = []
+    for line in (job.folder / "log.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if entry["kind"] == "validation":
+            lines.append(entry)
+    return {name: np.array([entry[name] for entry in lines], np.float64) for name in ("steps", "score")}

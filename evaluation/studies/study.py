@@ -1,0 +1,130 @@
+"""``study``: train what is missing, score it, and write tables and figures from the logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from evaluation.errors import BadInput
+from evaluation.provenance import describe_tree
+from evaluation.records import write_atomically
+from evaluation.studies.plans import FULL, PLANS, SMOKE, Plan, Size
+from evaluation.studies.runs import INTERRUPTED, Job, execute, is_done, jobs, read_curve
+from evaluation.studies.tables import markdown, summarise
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCALING, EXPLAIN = "scaling", "explain"
+NAMES: Final = (*PLANS, SCALING, EXPLAIN)
+
+
+_EXPLAINED: Final = Plan(EXPLAIN, "Explanations", PLANS["table3"].arms[:1], ())
+
+
+def study(
+    name: str,
+    out: Path,
+    seeds: int,
+    workers: int,
+    steps: int | None,
+    smoke: bool,
+    report_only: bool,
+    console: Console,
+) -> dict[str, Any]:
+    """Run or resume a study; equal runs are shared with the other studies of ``out``.
+
+    Args:
+        name: Of the study.
+        out: Folder of all studies; training runs lie in ``out/runs``, the report in ``out/NAME``.
+        seeds: Training seeds per arm.
+        workers: Processes; changes no result.
+        steps: Environment steps per training run; None for the default.
+        smoke: Tiny networks and a few episodes: shows that everything works, in seconds.
+        report_only: Train and play nothing; report what is there.
+        console: Where progress is told.
+
+    Returns:
+        The summary that was written: see :func:`evaluation.studies.tables.summarise`.
+
+    Raises:
+        BadInput: If the study is unknown, a number is out of range, or there is nothing to report.
+    """
+    if name not in NAMES:
+        raise BadInput(f"unknown study {name!r}; known: {', '.join(NAMES)}, transfer-zero-shot")
+    if min(seeds, workers, 1 if steps is None else steps) < 1:
+        raise BadInput(f"--seeds, --workers and --steps must be at least 1; given {seeds}, {workers}, {steps}")
+    if name == SCALING:
+        from evaluation.studies.scaling import scaling
+
+        return scaling(out / name, smoke, report_only, console)
+    size = SMOKE if smoke else FULL
+    if steps is not None:
+        size = replace(size, steps=steps, validate_every=min(size.validate_every, steps))
+    plan = _EXPLAINED if name == EXPLAIN else PLANS[name]
+    wanted = jobs(plan, size, seeds, out)
+    if not report_only:
+        _execute(wanted, workers, console)
+    if name == EXPLAIN:
+        from evaluation.studies.explain import explain
+
+        return explain([job for job in wanted if is_done(job)], out / name, smoke, console)
+    return _report(plan, size, wanted, out / name, console)
+
+
+def _execute(wanted: Sequence[Job], workers: int, console: Console) -> None:
+    missing = [job for job in wanted if not is_done(job)]
+    console.print(f"{len(wanted) - len(missing)} of {len(wanted)} runs are done; {len(missing)} to go", highlight=False)
+    if workers > 1:
+        from evaluation.runner import parallel
+
+        results = parallel(execute, missing, workers)
+    else:
+        results = map(execute, missing)
+    for number, (job, end) in enumerate(results, len(wanted) - len(missing) + 1):
+        if end == INTERRUPTED:
+            raise KeyboardInterrupt
+        seed = "" if job.seed is None else f", seed {job.seed}"
+        console.print(f"[{number}/{len(wanted)}] {job.arm.label}{seed}: {end}", markup=False, highlight=False)
+
+
+def _report(plan: Plan, size: Size, wanted: Sequence[Job], out: Path, console: Console) -> dict[str, Any]:
+    """Write ``summary.json``, ``table.md`` and the figures from what the finished jobs left."""
+    from evaluation.plots_studies import figures
+
+    done = [job for job in wanted if is_done(job)]
+    if not done:
+        raise BadInput(f"no run of {plan.name} is finished in {out.parent}; run it without --report-only first")
+    summary = {**summarise(plan, done), "steps": size.steps, "episodes": done[0].episodes, **describe_tree()}
+    for arm in plan.arms:
+        if arm.label in summary["arms"]:
+            summary["arms"][arm.label]["x"] = arm.x
+    curves = {
+        arm.label: [read_curve(job) for job in done if job.arm.label == arm.label]
+        for arm in plan.learned
+        if arm.label in summary["arms"]
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "summary.json", json.dumps(summary, indent=1))
+    text = markdown(summary, _header(plan, size, wanted, done))
+    for name, svg in figures(plan.figures, summary, curves, plan.axis).items():
+        write_atomically(out / f"{name}.svg", svg)
+        text += f"\n![{name}]({name}.svg)\n"
+    write_atomically(out / "table.md", text)
+    console.print(f"{plan.title}: {out / 'table.md'}", markup=False, highlight=False, soft_wrap=True)
+    return summary
+
+
+def _header(plan: Plan, size: Size, wanted: Sequence[Job], done: Sequence[Job]) -> str:
+    lines = [
+        f"{size.steps:,} environment steps per training run, {done[0].episodes} held-out episodes per run "
+        f"(level {plan.level}), greedy policies of the best validation."
+    ]
+    if len(done) < len(wanted):
+        lines.append(f"**Unfinished**: {len(done)} of {len(wanted)} runs are in this table.")
+    if size.settings:
+        lines.append("**Smoke size**: tiny networks and hardly any training; these numbers mean nothing.")
+    return " ".join(lines)

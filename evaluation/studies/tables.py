@@ -1,0 +1,160 @@
+"""The figures of a study: a number per run and metric, intervals over seeds, and tests against the reference arm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from evaluation import statistics
+from evaluation.metrics import POOLED
+from evaluation.statistics import FloatArray
+from evaluation.studies.plans import REFERENCE, Plan
+from evaluation.studies.runs import Job, read_held_out
+
+
+class Column(NamedTuple):
+    """A metric of a table."""
+
+    name: str
+    digits: int
+    more_is_better: bool
+    meaning: str
+
+
+COLUMNS: Final = (
+    Column("reward", 2, True, "mean reward of an episode"),
+    Column("csr", 3, True, "share of campaigns contained: the attacker evicted"),
+    Column("exfiltrated", 3, False, "share of campaigns whose data was stolen"),
+    Column("mttd", 1, False, "steps from the first compromise to the first confirmation, censored at the end"),
+    Column("mttr", 1, False, "steps from that confirmation to containment, censored at the end"),
+    Column("scan_fpr", 4, False, "clean hosts flagged / clean hosts looked at, pooled"),
+    Column("alert_fpr", 3, False, "background alerts escalated / background alerts handled, pooled"),
+    Column("isolation_precision", 3, True, "share of isolations that hit a held host, pooled"),
+    Column("detected_share", 3, True, "share of footholds confirmed"),
+)
+
+
+def run_value(metrics: Mapping[str, FloatArray], name: str) -> float:
+    """Return the number of one run: the mean over episodes that define it, or the ratio of the summed counts."""
+    counts = POOLED["corrected"].get(name)
+    if counts is None:
+        known = metrics[name][~np.isnan(metrics[name])]
+        return float(known.mean()) if len(known) else float("nan")
+    part, whole = (
+        np.nansum(metrics[first]) - sum(np.nansum(metrics[other]) for other in others) for first, *others in counts
+    )
+    return float(part / whole) if whole else float("nan")
+
+
+def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
+    """Return all figures of a study as JSON values, from what its finished jobs wrote.
+
+    Returns:
+        ``arms``: label -> ``seeds``, and per metric ``values`` (one per seed), ``mean`` and ``ci95``: Student's
+        interval over seeds; over episodes for a scripted arm, which has no seed. ``tests``: one entry per arm and
+        tested metric with ``difference`` (reference minus arm), its ``ci95``, ``p``, and ``p_holm``.
+    """
+    results = {(job.arm.label, job.seed): read_held_out(job) for job in jobs}
+    arms: dict[str, Any] = {}
+    for arm in plan.arms:
+        seeds = [job.seed for job in jobs if job.arm.label == arm.label]
+        if seeds:
+            runs = [results[arm.label, seed] for seed in seeds]
+            figures = {column.name: _figure(runs, column.name, seeds[0] is None) for column in COLUMNS}
+            arms[arm.label] = {"seeds": seeds, "metrics": figures}
+    return {
+        "study": plan.name,
+        "title": plan.title,
+        "level": plan.level,
+        "arms": arms,
+        "tests": _tests(arms, plan.tested),
+    }
+
+
+def _figure(runs: Sequence[Mapping[str, FloatArray]], name: str, scripted: bool) -> dict[str, Any]:
+    values = np.array([run_value(run, name) for run in runs])
+    pooled = name in POOLED["corrected"]
+    spread = runs[0][name] if scripted and not pooled else values
+    known = spread[~np.isnan(spread)]
+    interval = statistics.t_interval(known) if len(known) > 1 else None
+    mean = float(np.nanmean(values)) if not np.isnan(values).all() else None
+    return {"values": [None if np.isnan(v) else float(v) for v in values], "mean": mean, "ci95": interval}
+
+
+def _tests(arms: Mapping[str, Any], tested: Sequence[str]) -> list[dict[str, Any]]:
+    """Test the reference against every other arm, paired by seed: equal seeds mean equal networks and campaigns.
+
+    Holm's correction runs over all arms and all tested metrics.
+    """
+    if REFERENCE not in arms:
+        return []
+    tests: list[dict[str, Any]] = []
+    for label, arm in arms.items():
+        if label == REFERENCE:
+            continue
+        for name in tested:
+            pairs = _pairs(arms[REFERENCE], arm, name)
+            found = statistics.paired_t(*pairs) if len(pairs[0]) > 1 else None
+            difference = pairs[0] - pairs[1]
+            tests.append(
+                {
+                    "arm": label,
+                    "metric": name,
+                    "difference": float(difference.mean()) if len(difference) else None,
+                    "ci95": statistics.t_interval(difference) if len(difference) > 1 else None,
+                    "p": None if found is None else found.p,
+                }
+            )
+    for test, p in zip(tests, statistics.holm([test["p"] for test in tests]), strict=True):
+        test["p_holm"] = p
+    return tests
+
+
+def _pairs(reference: Mapping[str, Any], arm: Mapping[str, Any], name: str) -> tuple[FloatArray, FloatArray]:
+    """Return values of the seeds that both have; a scripted arm plays the same in all of them."""
+    ours = dict(zip(reference["seeds"], reference["metrics"][name]["values"], strict=True))
+    theirs = dict(zip(arm["seeds"], arm["metrics"][name]["values"], strict=True))
+    seeds = [seed for seed in ours if seed in theirs or None in theirs]
+    found = [(ours[seed], theirs.get(seed, theirs.get(None))) for seed in seeds]
+    known = np.array([pair for pair in found if None not in pair], np.float64).reshape(-1, 2)
+    return known[:, 0], known[:, 1]
+
+
+def markdown(summary: Mapping[str, Any], header: str) -> str:
+    """Return the tables of a study as Markdown."""
+    lines = [f"# {summary['title']}", "", header, ""]
+    lines += ["| arm | seeds | " + " | ".join(column.name for column in COLUMNS) + " |"]
+    lines += ["|---" * (len(COLUMNS) + 2) + "|"]
+    for label, arm in summary["arms"].items():
+        cells = [_cell(arm["metrics"][column.name], column.digits) for column in COLUMNS]
+        seeds = "-" if arm["seeds"] == [None] else str(len(arm["seeds"]))
+        lines.append(f"| {label} | {seeds} | " + " | ".join(cells) + " |")
+    lines += ["", "Means with 95 % intervals: over training seeds, for scripted arms over episodes."]
+    lines += [f"`{column.name}`: {column.meaning}." for column in COLUMNS]
+    if summary["tests"]:
+        lines += ["", f"## {REFERENCE} minus each arm", "", "| arm | metric | difference | p | p (Holm) |"]
+        lines += ["|---|---|---|---|---|"]
+        for test in summary["tests"]:
+            digits = next(column.digits for column in COLUMNS if column.name == test["metric"])
+            change = _cell({"mean": test["difference"], "ci95": test["ci95"]}, digits)
+            lines.append(f"| {test['arm']} | {test['metric']} | {change} | {_p(test['p'])} | {_p(test['p_holm'])} |")
+        lines += ["", "Paired t tests over training seeds; Holm's correction over every test of this table."]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(figure: Mapping[str, Any], digits: int) -> str:
+    if figure["mean"] is None:
+        return "-"
+    text = f"{figure['mean']:.{digits}f}"
+    if figure["ci95"] is None:
+        return text
+    low, high = figure["ci95"]
+    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

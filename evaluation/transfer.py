@@ -1,0 +1,189 @@
+"""Carried policies on CC4: bundles by name, and the controls without which a transfer score means nothing."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from adapters.bundle import POLICY as POLICY_FOLDER
+from adapters.bundle import Bundle, BundleError, load_bundle
+from adapters.policy import LinearMap
+from evaluation.errors import BadInput
+from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
+from native_sim.soc import policies as soc_policies
+from native_sim.soc import spec as soc
+
+PREFIX: Final = "bundle:"
+PACKAGED: Final = Path(__file__).resolve().parent.parent / "adapters" / "bundles"
+"""Bundles that ship with the package; each may be named without its path."""
+SCRIPTED: Final = ("adaptive", "rule-soar", "best-constant", "random", "no-defense")
+
+
+def describe_carried(name: str) -> dict[str, Any]:
+    """Return how a bundle says which policy it carries.
+
+    Raises:
+        BadInput: If the name is neither a scripted SOC policy nor a folder.
+    """
+    if name in SCRIPTED:
+        return {"kind": "scripted", "name": name}
+    if Path(name).is_dir():
+        return {"kind": "trained", "name": Path(name).name}
+    raise BadInput(f"unknown SOC policy {name!r}; give a trained policy's folder or one of {', '.join(SCRIPTED)}")
+
+
+def make_carried(described: Mapping[str, Any], folder: Path) -> Policy:
+    """Make a carried policy; a trained one lies in ``folder/policy``, or in ``folder/NAME`` before it is bundled.
+
+    Raises:
+        BadInput: If the description means nothing here, or the files cannot be read.
+    """
+    kind, name = described.get("kind"), str(described.get("name"))
+    if kind == "scripted" and name in SCRIPTED:
+        return soc_policies.make_policy(name)
+    if kind == "trained":
+        load = _loader()
+        inside = folder / POLICY_FOLDER
+        policy: Policy = load(inside if inside.is_dir() else folder / name)
+        return policy
+    raise BadInput(f"a bundle carries a scripted or a trained SOC policy; this one says {dict(described)}")
+
+
+def _loader() -> Callable[[Path], Policy]:
+    try:
+        module = importlib.import_module("hmarl_soc.registry")
+    except ModuleNotFoundError as error:
+        raise BadInput(f"this version cannot load trained SOC policies ({error}); carry a scripted one") from error
+    load: Callable[[Path], Policy] = module.load_policy
+    return load
+
+
+class RandomNetwork(Policy):
+    """Untrained weights: a tanh network of one hidden layer per role, drawn from a seed. A control."""
+
+    def __init__(self, seed: int, hidden: int = 64) -> None:
+        generator = np.random.Generator(np.random.PCG64(seed))
+        self._weights = {
+            role: (
+                generator.normal(size=(soc.OBSERVATION_SIZES[i], hidden)) / np.sqrt(soc.OBSERVATION_SIZES[i]),
+                generator.normal(size=(hidden, soc.ACTION_SIZES[i])) / np.sqrt(hidden),
+            )
+            for i, role in enumerate(soc.AGENTS)
+        }
+
+    def initial_memory(self, num_envs: int) -> None:
+        """Remember nothing."""
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Answer without having learned anything."""
+        outputs = {
+            role: np.tanh(np.tanh(obs[role] @ first) @ second) for role, (first, second) in self._weights.items()
+        }
+        outputs["triage"] = outputs["triage"].argmax(axis=1)
+        return Decision(outputs, None)
+
+
+class ShuffledObservations(Policy):
+    """Plays a policy on observations whose entries change places, the same way in every step. A control."""
+
+    def __init__(self, policy: Policy, seed: int) -> None:
+        generator = np.random.Generator(np.random.PCG64(seed))
+        self._policy = policy
+        self._order = {
+            role: generator.permutation(size) for role, size in zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True)
+        }
+        self.draws_per_agent = policy.draws_per_agent
+
+    def initial_memory(self, num_envs: int) -> Any:
+        """Return the policy's."""
+        return self._policy.initial_memory(num_envs)
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Show the entries in another order."""
+        return self._policy.act({role: obs[role][:, order] for role, order in self._order.items()}, mask, memory, draws)
+
+
+def _generator(seed: int, purpose: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(purpose,))))
+
+
+def random_map(linear: LinearMap, generator: np.random.Generator) -> LinearMap:
+    """Return a random map of the same size: each term's weights change places and signs. Its offset stays."""
+    coef = np.stack([generator.permutation(column) for column in linear.coef.T], axis=1)
+    return LinearMap(coef * generator.choice((-1.0, 1.0), coef.shape), linear.intercept)
+
+
+def shuffled_map(linear: LinearMap, generator: np.random.Generator) -> LinearMap:
+    """Return the map of someone who confuses the features: every one is read in the place of another."""
+    return LinearMap(linear.coef[generator.permutation(len(linear.coef))], linear.intercept)
+
+
+def _with_maps(bundle: Bundle, change: Callable[[LinearMap, np.random.Generator], LinearMap], seed: int) -> Bundle:
+    generator = _generator(seed, 1)
+    return replace(bundle, hosts=change(bundle.hosts, generator), zones=change(bundle.zones, generator))
+
+
+Made = tuple[Bundle, Array | None, Callable[[Policy], Policy]]
+"""The bundle to play, a constant directive if any, and what becomes of the carried policy."""
+
+
+def _keep(policy: Policy) -> Policy:
+    return policy
+
+
+CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
+    "ops-only": lambda bundle, seed: (bundle, np.zeros(8), _keep),
+    "constant-directive": lambda bundle, seed: (bundle, bundle.usual_directive, _keep),
+    "random-projection": lambda bundle, seed: (_with_maps(bundle, random_map, seed), None, _keep),
+    "shuffled-features": lambda bundle, seed: (_with_maps(bundle, shuffled_map, seed), None, _keep),
+    "shuffled-observations": lambda bundle, seed: (bundle, None, lambda policy: ShuffledObservations(policy, seed)),
+    "untrained": lambda bundle, seed: (bundle, None, lambda policy: RandomNetwork(seed)),
+    "random-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.RandomActions()),
+    "idle-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.NoDefense()),
+}
+"""What may follow a bundle's path after ``@``, with ``.SEED`` where chance takes part."""
+PAPER: Final = "paper"
+"""Before a control or alone: the paper's assignment, as in ``@paper`` or ``@paper+ops-only``."""
+
+
+def bundle_folder(name: str) -> Path:
+    """Return the folder that a packaged name or a path means, ``@CONTROL`` left aside; it need not be there."""
+    path = Path(name.removeprefix(PREFIX).partition("@")[0])
+    packaged = PACKAGED / path
+    return packaged if not path.exists() and packaged.is_dir() else path
+
+
+def make_transferred(name: str) -> Policy:
+    """Make the policy of a bundle by path or packaged name, or of a control, ``PATH@[paper+]CONTROL[.SEED]``.
+
+    Raises:
+        BadInput: If there is no such bundle or control.
+    """
+    assignment, control, seed = _parse(name)
+    folder = bundle_folder(name)
+    try:
+        bundle = load_bundle(folder)
+        if assignment:
+            bundle = bundle.with_assignment(assignment)
+        played, directive, change = CONTROLS[control](bundle, seed) if control else (bundle, None, _keep)
+        return played.policy(lambda described, where: change(make_carried(described, where)), folder, directive)
+    except BundleError as error:
+        raise BadInput(str(error)) from error
+
+
+def _parse(name: str) -> tuple[str | None, str, int]:
+    """Return assignment (None for the bundle's own), control and seed of ``bundle:PATH@[paper+]CONTROL[.SEED]``."""
+    wanted = name.removeprefix(PREFIX).partition("@")[2]
+    assignment = PAPER if wanted == PAPER or wanted.startswith(f"{PAPER}+") else None
+    control, _, seed = wanted.removeprefix(PAPER).removeprefix("+").partition(".")
+    if (control and control not in CONTROLS) or (seed and not seed.isdigit()):
+        raise BadInput(
+            f"unknown control {wanted!r} of a bundle; allowed are {PAPER}, {', '.join(CONTROLS)}, "
+            f"{PAPER}+ before one of these, and .SEED after it"
+        )
+    return assignment, control, int(seed or 0)

@@ -1,0 +1,98 @@
+"""The greedy policy of every baseline in plain NumPy: saved weights play without the tensor library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hmarl_soc.baselines.config import BaselineConfig
+from hmarl_soc.baselines.encoding import ActionEncoding, ObservationEncoding, make_kinds, parts_and_outputs
+from hmarl_soc.baselines.normalise import Moments
+from hmarl_soc.interface import Interface
+from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
+
+_LAYERS = ("first", "second", "last")
+
+
+class GreedyBranches(Policy):
+    """The best choice of every branch; remembers nothing and draws nothing.
+
+    Args:
+        interface: The agents.
+        levels: Levels of each number of a box.
+        joint: One network sees and decides everything.
+        arrays: Weights and the scale of observations, as :meth:`weights` returns them; copied.
+
+    Raises:
+        ValueError: If an array has another shape than the interface asks for.
+        KeyError: If an array is missing.
+    """
+
+    def __init__(self, interface: Interface, levels: int, joint: bool, arrays: Mapping[str, Any]) -> None:
+        self._observations = ObservationEncoding(interface)
+        self._actions = ActionEncoding(interface, levels)
+        self._slices, outputs = parts_and_outputs(self._observations, self._actions, joint)
+        self._kinds = make_kinds(self._slices, outputs)
+        self._places = self._actions.places()
+        self._moments = Moments(self._observations.size)
+        self._moments.load_state_dict({name: arrays[name] for name in self._moments.state_dict()})
+        self._weights = {
+            f"{index}.{layer}.{part}": np.array(arrays[f"{index}.{layer}.{part}"], np.float32)
+            for index in range(len(self._kinds))
+            for layer in _LAYERS
+            for part in ("weight", "bias")
+        }
+        for index, kind in enumerate(self._kinds):
+            ends = (len(self._weights[f"{index}.first.weight"]), self._weights[f"{index}.last.weight"].shape[-1])
+            if ends != (kind.inputs, kind.outputs):
+                raise ValueError(f"network {index} maps {ends[0]} numbers to {ends[1]}; needed is {kind[1:]}")
+
+    def initial_memory(self, num_envs: int) -> None:
+        """Remember nothing."""
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Take the choice with the largest number among those allowed."""
+        numbers = self.numbers(obs)
+        allowed = self._actions.unpack(self._actions.pack(mask))
+        return Decision(self._actions.decode(np.where(allowed, numbers, -np.inf).argmax(axis=2)), None)
+
+    def numbers(self, obs: ObservationBatch) -> npt.NDArray[np.float32]:
+        """Return a number for each choice of each branch, [N, B, C] float32; 0 beyond a branch's size."""
+        rows = self._moments.scale(self._observations.join(obs))
+        outputs: list[Array] = [rows] * len(self._slices)
+        for index, kind in enumerate(self._kinds):
+            for place, agent in enumerate(kind.members):
+                part = rows[:, self._slices[agent]]
+                if kind.named:
+                    name = np.zeros((len(rows), len(kind.members)), np.float32)
+                    name[:, place] = 1.0
+                    part = np.concatenate([part, name], axis=1)
+                outputs[agent] = self._forward(index, part)
+        numbers = np.zeros((len(rows), self._actions.num_branches * self._actions.widest), np.float32)
+        numbers[:, self._places] = np.concatenate(outputs, axis=1)
+        return numbers.reshape(len(rows), self._actions.num_branches, self._actions.widest)
+
+    def weights(self) -> dict[str, Array]:
+        """Return name -> array of all that acting needs beside the settings and the interface."""
+        moments = {name: np.atleast_1d(value) for name, value in self._moments.state_dict().items()}
+        return {name: value.copy() for name, value in self._weights.items()} | moments
+
+    def _forward(self, index: int, x: Array) -> Array:
+        for layer in _LAYERS:
+            x = x @ self._weights[f"{index}.{layer}.weight"] + self._weights[f"{index}.{layer}.bias"]
+            if layer != "last":
+                x = np.maximum(x, 0.0)
+        return x
+
+
+def make_policy(config: BaselineConfig, interface: Interface, arrays: Mapping[str, Array]) -> GreedyBranches:
+    """Make the policy of a baseline with one network per agent from its saved weights."""
+    return GreedyBranches(interface, config.levels, False, arrays)
+
+
+def make_joint_policy(config: BaselineConfig, interface: Interface, arrays: Mapping[str, Array]) -> GreedyBranches:
+    """Make the policy of a baseline with one network for everything from its saved weights."""
+    return GreedyBranches(interface, config.levels, True, arrays)

@@ -1,0 +1,189 @@
+"""What every baseline is made of: the encodings, a network of branches, one generator, and what is saved."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from hmarl_soc.baselines.acting import GreedyBranches
+from hmarl_soc.baselines.config import BaselineConfig
+from hmarl_soc.baselines.encoding import ActionEncoding, IntArray, ObservationEncoding
+from hmarl_soc.baselines.nets import BranchNet
+from hmarl_soc.baselines.normalise import Moments
+from hmarl_soc.interface import Interface
+from hmarl_soc.learner import Learner, Seen, State
+from native_sim.api import Array
+
+_FORBIDDEN = -1e9
+"""In place of the logit or utility of a choice that is not allowed."""
+
+
+class BranchLearner(Learner):
+    """A learner whose policy is a number for each choice of each branch; subclasses say how the numbers are learned.
+
+    Subclasses put what they train into ``modules`` and ``optimisers`` while they are made.
+
+    Args:
+        config: Settings.
+        interface: The agents, and the size of the state.
+        seed: Of the generators of weights and choices.
+        device: "cpu", "cuda", or "auto" for a GPU if there is one.
+        joint: One network sees and decides everything.
+        last_gain: Scale of the first weights of the branch network's last layer.
+    """
+
+    method = ""
+
+    def __init__(
+        self,
+        config: BaselineConfig,
+        interface: Interface,
+        seed: int,
+        device: str,
+        *,
+        joint: bool = False,
+        last_gain: float = 1.0,
+    ) -> None:
+        self.interface, self._joint = interface, joint
+        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        self.device = torch.device("cuda" if gpu else "cpu")
+        self.actions = ActionEncoding(interface, config.levels)
+        self.observations = ObservationEncoding(interface)
+        weights, choices = np.random.SeedSequence(seed).spawn(2)
+        self.generator = np.random.Generator(np.random.PCG64(choices))
+        self.weights = torch.Generator().manual_seed(int(weights.generate_state(1)[0]))
+        hidden = config.network.hidden
+        self.net = BranchNet(self.observations, self.actions, hidden, last_gain, self.weights, joint).to(self.device)
+        self.observed = Moments(self.observations.size)
+        self.judged = Moments(self.critic_size)
+        self.modules: dict[str, nn.Module] = {"net": self.net}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.steps = 0  # environment steps taken in
+        self.updates = 0  # gradient steps done
+
+    # ------------------------------------------------------------------------------------------------ the contract
+    def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
+        """Return agent -> actions; see :meth:`hmarl_soc.learner.Learner.act`."""
+        rows = self.to_tensor(self.observed.scale(self.observations.join(seen.observations)))
+        with torch.no_grad():
+            found: Array = self.net(rows).cpu().numpy()
+        allowed = self.actions.unpack(self.actions.pack(seen.masks))
+        numbers = np.where(allowed, found, np.float32(_FORBIDDEN))
+        return self.actions.decode(self._explore(numbers) if explore else numbers.argmax(axis=2))
+
+    def policy(self) -> GreedyBranches:
+        """Return a copy of the greedy policy; see :meth:`hmarl_soc.learner.Learner.policy`."""
+        arrays: dict[str, Any] = self.observed.state_dict()
+        for name, tensor in self.net.nets.bodies.state_dict().items():
+            arrays[name] = tensor.cpu().numpy()[0]  # the first axis counts the members of a stack: one
+        return GreedyBranches(self.interface, self.actions.levels, self._joint, arrays)
+
+    def state_dict(self) -> State:
+        """Return everything; see :meth:`hmarl_soc.learner.Learner.state_dict`."""
+        return {
+            "method": self.method,
+            "layout": self._layout(),
+            "steps": self.steps,
+            "updates": self.updates,
+            "generator": self.generator.bit_generator.state,
+            "observed": self.observed.state_dict(),
+            "judged": self.judged.state_dict(),
+            "modules": {name: _copied(module.state_dict()) for name, module in self.modules.items()},
+            "optimisers": {name: _optimiser_state(optimiser) for name, optimiser in self.optimisers.items()},
+            "experience": self._experience_state(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on exactly where the state was taken; see :meth:`hmarl_soc.learner.Learner.load_state_dict`."""
+        self._check(state)
+        self._load_experience(state["experience"])
+        self.steps, self.updates = int(state["steps"]), int(state["updates"])
+        self.generator.bit_generator.state = dict(state["generator"])
+        self.observed.load_state_dict(state["observed"])
+        self.judged.load_state_dict(state["judged"])
+        for name, module in self.modules.items():
+            module.load_state_dict({key: torch.as_tensor(value) for key, value in state["modules"][name].items()})
+        for name, optimiser in self.optimisers.items():
+            _load_optimiser(optimiser, state["optimisers"][name])
+
+    # ----------------------------------------------------------------------------------------------- for subclasses
+    @abstractmethod
+    def _explore(self, numbers: npt.NDArray[np.float32]) -> IntArray:
+        """Return choices [N, B] drawn from the generator, given the numbers [N, B, C] of the network."""
+
+    @abstractmethod
+    def _experience_state(self) -> State:
+        """Return the steps that are kept to learn from."""
+
+    @abstractmethod
+    def _load_experience(self, state: State) -> None:
+        """Take over what :meth:`_experience_state` returned, or raise ValueError and change nothing."""
+
+    @property
+    def critic_size(self) -> int:
+        """Numbers that a centralised critic sees: the state, or all observations where the environment shows none."""
+        return self.interface.state_size or self.observations.size
+
+    def critic_input(self, seen: Seen, joined: Array) -> Array:
+        """Return what a centralised critic sees, [N, S] float32; ``joined`` are all observations."""
+        if not self.interface.state_size:
+            return joined
+        if seen.state is None:
+            raise ValueError(
+                f"{self.method} was made for a state of {self.interface.state_size} numbers; none was given"
+            )
+        return np.asarray(seen.state, np.float32)
+
+    def to_tensor(self, values: Array) -> Tensor:
+        """Return the array on the learner's device."""
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+    def _layout(self) -> dict[str, Any]:
+        """Return what must be equal for a state to fit."""
+        sizes = {
+            f"{name}.{key}": list(tensor.shape)
+            for name, module in self.modules.items()
+            for key, tensor in module.state_dict().items()
+        }
+        return {"interface": self.interface.digest, "choices": self.actions.sizes.tolist(), "weights": sizes}
+
+    def _check(self, state: State) -> None:
+        if state.get("method") != self.method:
+            raise ValueError(f"the state is of method {state.get('method')!r}; this learner is {self.method!r}")
+        mine = self.state_dict()
+        missing = [name for name in mine if name not in state]
+        if missing:
+            raise ValueError(f"the state of {self.method} lacks {missing[0]!r}; it is not complete")
+        differs = [name for name, value in mine["layout"].items() if state["layout"].get(name) != value]
+        if differs:
+            raise ValueError(
+                f"the state of {self.method} has other {differs[0]}; use the configuration and environment of its run"
+            )
+
+
+def only_allowed(numbers: Tensor, allowed: Tensor) -> Tensor:
+    """Return numbers [N, B, C] with those of choices that are not allowed hugely negative."""
+    return numbers.masked_fill(~allowed, _FORBIDDEN)
+
+
+def _optimiser_state(optimiser: torch.optim.Optimizer) -> State:
+    """Return an optimiser's moments by parameter; the learning rate belongs to the configuration."""
+    return {str(index): _copied(entry) for index, entry in optimiser.state_dict()["state"].items()}
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, state: State) -> None:
+    whole = optimiser.state_dict()
+    whole["state"] = {
+        int(index): {name: torch.as_tensor(value).clone() for name, value in entry.items()}
+        for index, entry in state.items()
+    }
+    optimiser.load_state_dict(whole)
+
+
+def _copied(state: Any) -> dict[str, Any]:
+    return {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in state.items()}

@@ -1,0 +1,227 @@
+"""Studies: numbers by hand, resuming, reports from files alone, and one real run in miniature."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from evaluation.errors import BadInput
+from evaluation.studies import runs, study, tables
+from evaluation.studies.plans import PLANS, SCRIPTED, Arm, Plan, Size
+
+QUIET = Console(quiet=True)
+COUNTS = ("false_flags", "clean_scans", "wrong_escalations", "background_handled", "isolations", "false_isolations")
+ARMS = (Arm("hmarl-soc", "hmarl-soc"), Arm("mappo", "mappo"), Arm("no-defense", SCRIPTED))
+PLAN = Plan("table3", "A small study", ARMS, ("curves", "radar", "boxes", "fpr-csr", "bars"))
+
+
+def metrics(reward, episodes=4):
+    names = [column.name for column in tables.COLUMNS]
+    values = {name: [0.5] * episodes for name in (*names, *COUNTS)}
+    values["reward"] = [reward - 1.0, reward + 1.0] * (episodes // 2)
+    values["mttr"] = [None, 10.0, 20.0, None]
+    values["false_flags"], values["clean_scans"] = [1, 0, 0, 0], [10, 0, 30, 60]
+    return values
+
+
+def reward_of(job):
+    return {"hmarl-soc": 5.0, "mappo": 2.0, "no-defense": -10.0}[job.arm.label] + 0.5 * (job.seed or 0) ** 2
+
+
+@pytest.fixture
+def faked(monkeypatch):
+    """Studies whose runs write made-up results; returns the list of runs that were executed."""
+    executed = []
+
+    def execute(job):
+        executed.append((job.arm.label, job.seed))
+        job.folder.mkdir(parents=True)
+        found = {"episodes": job.episodes, "level": job.level, "metrics": metrics(reward_of(job))}
+        runs.held_out_file(job).write_text(json.dumps(found))
+        if job.seed is not None:
+            lines = [{"kind": "train", "steps": 5}]
+            lines += [{"kind": "validation", "steps": 10 * i, "score": i + job.seed} for i in (1, 2, 3)]
+            (job.folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return job, runs.DONE
+
+    monkeypatch.setattr(study, "execute", execute)
+    monkeypatch.setitem(PLANS, "table3", PLAN)
+    return executed
+
+
+def run(out, report_only=False, seeds=3, name="table3"):
+    return study.study(name, out, seeds, 1, None, True, report_only, QUIET)
+
+
+def test_number_of_a_run_is_a_mean_or_a_ratio_of_sums():
+    found = {name: np.array(values, float) for name, values in metrics(3.0).items()}
+    assert tables.run_value(found, "reward") == 3.0
+    assert tables.run_value(found, "mttr") == 15.0  # of the episodes that define it
+    assert tables.run_value(found, "scan_fpr") == 0.01  # 1 of 100, not the mean of 0.1, 0 and 0
+    found["clean_scans"][:] = 0
+    assert np.isnan(tables.run_value(found, "scan_fpr"))
+
+
+def test_summary_holds_the_numbers_worked_by_hand(faked, tmp_path):
+    found = run(tmp_path)
+    ours = found["arms"]["hmarl-soc"]
+    assert ours["seeds"] == [0, 1, 2]
+    assert ours["metrics"]["reward"]["values"] == [5.0, 5.5, 7.0]
+    mean, error = 17.5 / 3, np.std([5.0, 5.5, 7.0], ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(ours["metrics"]["reward"]["ci95"], [mean - 4.302653 * error, mean + 4.302653 * error])
+    assert found["arms"]["no-defense"]["seeds"] == [None]
+    tests = {(test["arm"], test["metric"]): test for test in found["tests"]}
+    assert tests["mappo", "reward"]["difference"] == 3.0
+    assert tests["mappo", "reward"]["p"] is None  # 3 for every seed: no spread to judge by
+    scripted = tests["no-defense", "reward"]
+    np.testing.assert_allclose(scripted["difference"], mean + 10.0)
+    assert scripted["p"] < scripted["p_holm"] <= 1.0
+
+
+def test_finished_runs_are_not_done_again(faked, tmp_path):
+    run(tmp_path, seeds=2)
+    assert len(faked) == 5
+    run(tmp_path, seeds=3)
+    assert faked[5:] == [("hmarl-soc", 2), ("mappo", 2)]
+
+
+def test_other_number_of_held_out_episodes_is_not_done(faked, tmp_path):
+    run(tmp_path, seeds=1)
+    job = runs.jobs(PLAN, study.SMOKE, 1, tmp_path)[0]
+    assert runs.is_done(job)
+    file = runs.held_out_file(job)
+    file.write_text(file.read_text().replace('"episodes": 16', '"episodes": 8'))
+    assert not runs.is_done(job)
+
+
+def test_report_comes_from_files_alone(faked, tmp_path):
+    first = run(tmp_path)
+    before = {file.name: file.read_text() for file in (tmp_path / "table3").iterdir()}
+    assert {"summary.json", "table.md", "curves.svg", "radar.svg", "boxes.svg", "fpr-csr.svg", "bars.svg"} == set(
+        before
+    )
+    executed = len(faked)
+    again = run(tmp_path, report_only=True)
+    assert len(faked) == executed
+    assert json.dumps(again) == json.dumps(first)
+    assert {file.name: file.read_text() for file in (tmp_path / "table3").iterdir()} == before
+    assert "| mappo | 3 |" in before["table.md"]
+    assert "these numbers mean nothing" in before["table.md"]
+
+
+def test_unfinished_study_says_so(faked, tmp_path):
+    run(tmp_path, seeds=1)
+    run(tmp_path, report_only=True, seeds=2)
+    assert "**Unfinished**: 3 of 5 runs" in (tmp_path / "table3" / "table.md").read_text()
+
+
+def test_interrupted_run_stops_the_study(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(study, "execute", lambda job: (asked.append(job), (job, runs.INTERRUPTED))[1])
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert len(asked) == 1
+
+
+def test_run_that_diverges_is_told_and_left_out(faked, tmp_path, monkeypatch):
+    told = Console(record=True, quiet=False, file=(tmp_path / "told").open("w"))
+    good = study.execute
+
+    def execute(job):
+        return (job, "loss became nan after 5 environment steps") if job.arm.label == "mappo" else good(job)
+
+    monkeypatch.setattr(study, "execute", execute)
+    found = study.study("table3", tmp_path, 2, 1, None, True, False, told)
+    assert "mappo" not in found["arms"]
+    assert "loss became nan" in told.export_text()
+    assert "**Unfinished**" in (tmp_path / "table3" / "table.md").read_text()
+
+
+def test_divergence_ends_a_run_with_its_sentence(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from hmarl_soc.trainer import TrainingDiverged
+
+    def diverge(job, seed):
+        raise TrainingDiverged("loss became nan")
+
+    monkeypatch.setattr(runs, "_train", diverge)
+    job = runs.Job(Arm("mappo", "mappo"), 0, study.SMOKE, "default", 8, tmp_path / "seed-0")
+    assert runs.execute(job) == (job, "loss became nan")
+    assert not runs.is_done(job)
+
+
+def test_sweep_is_drawn_over_its_axis(faked, tmp_path, monkeypatch):
+    arms = (Arm("hmarl-soc", "hmarl-soc", x=5), Arm("mappo", "mappo", x=1))
+    monkeypatch.setitem(PLANS, "k-sweep", Plan("k-sweep", "K", arms, ("sweep",), axis="K"))
+    run(tmp_path, name="k-sweep")
+    assert "<svg" in (tmp_path / "k-sweep" / "sweep.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("table9", 1, 1, None), "unknown study 'table9'; known: table3"),
+        (("table3", 0, 1, None), "at least 1"),
+        (("table3", 1, 0, None), "at least 1"),
+        (("table3", 1, 1, 0), "at least 1"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, message, tmp_path):
+    name, seeds, workers, steps = arguments
+    with pytest.raises(BadInput, match=message):
+        study.study(name, tmp_path, seeds, workers, steps, True, False, QUIET)
+
+
+def test_nothing_to_report_is_said(tmp_path):
+    with pytest.raises(BadInput, match="no run of table4 is finished"):
+        run(tmp_path, report_only=True, name="table4")
+    with pytest.raises(BadInput, match="nothing was measured"):
+        run(tmp_path, report_only=True, name="scaling")
+
+
+TINY = Size(256, 8, 128, 4, 8, study.SMOKE.settings)
+
+
+def test_real_runs_are_trained_scored_and_cleaned_up(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(study, "SMOKE", TINY)
+    monkeypatch.setitem(PLANS, "table3", Plan("table3", "", ARMS, ("curves",)))
+    found = run(tmp_path, seeds=1)
+    for label, arm in found["arms"].items():
+        assert np.isfinite(arm["metrics"]["reward"]["mean"]), label
+    folders = sorted((tmp_path / "runs").glob("*/seed-0"))
+    assert len(folders) == 2
+    for folder in folders:
+        assert {"best", "held-out-default.json", "log.jsonl", "run.json", "trained.json"} <= {
+            file.name for file in folder.iterdir()
+        }
+        assert not (folder / "last").exists()
+        assert len(json.loads((folder / "held-out-default.json").read_text())["metrics"]["reward"]) == 8
+
+
+@pytest.mark.slow
+def test_every_study_runs_in_miniature(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(study, "SMOKE", TINY)
+    for name in study.NAMES:
+        found = run(tmp_path, seeds=1, name=name)
+        assert found["study"] == name
+        assert (tmp_path / name / "table.md").exists()
+    # Equal arms were trained once: five methods, and every ablation and sweep value beside the full system.
+    folders = {folder.parent.name for folder in (tmp_path / "runs").glob("*/seed-0")}
+    assert len(folders) == 5 + 4 + 4 + 8
+
+
+def test_run_killed_before_its_first_checkpoint_starts_anew_and_another_resumes(tmp_path):
+    pytest.importorskip("torch")
+    job = runs.Job(Arm("mappo", "mappo"), 0, TINY, "default", 8, tmp_path / "seed-0")
+    job.folder.mkdir()
+    (job.folder / "log.jsonl").write_text("half a line")
+    runs.execute(job)
+    assert (job.folder / "trained.json").exists()
+    before = (job.folder / "log.jsonl").read_text()
+    runs.held_out_file(job).unlink()
+    runs.execute(job)  # trained already: it is scored only
+    assert (job.folder / "log.jsonl").read_text() == before
+    assert runs.is_done(job)

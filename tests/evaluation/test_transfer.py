@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from adapters import features, terms
+from adapters.bundle import Bundle
+from adapters.messages import Codec
+from adapters.policy import LinearMap, TransferredPolicy
+from evaluation import policies, transfer
+from evaluation.errors import BadInput
+from native_sim.soc import policies as soc_policies
+from native_sim.soc import spec as soc
+
+SIZES = dict(zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def save(path, name="adaptive", kind="scripted"):
+    generator = np.random.default_rng(0)
+    codec = Codec(np.zeros(8), np.zeros(8), np.ones(8))
+    sizes = ((features.HOST.size, terms.HOST_TERMS.size), (features.ZONE.size, terms.ZONE_TERMS.size))
+    hosts, zones = (LinearMap(generator.normal(size=size), generator.normal(size=size[1])) for size in sizes)
+    Bundle("mine", {"kind": kind, "name": name}, hosts, zones, codec, codec, np.full(8, 0.5)).save(path)
+
+
+def test_a_bundle_is_a_policy_by_name(folder):
+    policy = policies.make_policy(f"bundle:{folder}")
+    assert isinstance(policy, TransferredPolicy) and isinstance(policy.carried, soc_policies.Adaptive)
+    assert policy.assignment.name == "natural" and policy.directive is None
+
+
+def test_controls_change_what_they_say(folder):
+    made = {control: policies.make_policy(f"bundle:{folder}@{control}") for control in transfer.CONTROLS}
+    full = policies.make_policy(f"bundle:{folder}")
+    assert not made["ops-only"].directive.any() and (made["constant-directive"].directive == 0.5).all()
+    assert isinstance(made["untrained"].carried, transfer.RandomNetwork)
+    assert isinstance(made["random-policy"].carried, soc_policies.RandomActions)
+    assert isinstance(made["idle-policy"].carried, soc_policies.NoDefense)
+    learned = full.projections[0].coef
+    for control in ("random-projection", "shuffled-features"):
+        changed = made[control].projections[0].coef
+        assert not np.allclose(changed, learned)
+        assert np.allclose(np.sort(np.abs(changed), axis=0), np.sort(np.abs(learned), axis=0))
+    for control in ("ops-only", "untrained", "shuffled-observations"):
+        assert np.array_equal(made[control].projections[0].coef, full.projections[0].coef)
+
+
+def test_the_papers_assignment_goes_with_every_control(folder):
+    policy = policies.make_policy(f"bundle:{folder}@paper+ops-only")
+    assert policy.assignment.name == "paper" and not policy.directive.any()
+    assert policies.make_policy(f"bundle:{folder}@paper").assignment.name == "paper"
+
+
+def test_a_seed_decides_a_random_control(folder):
+    first, second, other = (
+        policies.make_policy(f"bundle:{folder}@random-projection{seed}").projections[0].coef
+        for seed in ("", ".0", ".1")
+    )
+    assert np.array_equal(first, second) and not np.array_equal(first, other)
+
+
+def test_shuffled_observations_keep_their_values_and_move_them():
+    class Echo(soc_policies.NoDefense):
+        def act(self, obs, mask, memory, draws):
+            self.seen = obs
+            return super().act(obs, mask, memory, draws)
+
+    echo = Echo()
+    shown = {role: np.arange(2 * size).reshape(2, size) for role, size in SIZES.items()}
+    transfer.ShuffledObservations(echo, 0).act(shown, {}, None, np.zeros((2, 4, 0)))
+    for role in soc.AGENTS:
+        assert (np.sort(echo.seen[role], axis=1) == shown[role]).all() and (echo.seen[role] != shown[role]).mean() > 0.9
+
+
+def test_untrained_weights_answer_in_the_range_of_every_role():
+    shown = {role: np.random.default_rng(0).random((5, size)) for role, size in SIZES.items()}
+    outputs = transfer.RandomNetwork(3).act(shown, {}, None, np.zeros((5, 4, 0))).actions
+    assert outputs["triage"].shape == (5,) and set(outputs["triage"]) <= {0, 1, 2, 3}
+    for role, size in (("coordinator", 8), ("hunter", 16), ("responder", 12)):
+        assert outputs[role].shape == (5, size) and np.abs(outputs[role]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("suffix", "message"),
+    [
+        ("@magic", "unknown control 'magic' of a bundle; allowed are paper, ops-only"),
+        ("@untrained.x", "unknown control 'untrained.x'"),
+        ("@papers", "unknown control 'papers'"),
+    ],
+)
+def test_unknown_controls_are_refused(folder, suffix, message):
+    with pytest.raises(BadInput, match=message):
+        policies.make_policy(f"bundle:{folder}{suffix}")
+
+
+def test_what_is_no_bundle_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="is not a bundle"):
+        policies.make_policy(f"bundle:{tmp_path}")
+    with pytest.raises(BadInput, match="unknown SOC policy 'magic'; give a trained policy's folder or one of adaptive"):
+        transfer.describe_carried("magic")
+    save(tmp_path / "other", name="magic")
+    with pytest.raises(BadInput, match="carries a scripted or a trained SOC policy; this one says"):
+        policies.make_policy(f"bundle:{tmp_path / 'other'}")
+
+
+def test_a_changed_bundle_has_another_fingerprint(folder):
+    name = f"bundle:{folder}@ops-only"
+    before = policies.fingerprint(name)
+    save(folder, name="random")
+    assert before is not None and policies.fingerprint(name) != before
+
+
+def test_full_is_registered_only_with_a_learned_default():
+    default = transfer.PACKAGED / policies.DEFAULT_BUNDLE
+    assert ("full" in policies.POLICIES) == ("ops-only" in policies.POLICIES) == default.is_dir()
+    if default.is_dir():
+        assert transfer.load_bundle(default).carried["kind"] == "trained"
+
+
+@pytest.mark.parametrize("path", sorted(transfer.PACKAGED.glob("*")), ids=lambda path: path.name)
+def test_packaged_bundles_can_be_named_without_their_path_and_say_where_they_come_from(path):
+    policy = policies.make_policy(f"bundle:{path.name}")
+    assert isinstance(policy, TransferredPolicy)
+    calibration = transfer.load_bundle(path).provenance["calibration"]
+    assert calibration["base seed"] >= 1000 and calibration["true state used"] and not calibration["rewards used"]
