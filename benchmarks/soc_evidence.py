@@ -5,6 +5,7 @@ Prints the table of docs/soc-simulator.md. The constant action comes from an evo
 
     python benchmarks/soc_evidence.py --search best-constant.json
     python benchmarks/soc_evidence.py --constant best-constant.json --episodes 2000
+    python benchmarks/soc_evidence.py --by-level --episodes 1000
 """
 
 from __future__ import annotations
@@ -16,21 +17,35 @@ from pathlib import Path
 
 import numpy as np
 
+from native_sim.api import ObservationBatch
 from native_sim.soc import spec
-from native_sim.soc.config import make_config
+from native_sim.soc.config import LEVELS, make_config
 from native_sim.soc.env import SocVectorEnv
 from native_sim.soc.episodes import play
-from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions
+from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions, Oracle
 
 POPULATION, FINAL_EPISODES = 48, 1000
-FIRST = (25, 32)  # generations and episodes per candidate, for each choice of triage
-SECOND = (80, 64)  # for the best choices
+FIRST = (16, 16)  # generations and episodes per candidate, for each choice of triage
+SECOND = (45, 24)  # for the best choices
 NUMBERS = 8 + 16 + 12
 CHOICES = 5  # the four of triage, and leaving triage out
 COLUMNS = (
-    "reward", "csr", "exfiltrated", "length", "mttd", "mttr", "detected_share", "scan_fpr", "alert_fpr",
+    "reward", "csr", "exfiltrated", "footholds", "length", "mttd", "mttr", "detected_share", "scan_fpr", "alert_fpr",
     "isolation_precision",
 )  # fmt: skip
+
+
+class Filtered(Oracle):
+    """The oracle with the boundary filter held at one setting: does it pay to let the attacker spread?"""
+
+    def __init__(self, setting: float) -> None:
+        self.setting = setting
+
+    def choose(self, obs: ObservationBatch, draws: np.ndarray) -> dict[str, np.ndarray]:
+        """Decide as the oracle, but for the filter."""
+        actions = super().choose(obs, draws)
+        actions["coordinator"][:, 7] = self.setting
+        return actions
 
 
 def split(numbers: np.ndarray, choice: np.ndarray) -> dict[str, np.ndarray]:
@@ -148,14 +163,38 @@ def table(level: str, episodes: int, constant: dict | None) -> None:
     if constant is not None:
         policies["constant given"] = ConstantActions(constant)
     policies |= {f"adaptive without {role}": Adaptive((role,)) for role in spec.AGENTS}
+    policies |= {"oracle, filter open": Filtered(-1.0), "oracle, filter shut": Filtered(1.0)}
     base = play(env, policies["adaptive"], range(episodes))["reward"]
-    print(f"\n| policy | {' | '.join(COLUMNS)} | reward - adaptive |\n|---|{'---|' * (len(COLUMNS) + 1)}")
+    print(f"\n| policy | {' | '.join(COLUMNS)} | reward with footholds, r | reward - adaptive |")
+    print(f"|---|{'---|' * (len(COLUMNS) + 2)}")
+    rewards = {}
     for name, policy in policies.items():
         result = play(env, policy, range(episodes))
-        gap = result["reward"] - base
-        error = 1.96 * gap.std(ddof=1) / np.sqrt(episodes)
+        rewards[name] = result["reward"]
         cells = [f"{np.nanmean(result[c]):.3f}" if np.isfinite(result[c]).any() else "-" for c in COLUMNS]
-        print(f"| {name} | {' | '.join(cells)} | {gap.mean():+.2f} ± {error:.2f} |", flush=True)
+        cells.append(f"{np.corrcoef(result['reward'], result['footholds'])[0, 1]:+.2f}")
+        print(f"| {name} | {' | '.join(cells)} | {gap(result['reward'], base)} |", flush=True)
+    print(f"\noracle, filter open - shut: {gap(rewards['oracle, filter open'], rewards['oracle, filter shut'])}")
+
+
+def gap(one: np.ndarray, other: np.ndarray) -> str:
+    """Return the mean of paired differences with its 95 % interval."""
+    difference = one - other
+    return f"{difference.mean():+.2f} ± {1.96 * difference.std(ddof=1) / np.sqrt(len(difference)):.2f}"
+
+
+def by_level(episodes: int) -> None:
+    """Print a row per complexity level."""
+    shown = {"no-defense": ("exfiltrated", "length"), **dict.fromkeys(("adaptive", "oracle"), COLUMNS[:3])}
+    titles = [f"{name}: {', '.join(columns)}" for name, columns in shown.items()]
+    print(f"| level | {' | '.join(titles)} |\n|---|{'---|' * len(titles)}")
+    for level in LEVELS:
+        env = SocVectorEnv(make_config(level, held_out=True), min(episodes, 1000), with_state=True)
+        cells = []
+        for name, columns in shown.items():
+            result = play(env, POLICIES["corrected"][name](), range(episodes))
+            cells.append(", ".join(f"{result[column].mean():.3g}" for column in columns))
+        print(f"| `{level}` | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -166,8 +205,12 @@ def main() -> None:
     parser.add_argument("--search", type=Path, help="search the best constant action and write it here")
     parser.add_argument("--start", type=Path, nargs="*", default=[], help="constant actions to start from as well")
     parser.add_argument("--constant", type=Path, help="a constant action to put in the table")
+    parser.add_argument("--by-level", action="store_true", help="print a row per level and stop")
     given = parser.parse_args()
     started = time.perf_counter()
+    if given.by_level:
+        by_level(given.episodes)
+        return
     if given.search:
         starts = [json.loads(path.read_text(encoding="utf-8")) for path in given.start]
         found = find_constant(given.level, given.seed, starts)

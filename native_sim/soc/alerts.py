@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.rng import below, normal, uniform
 from native_sim.soc import spec
 from native_sim.soc.cases import add_evidence
@@ -41,6 +41,8 @@ _MAX_DELAY = 3
 _FADE = 0.9
 _OFFICE = (8.0, 18.0)
 _HOURS_PER_STEP = 24.0 / spec.EPISODE_STEPS
+_MISS = 0.1
+"""Charge for dropping an alert about an attack."""
 _LENGTH = spec.QUEUE_LENGTH
 _WEIGHTS = np.cumsum(np.array([0.25, 0.35, 0.2, 0.1, 0.1]))
 """Distribution of background alerts over the segments, cumulative."""
@@ -50,14 +52,14 @@ _ROUTED_WEIGHT = 0.8
 """Evidence (log odds) of an alert that the routing rule turns into a case unseen."""
 
 
-@njit(cache=True)
+@inner
 def stealth_now(s, k):  # type: ignore[no-untyped-def]
     """Return the present stealth; an alarmed attacker is more careful."""
     alarmed = s.evidence.step < s.truth.alarmed_until
     return min(1.0, k.stealth + _ALARM_STEALTH * alarmed)
 
 
-@njit(cache=True)
+@inner
 def leave_trace(s, k, host, phase, weight):  # type: ignore[no-untyped-def]
     """Perhaps raise an alert about an action of the attacker on ``host``."""
     t, v = s.truth, s.evidence
@@ -78,18 +80,18 @@ def leave_trace(s, k, host, phase, weight):  # type: ignore[no-untyped-def]
     _send(s, k, TRACES, named, technique, severity, True)
 
 
-@njit(cache=True)
+@inner
 def read_confidence(s, k, stream, true):  # type: ignore[no-untyped-def]
     """Draw one reading of an alert's confidence; the two classes overlap."""
     return _clip(_BACKGROUND_MEAN + k.separation * true + k.overlap * normal(s.rng, stream))
 
 
-@njit(cache=True)
+@inner
 def _clip(x):  # type: ignore[no-untyped-def]
     return min(max(x, 0.0), 1.0)
 
 
-@njit(cache=True)
+@inner
 def _send(s, k, stream, host, technique, severity, true):  # type: ignore[no-untyped-def]
     v = s.evidence
     index = v.num_pending
@@ -104,20 +106,20 @@ def _send(s, k, stream, host, technique, severity, true):  # type: ignore[no-unt
     v.num_pending += 1
 
 
-@njit(cache=True)
+@inner
 def hour_of(s):  # type: ignore[no-untyped-def]
     """Return the time of day in hours, 0 to 24."""
     return (s.evidence.start_hour + _HOURS_PER_STEP * s.evidence.step) % 24.0
 
 
-@njit(cache=True)
+@inner
 def is_office(s):  # type: ignore[no-untyped-def]
     """Tell whether it is between 8 and 18 o'clock."""
     hour = hour_of(s)
     return _OFFICE[0] <= hour < _OFFICE[1]
 
 
-@njit(cache=True)
+@inner
 def raise_background(s, k):  # type: ignore[no-untyped-def]
     """Raise background alerts: on average a rate per step, half of them about chronically noisy hosts."""
     rate = (k.office_rate if is_office(s) else k.night_rate) / 3.0 * (1.0 + _VERBOSE_BACKGROUND)
@@ -139,7 +141,7 @@ def raise_background(s, k):  # type: ignore[no-untyped-def]
         _send(s, k, BACKGROUND, host, technique, severity, False)
 
 
-@njit(cache=True)
+@inner
 def read_meters(s, k):  # type: ignore[no-untyped-def]
     """Let the per-segment counts fade, and read the firewall's egress meters."""
     v = s.evidence
@@ -151,7 +153,7 @@ def read_meters(s, k):  # type: ignore[no-untyped-def]
         v.egress[segment] = _clip(base + 0.1 * normal(s.rng, METERS) + flow)
 
 
-@njit(cache=True)
+@inner
 def deliver(s, k):  # type: ignore[no-untyped-def]
     """Move the alerts that are ready into the queue, past the directive's routing rule."""
     v, t = s.evidence, s.truth
@@ -177,11 +179,12 @@ def deliver(s, k):  # type: ignore[no-untyped-def]
     v.num_pending = kept
 
 
-@njit(cache=True)
+@inner
 def suppress(s, host, true):  # type: ignore[no-untyped-def]
     """Drop an alert unseen; about an attack, it teaches the sensors to look away from the host for a while."""
     if true:
         s.ledger.tally[ATTACK_SUPPRESSED] += 1
+        s.ledger.parts[0] -= _MISS
         foothold = s.hosts[host].foothold - 1
         if foothold >= 0:
             s.truth.muted[foothold] = s.evidence.step + 20
@@ -189,7 +192,7 @@ def suppress(s, host, true):  # type: ignore[no-untyped-def]
         s.ledger.tally[BACKGROUND_HANDLED] += 1
 
 
-@njit(cache=True)
+@inner
 def _append(s, alert, true):  # type: ignore[no-untyped-def]
     v = s.evidence
     if v.queued == _LENGTH:
@@ -199,7 +202,7 @@ def _append(s, alert, true):  # type: ignore[no-untyped-def]
     v.queued += 1
 
 
-@njit(cache=True)
+@inner
 def remove_alert(s, index):  # type: ignore[no-untyped-def]
     """Take an alert out of the queue; the others keep their order."""
     v, t = s.evidence, s.truth
@@ -209,7 +212,7 @@ def remove_alert(s, index):  # type: ignore[no-untyped-def]
     v.queued -= 1
 
 
-@njit(cache=True)
+@inner
 def head_of_queue(v):  # type: ignore[no-untyped-def]
     """Return the index of the alert that triage handles next: highest priority of its segment, then oldest."""
     best = 0

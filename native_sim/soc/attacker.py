@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.rng import below, uniform
 from native_sim.soc import spec
 from native_sim.soc.alerts import leave_trace
 from native_sim.soc.state import ATTACKER, CAMPAIGN, MAX_FOOTHOLDS, RETURNS, add_foothold, is_isolated, is_throttled
-from native_sim.soc.topology import NUM_REACHED, REACH, VALUE, vulnerability
+from native_sim.soc.topology import VALUE, vulnerability
 
-_ENTRIES = np.array([spec.DMZ, spec.CORPORATE, spec.DEVELOPMENT])
+_ENTRIES = np.array(spec.ENTRIES)
 _P_ACCESS, _P_EXECUTE, _P_MOVE = 0.5, 0.6, 0.4
 _CANDIDATES = 12
 """Hosts that reconnaissance looks at; it keeps the five most vulnerable."""
@@ -28,7 +28,7 @@ _BEACON = 0.03
 """Traces per step of a live foothold that does nothing."""
 
 
-@njit(cache=True)
+@inner
 def plan_campaign(s, k):  # type: ignore[no-untyped-def]
     """Draw when and where the attacker starts."""
     t = s.truth
@@ -38,7 +38,7 @@ def plan_campaign(s, k):  # type: ignore[no-untyped-def]
         t.entries[j] = _ENTRIES[(first + (j if j < k.entry_points else 0)) % 3]
 
 
-@njit(cache=True)
+@inner
 def act_attacker(s, k):  # type: ignore[no-untyped-def]
     """Let the attacker act if it does so in this step; idle footholds still beacon."""
     t, step = s.truth, s.evidence.step
@@ -56,7 +56,7 @@ def act_attacker(s, k):  # type: ignore[no-untyped-def]
     _act_phase(s, k, alarmed)
 
 
-@njit(cache=True)
+@inner
 def _has_foothold(s, k):  # type: ignore[no-untyped-def]
     """Tell whether a foothold is live; one who lost all of them waits, then starts over."""
     t, step = s.truth, s.evidence.step
@@ -74,12 +74,12 @@ def _has_foothold(s, k):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True)
+@inner
 def _enter_phase(t, phase):  # type: ignore[no-untyped-def]
     t.phase, t.phase_steps, t.success = phase, 0, False
 
 
-@njit(cache=True)
+@inner
 def _act_phase(s, k, alarmed):  # type: ignore[no-untyped-def]
     """Play one action of the present phase, then move on if its goal was reached at any time in it."""
     t = s.truth
@@ -101,7 +101,7 @@ def _act_phase(s, k, alarmed):  # type: ignore[no-untyped-def]
         _enter_phase(t, phase + 1)
 
 
-@njit(cache=True)
+@inner
 def _scout(s, k):  # type: ignore[no-untyped-def]
     """Look at random hosts of an entry segment and keep the most vulnerable ones."""
     t = s.truth
@@ -129,7 +129,7 @@ def _scout(s, k):  # type: ignore[no-untyped-def]
     leave_trace(s, k, host, 0, 1.0)
 
 
-@njit(cache=True)
+@inner
 def _access(s, k):  # type: ignore[no-untyped-def]
     """Attack the targets that are clean and reachable; start over if none is left or patience runs out."""
     t = s.truth
@@ -151,7 +151,7 @@ def _access(s, k):  # type: ignore[no-untyped-def]
         _enter_phase(t, 0)
 
 
-@njit(cache=True)
+@inner
 def _execute(s, k):  # type: ignore[no-untyped-def]
     """Run code on hosts that were only accessed."""
     t = s.truth
@@ -168,12 +168,12 @@ def _execute(s, k):  # type: ignore[no-untyped-def]
         t.success = ready
 
 
-@njit(cache=True)
+@inner
 def _leverage(s, host):  # type: ignore[no-untyped-def]
     return _THROTTLE if is_throttled(s, host) else 1.0
 
 
-@njit(cache=True)
+@inner
 def _move(s, k, attempts):  # type: ignore[no-untyped-def]
     """From every segment with a working foothold, attack random hosts of a segment it reaches."""
     t = s.truth
@@ -184,10 +184,10 @@ def _move(s, k, attempts):  # type: ignore[no-untyped-def]
         if t.stage[index] >= 2 and not is_isolated(s, t.host[index]):
             origin[t.host[index] // k.hosts_per_segment] = index
     for source in range(spec.NUM_SEGMENTS):
-        if origin[source] < 0:
+        if origin[source] < 0 or k.num_reached[source] == 0:
             continue
         for _ in range(attempts):
-            segment = REACH[source, below(s.rng, ATTACKER, NUM_REACHED[source])]
+            segment = k.reach[source, below(s.rng, ATTACKER, k.num_reached[source])]
             host = segment * k.hosts_per_segment + below(s.rng, ATTACKER, k.hosts_per_segment)
             if t.count == MAX_FOOTHOLDS or s.hosts[host].foothold > 0 or is_isolated(s, host):
                 continue
@@ -199,7 +199,7 @@ def _move(s, k, attempts):  # type: ignore[no-untyped-def]
                 leave_trace(s, k, t.host[origin[source]], 3, 0.6)
 
 
-@njit(cache=True)
+@inner
 def _can_steal(s, k):  # type: ignore[no-untyped-def]
     """Tell whether a live foothold is where the data is, and enough segments are held."""
     t = s.truth
@@ -213,7 +213,7 @@ def _can_steal(s, k):  # type: ignore[no-untyped-def]
     return ready and held.sum() >= k.segments_needed
 
 
-@njit(cache=True)
+@inner
 def _steal(s, k):  # type: ignore[no-untyped-def]
     """Send data out from up to three footholds; without one, go back to lateral movement."""
     t = s.truth

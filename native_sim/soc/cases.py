@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from native_sim.jit import inner
 from native_sim.soc.state import FOUND, FOUND_DELAY, MAX_CASES, OPEN, close_case
 
 CONFIRMED = 2.5
@@ -15,10 +14,9 @@ SUSPECT = 1.0
 _LOWEST, _HIGHEST = -2.0, 6.0
 _DISMISSED = -1.0
 _IDLE_STEPS = 60
-_STAGE_SCALE = 5.0
 
 
-@njit(cache=True)
+@inner
 def add_evidence(s, k, host, weight, flag):  # type: ignore[no-untyped-def]
     """Add log odds to a host's case; good evidence opens one, and a full table gives up its weakest open case."""
     v = s.evidence
@@ -34,25 +32,24 @@ def add_evidence(s, k, host, weight, flag):  # type: ignore[no-untyped-def]
     v.updated[index] = v.step
     if v.score[index] >= CONFIRMED and v.confirmed[index] == 0:
         v.confirmed[index] = v.step
-        credit_detection(s, host)
+        note_detection(s, host)
 
 
-@njit(cache=True)
-def credit_detection(s, host):  # type: ignore[no-untyped-def]
-    """Credit the confirmation of a foothold, once, with the stage it has at this moment."""
+@inner
+def note_detection(s, host):  # type: ignore[no-untyped-def]
+    """Note the confirmation of a foothold, once."""
     t, step = s.truth, s.evidence.step
     foothold = s.hosts[host].foothold - 1
     if foothold < 0 or t.found[foothold] > 0:
         return
     t.found[foothold] = step
-    s.ledger.parts[0] += t.stage[foothold] / _STAGE_SCALE
     s.ledger.tally[FOUND] += 1
     s.ledger.tally[FOUND_DELAY] += step - t.since[foothold]
     if t.first_found == 0:
         t.first_found = step
 
 
-@njit(cache=True)
+@inner
 def _open_case(s, host):  # type: ignore[no-untyped-def]
     """Return the index of a new case, or -1 if all cases are being worked on."""
     v = s.evidence
@@ -74,7 +71,7 @@ def _open_case(s, host):  # type: ignore[no-untyped-def]
     return index
 
 
-@njit(cache=True)
+@inner
 def dismiss_cases(s):  # type: ignore[no-untyped-def]
     """Close open cases that the evidence speaks against, or that nothing was heard of for long."""
     v = s.evidence
@@ -84,7 +81,7 @@ def dismiss_cases(s):  # type: ignore[no-untyped-def]
             close_case(s, index)
 
 
-@njit(cache=True)
+@inner
 def belief(score):  # type: ignore[no-untyped-def]
     """Return the probability that a score stands for, if evidence were what it claims to be."""
     return 1.0 / (1.0 + math.exp(-score))

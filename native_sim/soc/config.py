@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from native_sim.soc import spec
@@ -43,6 +44,11 @@ class SocConfig:
     delta: float = _knob(-0.3, "weight of cost (corrected)", (-100, 100))
     lambda_fp: float = _knob(-2.0, "weight of false positives (corrected)", (-100, 100))
 
+    reaches: tuple[tuple[int, ...], ...] = field(
+        default=tuple(segment.reaches for segment in spec.SEGMENTS),
+        metadata={"meaning": "per segment, the other segments that a foothold in it can attack (corrected)"},
+    )
+
     # Complexity of the campaign (corrected)
     stealth: float = _knob(0.7, "share by which the attacker mutes its traces, 0 loud to 1 silent", _UNIT)
     speed: float = _knob(0.4, "probability that the attacker acts in a step", _UNIT)
@@ -69,10 +75,16 @@ class SocConfig:
     campaign_window: int = _knob(25, "steps within which alerts count towards one campaign", (1, 200))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "reaches", _check_reaches(self.reaches))
         for entry in fields(self):
             _check(entry.name, getattr(self, entry.name), type(entry.default), entry.metadata.get("allowed"))
         _check_choice("rules", self.rules, spec.RULES)
         _check_choice("networks", self.networks, ("episode", "fixed"))
+        _check_connected(self.reaches, self.segments_needed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every knob as ``SocConfig(**knobs)`` takes it, in values that JSON gives back unchanged."""
+        return {**asdict(self), "reaches": [list(segments) for segments in self.reaches]}
 
     @property
     def num_hosts(self) -> int:
@@ -125,6 +137,42 @@ def _check(name: str, value: object, kind: type, allowed: tuple[float, float] | 
         raise ValueError(f"{name} must be of type {kind.__name__}; given {value!r}")
     if allowed is not None and isinstance(value, int | float) and not allowed[0] <= value <= allowed[1]:
         raise ValueError(f"{name} must lie in {allowed[0]:g} to {allowed[1]:g}; given {value!r}")
+
+
+def _check_reaches(given: Any) -> tuple[tuple[int, ...], ...]:
+    """Return the reachability as tuples."""
+    try:
+        reaches = tuple(tuple(map(operator.index, segments)) for segments in given)
+        right = len(reaches) == spec.NUM_SEGMENTS and all(
+            set(segments) <= set(range(spec.NUM_SEGMENTS)) - {source} and len(set(segments)) == len(segments)
+            for source, segments in enumerate(reaches)
+        )
+    except TypeError:
+        right = False
+    if not right:
+        raise ValueError(
+            f"reaches must list for each of the five segments other segments from 0 to 4, each once; given {given!r}"
+        )
+    return reaches
+
+
+def _check_connected(reaches: tuple[tuple[int, ...], ...], needed: int) -> None:
+    """Refuse a network in which a campaign can never reach its goal from one of its entry segments."""
+    names = [segment.name for segment in spec.SEGMENTS]
+    for entry in spec.ENTRIES:
+        held, waiting = {entry}, [entry]
+        while waiting:
+            new = set(reaches[waiting.pop()]) - held
+            held |= new
+            waiting += new
+        for goal, segment in enumerate(spec.SEGMENTS):
+            if segment.value >= spec.OBJECTIVE_VALUE and goal not in held:
+                raise ValueError(f"reaches cuts {names[goal]} off from {names[entry]}, an entry segment; connect them")
+        if len(held) < needed:
+            raise ValueError(
+                f"segments_needed is {needed}, but only {len(held)} segments can be held from {names[entry]}; "
+                "lower it or extend reaches"
+            )
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from native_sim.soc import kernel, observe, reward, spec
+from native_sim.soc import kernel, reward, spec
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Array, Commands, Frame, allocate_frame
 from native_sim.soc.state import allocate, make_knobs
@@ -46,5 +46,5 @@ class CorrectedEngine:
     def truth(self, rows: Array) -> Array:
         """Return the state vectors [N, 48] float32 (spec.STATE) of some rows."""
         out = np.zeros((len(rows), spec.STATE.size), np.float32)
-        observe.write_truth(self.state, self._knobs, rows, out)
+        kernel.read_truth(self.state, self._knobs, rows, out)
         return out

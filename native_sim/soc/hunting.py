@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.rng import below, binomial, normal, uniform
 from native_sim.soc import spec
 from native_sim.soc.alerts import stealth_now
@@ -31,7 +31,7 @@ _FOCUS = math.log(4.0)
 _SEGMENTS = spec.NUM_SEGMENTS
 
 
-@njit(cache=True)
+@inner
 def capacity(v):  # type: ignore[no-untyped-def]
     """Return the share of the analysts that the directive gives each segment [5], times 5; all 1 when neutral."""
     shares = np.empty(_SEGMENTS)
@@ -40,7 +40,7 @@ def capacity(v):  # type: ignore[no-untyped-def]
     return shares * (_SEGMENTS / shares.sum())
 
 
-@njit(cache=True)
+@inner
 def hunt(s, k, action):  # type: ignore[no-untyped-def]
     """Hunt: 5 intensities, 5 scopes, 5 telemetry levels and the indicator search; -1 is off."""
     v = s.evidence
@@ -59,7 +59,7 @@ def hunt(s, k, action):  # type: ignore[no-untyped-def]
         _search(s, k, search)
 
 
-@njit(cache=True)
+@inner
 def _sweep(s, k, segment, scope):  # type: ignore[no-untyped-def]
     """Look at hosts nobody suspects; false flags grow with the square of intensity, hits linearly."""
     v, t = s.evidence, s.truth
@@ -82,7 +82,7 @@ def _sweep(s, k, segment, scope):  # type: ignore[no-untyped-def]
             _flag_clean(s, k, host, _SWEEP_HIT)
 
 
-@njit(cache=True)
+@inner
 def _flag_clean(s, k, host, weight):  # type: ignore[no-untyped-def]
     s.evidence.hits[host // k.hosts_per_segment] += 1.0
     s.ledger.tally[FALSE_FLAGS] += 1
@@ -90,7 +90,7 @@ def _flag_clean(s, k, host, weight):  # type: ignore[no-untyped-def]
     add_evidence(s, k, host, weight, True)
 
 
-@njit(cache=True)
+@inner
 def _examine(s, k):  # type: ignore[no-untyped-def]
     """Examine suspects, isolated ones too; power sets how often each one's turn comes."""
     v, t = s.evidence, s.truth
@@ -119,7 +119,7 @@ def _examine(s, k):  # type: ignore[no-untyped-def]
             add_evidence(s, k, host, _MISS, False)
 
 
-@njit(cache=True)
+@inner
 def _search(s, k, effort):  # type: ignore[no-untyped-def]
     """Look everywhere for the indicators of confirmed cases; those of a false case lead to clean hosts."""
     v, t = s.evidence, s.truth

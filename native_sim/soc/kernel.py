@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
+from native_sim.jit import fingerprint, inner
 from native_sim.rng import start_streams, stream_key, uniform
 from native_sim.soc import spec
 from native_sim.soc.alerts import deliver, raise_background, read_meters
 from native_sim.soc.attacker import act_attacker, plan_campaign
 from native_sim.soc.cases import dismiss_cases
 from native_sim.soc.hunting import hunt
-from native_sim.soc.observe import write_observations
+from native_sim.soc.observe import write_observations, write_truth
 from native_sim.soc.response import charge_disruption, finish_remediations, respond
-from native_sim.soc.reward import charge_dwell, settle
+from native_sim.soc.reward import settle
 from native_sim.soc.state import CAMPAIGN, clear_evidence, clear_truth, row_of
 from native_sim.soc.triage import assemble, triage
 
@@ -21,7 +24,7 @@ _NETWORK = np.uint64(1 << 32)
 """Purpose of the key of a network; beyond those of the streams."""
 
 
-@njit(cache=True)
+@inner
 def step_one(s, k, commands, i, out):  # type: ignore[no-untyped-def]
     """Advance one environment by one step with command row ``i`` and write row ``i`` of the frame."""
     v = s.evidence
@@ -49,12 +52,11 @@ def step_one(s, k, commands, i, out):  # type: ignore[no-untyped-def]
     dismiss_cases(s)
 
     charge_disruption(s, k)
-    charge_dwell(s, k)
     settle(s, k, out, i)
     write_observations(s, k, out, i)
 
 
-@njit(cache=True)
+@inner
 def reset_one(s, k, i, seed, episode, network, out):  # type: ignore[no-untyped-def]
     """Start an episode: one tree of streams grows from (seed, episode), and one key names the network."""
     start_streams(s.rng, seed, episode)
@@ -70,15 +72,31 @@ def reset_one(s, k, i, seed, episode, network, out):  # type: ignore[no-untyped-
     write_observations(s, k, out, i)
 
 
-@njit(cache=True, nogil=True)
-def step_batch(state, knobs, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
-    """Advance ``rows[start:stop]`` by one step each; threads may work on disjoint parts at once."""
-    for i in range(start, stop):
-        step_one(row_of(state, rows[i]), knobs[0], commands, i, out)
+def _compile_loops(fingerprint: int) -> Any:
+    """Return the loops that Python calls: the only functions cached on disk, see :mod:`native_sim.jit`."""
+
+    @njit(cache=True, nogil=True)
+    def step_batch(state, knobs, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
+        """Advance ``rows[start:stop]`` by one step each; threads may work on disjoint parts at once."""
+        _ = fingerprint
+        for i in range(start, stop):
+            step_one(row_of(state, rows[i]), knobs[0], commands, i, out)
+
+    @njit(cache=True, nogil=True)
+    def reset_batch(state, knobs, rows, seeds, episodes, networks, start, stop, out):  # type: ignore[no-untyped-def]
+        """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
+        _ = fingerprint
+        for i in range(start, stop):
+            reset_one(row_of(state, rows[i]), knobs[0], i, seeds[i], episodes[i], networks[i], out)
+
+    @njit(cache=True, nogil=True)
+    def read_truth(state, knobs, rows, out):  # type: ignore[no-untyped-def]
+        """Write the state vectors [N, 48] (spec.STATE) of ``rows`` [N], for centralised critics and the oracle."""
+        _ = fingerprint
+        for i in range(rows.shape[0]):
+            write_truth(row_of(state, rows[i]), knobs[0], out[i])
+
+    return step_batch, reset_batch, read_truth
 
 
-@njit(cache=True, nogil=True)
-def reset_batch(state, knobs, rows, seeds, episodes, networks, start, stop, out):  # type: ignore[no-untyped-def]
-    """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
-    for i in range(start, stop):
-        reset_one(row_of(state, rows[i]), knobs[0], i, seeds[i], episodes[i], networks[i], out)
+step_batch, reset_batch, read_truth = _compile_loops(fingerprint(__name__))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.soc import spec
 from native_sim.soc.alerts import hour_of, is_office
 from native_sim.soc.cases import CONFIRMED, belief
@@ -25,24 +25,25 @@ from native_sim.soc.state import (
     SEVERITY,
     TECHNIQUE,
     TIME,
-    row_of,
 )
 
 _SEGMENTS = spec.NUM_SEGMENTS
 _PER_SEGMENT = 8
 _PER_CASE = 7
 _HUNTER_CASES, _RESPONDER_CASES = 8, 6
+_HUNTER_CASES_AT = spec.OBSERVATIONS["hunter"]["cases"].start
+_RESPONDER_CASES_AT = spec.OBSERVATIONS["responder"]["cases"].start
 _SHOWN_ALERTS, _PER_ALERT = 6, 9
 _COUNT_SCALE = 0.25
 """Counts n are shown as 1 - exp(-n / 4), between 0 and 1 for any size of network."""
 
 
-@njit(cache=True)
+@inner
 def _squash(count):  # type: ignore[no-untyped-def]
-    return 1.0 - math.exp(-_COUNT_SCALE * count)
+    return 1.0 - math.exp(-_COUNT_SCALE * count) if count != 0.0 else 0.0
 
 
-@njit(cache=True)
+@inner
 def write_observations(s, k, out, i):  # type: ignore[no-untyped-def]
     """Write the four observations into row ``i`` of the frame."""
     clock = np.empty(4)
@@ -54,10 +55,13 @@ def write_observations(s, k, out, i):  # type: ignore[no-untyped-def]
     _write_coordinator(s.evidence, k, clock, segments, confirmed, out.coordinator[i])
     _write_hunter(s.evidence, k, clock, segments, out.hunter[i])
     _write_triage(s, k, clock, confirmed, out.triage[i])
-    _write_responder(s.evidence, k, clock, segments, out.responder[i])
+    _write_responder(s.evidence, clock, segments, out.responder[i])
+    # The responder sees the first of the hunter's cases.
+    first = out.hunter[i, _HUNTER_CASES_AT : _HUNTER_CASES_AT + _PER_CASE * _RESPONDER_CASES]
+    out.responder[i, _RESPONDER_CASES_AT : _RESPONDER_CASES_AT + _PER_CASE * _RESPONDER_CASES] = first
 
 
-@njit(cache=True)
+@inner
 def _summarise(v, k, segments):  # type: ignore[no-untyped-def]
     """Fill what is known per segment; return the number of confirmed cases."""
     confirmed = 0
@@ -80,7 +84,7 @@ def _summarise(v, k, segments):  # type: ignore[no-untyped-def]
     return confirmed
 
 
-@njit(cache=True)
+@inner
 def _write_coordinator(v, k, clock, segments, confirmed, out):  # type: ignore[no-untyped-def]
     out[:4] = clock
     mean, most = 0.0, 0.0
@@ -104,13 +108,13 @@ def _write_coordinator(v, k, clock, segments, confirmed, out):  # type: ignore[n
     out[63] = v.verbose.sum() / _SEGMENTS
 
 
-@njit(cache=True)
+@inner
 def _since(v, step):  # type: ignore[no-untyped-def]
     """Return how fresh an event is: 1 in this step, fading towards 0; 0 if it never happened."""
     return math.exp(-0.05 * (v.step - step)) if step > 0 else 0.0
 
 
-@njit(cache=True)
+@inner
 def _write_hunter(v, k, clock, segments, out):  # type: ignore[no-untyped-def]
     out[:4] = clock
     out[4:12] = v.directive
@@ -121,10 +125,10 @@ def _write_hunter(v, k, clock, segments, out):  # type: ignore[no-untyped-def]
         row[9] = v.verbose[segment]
         row[10] = _squash(v.hits[segment])
         row[11] = _squash(v.misses[segment])
-    _write_cases(v, k, _HUNTER_CASES, out[72:])
+    _write_cases(v, k, _HUNTER_CASES, out[_HUNTER_CASES_AT:])
 
 
-@njit(cache=True)
+@inner
 def _write_cases(v, k, shown, out):  # type: ignore[no-untyped-def]
     """Write the cases of the highest scores, best first."""
     out[: shown * _PER_CASE] = 0.0
@@ -145,7 +149,7 @@ def _write_cases(v, k, shown, out):  # type: ignore[no-untyped-def]
         row[6] = _since(v, max(1, v.updated[best]))
 
 
-@njit(cache=True)
+@inner
 def _write_triage(s, k, clock, confirmed, out):  # type: ignore[no-untyped-def]
     v = s.evidence
     out[:] = 0.0
@@ -157,27 +161,31 @@ def _write_triage(s, k, clock, confirmed, out):  # type: ignore[no-untyped-def]
     out[7] = _squash(v.alerts.sum())
     out[8] = _squash(confirmed)
     out[9] = v.count / MAX_CASES
-    taken = np.zeros(spec.QUEUE_LENGTH, np.bool_)
+    first = _first_alerts(v)
     for j in range(min(_SHOWN_ALERTS, v.queued)):
-        best = _next_alert(v, taken)
-        taken[best] = True
-        _write_alert(s, k, best, out[10 + _PER_ALERT * j : 10 + _PER_ALERT * (j + 1)])
+        _write_alert(s, k, first[j], out[10 + _PER_ALERT * j : 10 + _PER_ALERT * (j + 1)])
 
 
-@njit(cache=True)
-def _next_alert(v, taken):  # type: ignore[no-untyped-def]
-    """Return the next alert in the order in which triage will handle them."""
-    best = -1
+@inner
+def _first_alerts(v):  # type: ignore[no-untyped-def]
+    """Return the alerts [6] that triage will handle first, in order: by priority of the segment, then by age."""
+    first = np.zeros(_SHOWN_ALERTS, np.int64)
+    urgency = np.empty(_SHOWN_ALERTS)
+    count = 0
     for index in range(v.queued):
-        if taken[index]:
-            continue
         priority = v.directive[int(v.queue[index, SEGMENT])]
-        if best < 0 or priority > v.directive[int(v.queue[best, SEGMENT])]:
-            best = index
-    return best
+        if count == _SHOWN_ALERTS and priority <= urgency[count - 1]:
+            continue
+        count = min(count + 1, _SHOWN_ALERTS)
+        j = count - 1
+        while j > 0 and urgency[j - 1] < priority:
+            first[j], urgency[j] = first[j - 1], urgency[j - 1]
+            j -= 1
+        first[j], urgency[j] = index, priority
+    return first
 
 
-@njit(cache=True)
+@inner
 def _write_alert(s, k, index, row):  # type: ignore[no-untyped-def]
     v = s.evidence
     alert = v.queue[index]
@@ -192,43 +200,37 @@ def _write_alert(s, k, index, row):  # type: ignore[no-untyped-def]
     row[8] = belief(v.score[case]) if case >= 0 else 0.0
 
 
-@njit(cache=True)
-def _write_responder(v, k, clock, segments, out):  # type: ignore[no-untyped-def]
+@inner
+def _write_responder(v, clock, segments, out):  # type: ignore[no-untyped-def]
     out[:4] = clock
     out[4:12] = v.directive
     for segment in range(_SEGMENTS):
         out[12 + _PER_SEGMENT * segment : 12 + _PER_SEGMENT * (segment + 1)] = segments[segment]
-    _write_cases(v, k, _RESPONDER_CASES, out[52:94])
     out[94] = v.queued / spec.QUEUE_LENGTH
     out[95] = v.campaign
 
 
-@njit(cache=True)
-def write_truth(state, knobs, rows, out):  # type: ignore[no-untyped-def]
-    """Write the state vectors [N, 48] (spec.STATE) of some rows, for centralised critics and the oracle."""
-    k = knobs[0]
-    for i in range(rows.shape[0]):
-        s = row_of(state, rows[i])
-        t, v = s.truth, s.evidence
-        out[i] = 0.0
-        for index in range(t.count):
-            host = t.host[index]
-            case = s.hosts[host].case - 1
-            row = out[i, 6 * (host // k.hosts_per_segment) : 6 * (host // k.hosts_per_segment) + 6]
-            isolated = case >= 0 and v.status[case] != OPEN
-            row[4 if isolated else t.stage[index] - 1] += 1.0
-            row[5] += not isolated and case < 0
-        out[i, 30 + t.phase] = 1.0
-        out[i, 35] = t.progress
-        out[i, 36] = v.step >= t.start
-        out[i, 37] = v.step < t.alarmed_until
-        out[i, 38] = t.free_steps / k.hold_steps
-        out[i, 39] = v.step / k.max_steps
-        taken = np.zeros(spec.QUEUE_LENGTH, np.bool_)
-        for j in range(min(_SHOWN_ALERTS, v.queued)):
-            best = _next_alert(v, taken)
-            taken[best] = True
-            held = s.hosts[int(v.queue[best, HOST])].foothold > 0
-            out[i, 42 + j] = 1.0 if held else -1.0
-        out[i, 40] = t.count
-        out[i, 41] = t.was_held
+@inner
+def write_truth(s, k, out):  # type: ignore[no-untyped-def]
+    """Write the state vector [48] (spec.STATE)."""
+    t, v = s.truth, s.evidence
+    out[:] = 0.0
+    for index in range(t.count):
+        host = t.host[index]
+        case = s.hosts[host].case - 1
+        row = out[6 * (host // k.hosts_per_segment) : 6 * (host // k.hosts_per_segment) + 6]
+        isolated = case >= 0 and v.status[case] != OPEN
+        row[4 if isolated else t.stage[index] - 1] += 1.0
+        row[5] += not isolated and case < 0
+    out[30 + t.phase] = 1.0
+    out[35] = t.progress
+    out[36] = v.step >= t.start
+    out[37] = v.step < t.alarmed_until
+    out[38] = t.free_steps / k.hold_steps
+    out[39] = v.step / k.max_steps
+    first = _first_alerts(v)
+    for j in range(min(_SHOWN_ALERTS, v.queued)):
+        held = s.hosts[int(v.queue[first[j], HOST])].foothold > 0
+        out[42 + j] = 1.0 if held else -1.0
+    out[40] = t.count
+    out[41] = t.was_held

@@ -143,19 +143,22 @@ def _see(obs: ObservationBatch, role: str, name: str) -> Array:
 
 
 class RuleSoar(_Stateless):
-    """Playbooks without judgement: escalate likely alerts, look at every suspect, isolate what is confirmed."""
+    """Playbooks without judgement: enrich doubtful alerts once, escalate likely ones, look at every suspect, search for
+    the indicators of what is confirmed, and isolate it."""
 
     def choose(self, obs: ObservationBatch, draws: FloatArray) -> dict[str, Array]:
-        """Apply fixed thresholds; no directive, no sweeps, no enrichment."""
+        """Apply fixed thresholds; no directive, no sweeps, no telemetry."""
         count = len(draws)
         alert = _see(obs, "triage", "alerts")[:, 0]
+        confidence, readings = alert[:, 2], alert[:, 6]
+        doubtful = np.where((readings == 0) & (confidence > 0.4), int(spec.Triage.ENRICH), int(spec.Triage.SUPPRESS))
         hunting = np.full((count, 16), -1.0)
-        hunting[:, :5] = 0.0
+        hunting[:, :5], hunting[:, 15] = 1.0, 1.0
         response = np.full((count, 12), 1.0)
         response[:, 10] = -1.0
         return {
             "hunter": hunting,
-            "triage": np.where(alert[:, 2] > 0.5, int(spec.Triage.ESCALATE), int(spec.Triage.SUPPRESS)),
+            "triage": np.where(confidence > 0.5, int(spec.Triage.ESCALATE), doubtful),
             "responder": response,
         }
 
@@ -164,19 +167,20 @@ class RuleSoar(_Stateless):
 class Tactics:
     """Thresholds of the adaptive defender, tuned on training networks."""
 
-    escalate_from: float = 0.48  # confidence of an alert
-    enrich_from: float = 0.43
-    sure_from: float = 0.63
+    escalate_from: float = 0.5  # confidence of an alert
+    enrich_from: float = 0.41
+    sure_from: float = 0.56
     belief_weight: float = 0.24  # what the case of the alert's host adds
     most_readings: float = 0.35  # as observed: 0.22 is one further reading, 0.39 two, 0.53 three
-    focus: float = 2.0  # how sharply priorities follow suspicion
-    posture: float = 0.09  # once something is confirmed
-    filter: float = 1.0
+    focus: float = 1.7  # how sharply priorities follow suspicion
+    posture: float = 0.2  # once something is confirmed
+    filter: float = 1.0  # once something is confirmed
+    quiet_filter: float = 1.0  # before that
     routing: float = -1.0
     scope: float = -1.0  # in suspected segments, once something is confirmed
     telemetry: float = 0.44  # in segments with a confirmed host
-    suspect_telemetry: float = 0.25  # in other segments with cases
-    search_from: float = 0.6  # belief of the best case
+    suspect_telemetry: float = 0.15  # in other segments with cases
+    search_from: float = 0.5  # belief of the best case
     throttle: float = 0.95
 
 
@@ -219,7 +223,7 @@ class Adaptive(_Stateless):
         active = _see(obs, "coordinator", "confirmed") > 0.0
         directive[:, 5] = tactics.routing
         directive[:, 6] = np.where(active, tactics.posture, 0.0)
-        directive[:, 7] = np.where(active, tactics.filter, 0.0)
+        directive[:, 7] = np.where(active, tactics.filter, tactics.quiet_filter)
         return directive
 
     def _hunt(self, obs: ObservationBatch) -> Array:
@@ -259,10 +263,11 @@ class Oracle(_Stateless):
         count = len(live)
         directive = np.zeros((count, 8))
         there = live > 0
-        directive[:, :5] = np.where(there.any(axis=1, keepdims=True), np.where(there, 1.0, -1.0), 0.0)
         active = there.any(axis=1)
-        directive[:, 6] = 1.0
+        directive[:, :5] = np.where(active[:, None], np.where(there, 0.5, -0.5), 0.0)
         directive[:, 5] = np.where(active, -1.0, 0.0)
+        directive[:, 6] = -0.5
+        directive[:, 7] = np.where(active, 1.0, -1.0)
         hunting = np.full((count, 16), -1.0)
         hunting[:, :5] = np.where(there, 1.0, -1.0)
         hunting[:, 5:10] = np.where(unknown, -0.85, -1.0)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from native_sim.jit import inner
 from native_sim.rng import uniform
 from native_sim.soc.alerts import is_office
-from native_sim.soc.cases import CONFIRMED, SUSPECT, credit_detection
+from native_sim.soc.cases import CONFIRMED, SUSPECT, note_detection
 from native_sim.soc.hunting import capacity
 from native_sim.soc.state import (
     ENDED,
@@ -32,10 +31,12 @@ _DISRUPTION, _THROTTLE_DISRUPTION = 0.05, 0.0125
 """Cost per step of a host of value 1 off the network, and of a throttled one; doubled in office hours."""
 _FILTER_COST, _FILTER_RELIEF = 0.08, 0.02
 _FALSE_ISOLATION = 0.5
+FASTEST_ISOLATION = 0.5
+"""Credit for isolating a foothold in the step after its confirmation; it falls with the steps since then."""
 _ALARM_STEPS = 25
 
 
-@njit(cache=True)
+@inner
 def respond(s, k, action):  # type: ignore[no-untyped-def]
     """Respond: 5 isolation and 5 remediation intensities, throttle, release; -1 is off."""
     v = s.evidence
@@ -64,7 +65,7 @@ def respond(s, k, action):  # type: ignore[no-untyped-def]
                 s.ledger.parts[2] += _REMEDIATION_COST * VALUE[segment]
 
 
-@njit(cache=True)
+@inner
 def _isolate(s, k, index):  # type: ignore[no-untyped-def]
     """Cut a host off; the attacker may notice the loss."""
     v, t = s.evidence, s.truth
@@ -78,16 +79,18 @@ def _isolate(s, k, index):  # type: ignore[no-untyped-def]
         s.ledger.tally[FALSE_ISOLATIONS] += 1
         s.ledger.parts[3] += _FALSE_ISOLATION
         return
-    credit_detection(s, host)
-    delay = step - t.found[foothold]
-    s.ledger.parts[1] += 1.0 / max(1, delay)
-    s.ledger.tally[ENDED] += 1
-    s.ledger.tally[ENDED_DELAY] += delay
+    note_detection(s, host)
+    if t.isolated[foothold] == 0:  # isolating it again after a release pays nothing
+        t.isolated[foothold] = step
+        delay = step - t.found[foothold]
+        s.ledger.parts[1] += FASTEST_ISOLATION / max(1, delay)
+        s.ledger.tally[ENDED] += 1
+        s.ledger.tally[ENDED_DELAY] += delay
     if uniform(s.rng, RESPONDER) < k.alarm:
         t.alarmed_until = step + _ALARM_STEPS
 
 
-@njit(cache=True)
+@inner
 def finish_remediations(s):  # type: ignore[no-untyped-def]
     """Return hosts whose remediation is done to service: clean and patched."""
     v = s.evidence
@@ -100,7 +103,7 @@ def finish_remediations(s):  # type: ignore[no-untyped-def]
             close_case(s, index)
 
 
-@njit(cache=True)
+@inner
 def charge_disruption(s, k):  # type: ignore[no-untyped-def]
     """Charge hosts off the network, throttled hosts, and the boundary filter."""
     v = s.evidence

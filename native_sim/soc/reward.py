@@ -1,11 +1,17 @@
-"""Reward of a step from its named parts, the end of an episode, and the metrics written then."""
+"""Reward of a step from its named parts, the end of an episode, and the metrics written then.
+
+A foothold can never earn more than it costs: what its confirmation and its isolation pay was charged when it was
+taken and when it advanced, and it costs more for every step it lives. So there is nothing to gain from letting the
+attacker spread and then cleaning up.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.soc import spec
+from native_sim.soc.response import FASTEST_ISOLATION
 from native_sim.soc.state import (
     BACKGROUND_HANDLED,
     CLEAN_SCANS,
@@ -60,27 +66,19 @@ METRICS = (
 _STOLEN = 10.0
 _CONTAINED = 5.0
 _DWELL = 0.02
-"""Penalty per step and unfound live foothold, times the host's value and stage / 5."""
+"""Charge per step and live foothold, times the host's value and stage / 5."""
 
 
-@njit(cache=True)
-def charge_dwell(s, k):  # type: ignore[no-untyped-def]
-    """Charge live footholds that nobody has confirmed."""
-    t = s.truth
-    for index in range(t.count):
-        host = t.host[index]
-        if t.found[index] == 0 and not is_isolated(s, host):
-            s.ledger.parts[0] -= _DWELL * VALUE[host // k.hosts_per_segment] * t.stage[index] / spec.STAGE_SCALE
-
-
-@njit(cache=True)
+@inner
 def settle(s, k, out, i):  # type: ignore[no-untyped-def]
     """Decide whether the episode ends, add up the reward, and write the metrics of a finished episode."""
     t, step = s.truth, s.evidence.step
+    dwell = _charge_footholds(s, k)
     if t.was_held:
         t.free_steps = 0 if count_live(s) > 0 else t.free_steps + 1
     contained = t.free_steps >= k.hold_steps and not t.stolen
-    s.ledger.parts[0] -= _STOLEN * t.stolen
+    if t.stolen:  # what is live now stays: an early end saves nothing
+        s.ledger.parts[0] -= _STOLEN + dwell * (k.max_steps - step)
     s.ledger.parts[1] += _CONTAINED * contained
     reward = (
         k.alpha * s.ledger.parts[0]
@@ -98,12 +96,31 @@ def settle(s, k, out, i):  # type: ignore[no-untyped-def]
         _write_metrics(s, contained, out.metrics[i])
 
 
-@njit(cache=True)
+@inner
+def _charge_footholds(s, k):  # type: ignore[no-untyped-def]
+    """Charge what the attacker has gained, credit what was confirmed; return the charge for the live footholds."""
+    t = s.truth
+    hidden, dwell = 0.0, 0.0
+    for index in range(t.count):
+        host = t.host[index]
+        depth = t.stage[index] / spec.STAGE_SCALE
+        if t.found[index] == 0:
+            hidden += depth
+        if not is_isolated(s, host):
+            dwell += _DWELL * VALUE[host // k.hosts_per_segment] * depth
+        if t.since[index] == s.evidence.step:
+            s.ledger.parts[1] -= FASTEST_ISOLATION
+    s.ledger.parts[0] += t.hidden - hidden - dwell
+    t.hidden = hidden
+    return dwell
+
+
+@inner
 def _ratio(part, whole):  # type: ignore[no-untyped-def]
     return part / whole if whole > 0 else np.nan
 
 
-@njit(cache=True)
+@inner
 def _write_metrics(s, contained, m):  # type: ignore[no-untyped-def]
     t, n, step = s.truth, s.ledger.tally, s.evidence.step
     found = t.first_found if t.first_found > 0 else step

@@ -45,6 +45,8 @@ SEGMENTS: Final = (
 )
 NUM_SEGMENTS: Final = len(SEGMENTS)
 DMZ, CORPORATE, DEVELOPMENT, DATA_CENTER, CLOUD = range(NUM_SEGMENTS)
+ENTRIES: Final = (DMZ, CORPORATE, DEVELOPMENT)
+"""Segments from which an attacker may enter under the corrected rules."""
 VULNERABILITY_SPREAD: Final = 0.1
 VULNERABILITY_RANGE: Final = (0.05, 0.95)
 OBJECTIVE_VALUE: Final = 0.9

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from native_sim.jit import inner
 from native_sim.soc import spec
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Array
@@ -44,8 +45,10 @@ TRUTH = np.dtype(
         ("stage", np.int8, (MAX_FOOTHOLDS,)),  # spec.Stage 1..4
         ("since", np.int16, (MAX_FOOTHOLDS,)),  # step of the compromise
         ("found", np.int16, (MAX_FOOTHOLDS,)),  # step at which it was confirmed, 0 before
+        ("isolated", np.int16, (MAX_FOOTHOLDS,)),  # step at which it was first isolated, 0 before
         ("muted", np.int16, (MAX_FOOTHOLDS,)),  # its traces are rarer until this step: an alert about it was suppressed
         ("count", np.int8),  # footholds
+        ("hidden", np.float64),  # sum of stage / 5 over the footholds not confirmed, at the end of the last step
         ("network", np.uint64),  # key of the network
         ("entries", np.int8, (3,)),  # segments that the attacker may enter
         ("start", np.int16),  # step of the first action
@@ -152,13 +155,27 @@ class Row(NamedTuple):
 
 
 _KNOBS = [entry.name for entry in fields(SocConfig) if type(entry.default) in (int, float)]
-KNOBS = np.dtype([(e.name, type(e.default)) for e in fields(SocConfig) if e.name in _KNOBS], align=True)
+KNOBS = np.dtype(
+    [
+        *((e.name, type(e.default)) for e in fields(SocConfig) if e.name in _KNOBS),
+        ("reach", np.int8, (_S, _S)),  # segments reached from each, -1 where there are fewer
+        ("num_reached", np.int8, (_S,)),
+    ],
+    align=True,
+)
 """The configuration as kernels read it; units as in SocConfig."""
 
 
 def make_knobs(config: SocConfig) -> Array:
     """Return the knobs of a configuration, [1] KNOBS."""
-    return np.array([tuple(getattr(config, name) for name in _KNOBS)], KNOBS)
+    knobs = np.zeros(1, KNOBS)
+    for name in _KNOBS:
+        knobs[name] = getattr(config, name)
+    knobs["reach"] = -1
+    for source, segments in enumerate(config.reaches):
+        knobs["reach"][0, source, : len(segments)] = segments
+        knobs["num_reached"][0, source] = len(segments)
+    return knobs
 
 
 def allocate(num_envs: int, hosts: int) -> State:
@@ -178,16 +195,17 @@ def row_of(state, e):  # type: ignore[no-untyped-def]
     return Row(state.rng[e], state.truth[e], state.evidence[e], state.ledger[e], state.hosts[e])
 
 
-@njit(cache=True)
+@inner
 def clear_truth(t):  # type: ignore[no-untyped-def]
     """Forget the campaign; footholds of hosts are cleared apart."""
     t.count, t.phase, t.phase_steps, t.success = 0, 0, 0, False
+    t.hidden = 0.0
     t.num_targets, t.returns_at, t.alarmed_until = 0, 0, 0
     t.progress, t.stolen, t.stealing[:] = 0.0, False, 0.0
     t.was_held, t.free_steps, t.first_held, t.first_found = False, 0, 0, 0
 
 
-@njit(cache=True)
+@inner
 def clear_evidence(v):  # type: ignore[no-untyped-def]
     """Forget everything the tools have shown; cases of hosts are cleared apart."""
     v.step, v.queued, v.num_pending, v.busy_until, v.count = 0, 0, 0, 0, 0
@@ -199,21 +217,21 @@ def clear_evidence(v):  # type: ignore[no-untyped-def]
         meter[:] = 0.0
 
 
-@njit(cache=True)
+@inner
 def is_isolated(s, host):  # type: ignore[no-untyped-def]
     """Tell whether a host is cut off, waiting for or under remediation."""
     case = s.hosts[host].case - 1
     return case >= 0 and s.evidence.status[case] != OPEN
 
 
-@njit(cache=True)
+@inner
 def is_throttled(s, host):  # type: ignore[no-untyped-def]
     """Tell whether a host's traffic is throttled."""
     case = s.hosts[host].case - 1
     return case >= 0 and s.evidence.throttled[case]
 
 
-@njit(cache=True)
+@inner
 def add_foothold(s, host, stage):  # type: ignore[no-untyped-def]
     """Let the attacker take a clean host; nothing happens when it holds as many as it can manage."""
     t, step = s.truth, s.evidence.step
@@ -221,7 +239,7 @@ def add_foothold(s, host, stage):  # type: ignore[no-untyped-def]
     if index == MAX_FOOTHOLDS:
         return
     t.host[index], t.stage[index], t.since[index] = host, stage, step
-    t.found[index], t.muted[index] = 0, 0
+    t.found[index], t.isolated[index], t.muted[index] = 0, 0, 0
     s.hosts[host].foothold = index + 1
     t.count += 1
     t.was_held = True
@@ -230,21 +248,21 @@ def add_foothold(s, host, stage):  # type: ignore[no-untyped-def]
     s.ledger.tally[FOOTHOLDS] += 1
 
 
-@njit(cache=True)
+@inner
 def remove_foothold(s, index):  # type: ignore[no-untyped-def]
     """Take a foothold from the attacker; the last of the table fills the gap."""
     t = s.truth
     last = t.count - 1
     s.hosts[t.host[index]].foothold = 0
     if index != last:
-        for column in (t.since, t.found, t.muted):
+        for column in (t.since, t.found, t.isolated, t.muted):
             column[index] = column[last]
         t.host[index], t.stage[index] = t.host[last], t.stage[last]
         s.hosts[t.host[index]].foothold = index + 1
     t.count = last
 
 
-@njit(cache=True)
+@inner
 def count_live(s):  # type: ignore[no-untyped-def]
     """Count the footholds that are not isolated."""
     live = 0
@@ -253,7 +271,7 @@ def count_live(s):  # type: ignore[no-untyped-def]
     return live
 
 
-@njit(cache=True)
+@inner
 def close_case(s, index):  # type: ignore[no-untyped-def]
     """Strike a case from the table; the last fills the gap."""
     v = s.evidence

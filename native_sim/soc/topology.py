@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.rng import hash_unit
 from native_sim.soc import spec
 
@@ -19,14 +19,9 @@ _NOISY_SHARE = 0.1
 """Share of hosts that raise background alerts again and again."""
 
 VALUE = np.array([segment.value for segment in spec.SEGMENTS])
-REACH = np.full((spec.NUM_SEGMENTS, spec.NUM_SEGMENTS), -1)
-"""[5, 5], segments reached from each, -1 where there are fewer."""
-NUM_REACHED = np.array([len(segment.reaches) for segment in spec.SEGMENTS])
-for _i, _segment in enumerate(spec.SEGMENTS):
-    REACH[_i, : len(_segment.reaches)] = _segment.reaches
 
 
-@njit(cache=True)
+@inner
 def vulnerability(s, k, host):  # type: ignore[no-untyped-def]
     """Return a host's present vulnerability: drawn once per network, lowered by remediation."""
     key = s.truth.network
@@ -38,7 +33,7 @@ def vulnerability(s, k, host):  # type: ignore[no-untyped-def]
     return weakness * _PATCHED if s.hosts[host].patched else weakness
 
 
-@njit(cache=True)
+@inner
 def noisy_host(k, segment, u):  # type: ignore[no-untyped-def]
     """Return one of the chronically noisy hosts of a segment, chosen by ``u`` in [0, 1)."""
     noisy = max(1, int(_NOISY_SHARE * k.hosts_per_segment))

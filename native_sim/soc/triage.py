@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from native_sim.jit import inner
 from native_sim.rng import uniform
 from native_sim.soc import spec
 from native_sim.soc.alerts import head_of_queue, read_confidence, remove_alert, stealth_now, suppress
@@ -31,13 +30,12 @@ _ACCUSED, _CLEARED = 2.0, -1.0
 """Evidence (log odds) of its two outcomes."""
 _INVESTIGATION_STEPS = 1
 """Further steps in which the analyst is busy."""
-_RIGHT_ESCALATION = 0.1
 _WRONG_ESCALATION = 0.2
 _ENRICH_COST = 0.02
 _FULL_CHAIN = 5.0
 
 
-@njit(cache=True)
+@inner
 def triage(s, k, choice):  # type: ignore[no-untyped-def]
     """Handle the alert at the head of the queue, unless it is empty or the analyst is busy."""
     v = s.evidence
@@ -55,14 +53,13 @@ def triage(s, k, choice):  # type: ignore[no-untyped-def]
         _enrich(s, k, head)
 
 
-@njit(cache=True)
+@inner
 def _escalate(s, k, head):  # type: ignore[no-untyped-def]
     """Investigate the host that the alert names: the verdict is evidence, and takes the analyst's time."""
     v = s.evidence
     host = int(v.queue[head, HOST])
     if s.truth.queue_true[head]:
         s.ledger.tally[RIGHT_ESCALATIONS] += 1
-        s.ledger.parts[0] += _RIGHT_ESCALATION
     else:
         s.ledger.tally[WRONG_ESCALATIONS] += 1
         s.ledger.tally[BACKGROUND_HANDLED] += 1
@@ -76,7 +73,7 @@ def _escalate(s, k, head):  # type: ignore[no-untyped-def]
     remove_alert(s, head)
 
 
-@njit(cache=True)
+@inner
 def _correlate(s, k, head):  # type: ignore[no-untyped-def]
     """Assemble: alerts of the head's segment within the window join its campaign; those of its host merge into it.
 
@@ -101,7 +98,7 @@ def _correlate(s, k, head):  # type: ignore[no-untyped-def]
             remove_alert(s, j)
 
 
-@njit(cache=True)
+@inner
 def _enrich(s, k, head):  # type: ignore[no-untyped-def]
     """Look the alert's indicators up: one more reading of its confidence."""
     alert = s.evidence.queue[head]
@@ -111,14 +108,14 @@ def _enrich(s, k, head):  # type: ignore[no-untyped-def]
     s.ledger.parts[2] += _ENRICH_COST
 
 
-@njit(cache=True)
+@inner
 def _remember(v, index):  # type: ignore[no-untyped-def]
     """Enter an alert into the campaign."""
     segment, technique = int(v.queue[index, SEGMENT]), int(v.queue[index, TECHNIQUE])
     v.seen[segment, technique] = max(v.seen[segment, technique], int(v.queue[index, TIME]))
 
 
-@njit(cache=True)
+@inner
 def assemble(s, k):  # type: ignore[no-untyped-def]
     """Rate the campaign: the most techniques seen in one segment within the window, as a share of all five."""
     v = s.evidence

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from native_sim.jit import inner
 from native_sim.rng import normal
 from native_sim.soc import spec
 from native_sim.soc.reference.state import LABEL, NOISE, OBSERVATION, SEGMENT, TIME, hosts_per_segment
@@ -17,7 +17,7 @@ _ENDPOINTS = 48
 _SHOWN_ALERTS = 10
 
 
-@njit(cache=True)
+@inner
 def write_observations(s, limit, out, i):  # type: ignore[no-untyped-def]
     """Write the four observations into row ``i`` of the frame."""
     hosts = hosts_per_segment(s)
@@ -45,13 +45,13 @@ def write_observations(s, limit, out, i):  # type: ignore[no-untyped-def]
     _write_responder(s, apart / total, out.responder[i])
 
 
-@njit(cache=True)
+@inner
 def _write_noise(s, target, spread):  # type: ignore[no-untyped-def]
     for j in range(target.shape[0]):
         target[j] = spread * normal(s.rng, OBSERVATION)
 
 
-@njit(cache=True)
+@inner
 def _write_hunter(s, out):  # type: ignore[no-untyped-def]
     for segment in range(_SEGMENTS):
         start = 20 + 10 * segment
@@ -65,7 +65,7 @@ def _write_hunter(s, out):  # type: ignore[no-untyped-def]
     out[80 + shown :] = 0.0
 
 
-@njit(cache=True)
+@inner
 def _write_triage(s, limit, out):  # type: ignore[no-untyped-def]
     out[:] = 0.0
     out[0] = s.row.queued / _LENGTH
@@ -78,7 +78,7 @@ def _write_triage(s, limit, out):  # type: ignore[no-untyped-def]
         shown[LABEL], shown[NOISE] = alert[LABEL], alert[NOISE]
 
 
-@njit(cache=True)
+@inner
 def _write_responder(s, isolated, out):  # type: ignore[no-untyped-def]
     out[20] = isolated
     for segment in range(_SEGMENTS):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
+from native_sim.jit import fingerprint, inner
 from native_sim.rng import below, binomial, start_streams, uniform
 from native_sim.soc import spec
 from native_sim.soc.reference.observe import write_observations
@@ -59,7 +62,7 @@ _LENGTH = spec.QUEUE_LENGTH
 _SCALE = spec.STAGE_SCALE
 
 
-@njit(cache=True)
+@inner
 def step_one(s, limit, commands, i, out):  # type: ignore[no-untyped-def]
     """Advance one environment by one step with command row ``i`` and write row ``i`` of the frame."""
     s.row.step += 1
@@ -79,7 +82,7 @@ def step_one(s, limit, commands, i, out):  # type: ignore[no-untyped-def]
     write_observations(s, limit, out, i)
 
 
-@njit(cache=True)
+@inner
 def act_attacker(s):  # type: ignore[no-untyped-def]
     """Let the attacker act and perhaps change phase."""
     s.row.phase_steps += 1
@@ -100,7 +103,7 @@ def act_attacker(s):  # type: ignore[no-untyped-def]
     s.row.visibility = _PHASE_NOISE[s.row.phase] * (1.0 - _STEALTH)
 
 
-@njit(cache=True)
+@inner
 def _scout(s):  # type: ignore[no-untyped-def]
     """Choose the most vulnerable free hosts of the DMZ, by insertion into a short sorted list."""
     count = 0
@@ -119,7 +122,7 @@ def _scout(s):  # type: ignore[no-untyped-def]
     return count > 0
 
 
-@njit(cache=True)
+@inner
 def _access(s):  # type: ignore[no-untyped-def]
     success = False
     for j in range(s.row.num_targets):
@@ -130,7 +133,7 @@ def _access(s):  # type: ignore[no-untyped-def]
     return success
 
 
-@njit(cache=True)
+@inner
 def _execute(s):  # type: ignore[no-untyped-def]
     success = False
     for j in range(s.row.num_victims):
@@ -144,7 +147,7 @@ def _execute(s):  # type: ignore[no-untyped-def]
     return success
 
 
-@njit(cache=True)
+@inner
 def _move(s):  # type: ignore[no-untyped-def]
     success = False
     hosts = hosts_per_segment(s)
@@ -162,7 +165,7 @@ def _move(s):  # type: ignore[no-untyped-def]
     return success
 
 
-@njit(cache=True)
+@inner
 def _steal(s):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
     ready = False
@@ -177,7 +180,7 @@ def _steal(s):  # type: ignore[no-untyped-def]
     return s.row.stolen
 
 
-@njit(cache=True)
+@inner
 def raise_alerts(s, before):  # type: ignore[no-untyped-def]
     """Queue the alerts of this step; ``before`` is the phase at its start."""
     visibility = s.row.visibility
@@ -191,7 +194,7 @@ def raise_alerts(s, before):  # type: ignore[no-untyped-def]
         _append(s, severity, confidence, segment, 0.0, 0.3 * uniform(s.rng, ALERTS))
 
 
-@njit(cache=True)
+@inner
 def _append(s, severity, confidence, segment, label, noise):  # type: ignore[no-untyped-def]
     if s.row.queued == _LENGTH:
         s.row.head = (s.row.head + 1) % _LENGTH
@@ -202,7 +205,7 @@ def _append(s, severity, confidence, segment, label, noise):  # type: ignore[no-
     s.row.queued += 1
 
 
-@njit(cache=True)
+@inner
 def hunt(s, action):  # type: ignore[no-untyped-def]
     """Scan the segments: 5 intensities, then 5 scopes."""
     hosts = hosts_per_segment(s)
@@ -225,7 +228,7 @@ def hunt(s, action):  # type: ignore[no-untyped-def]
     s.row.false_positives += s.row.false_scans
 
 
-@njit(cache=True)
+@inner
 def _detect(s, host):  # type: ignore[no-untyped-def]
     s.hosts[host].detected = True
     s.hosts[host].detected_at = s.row.step
@@ -236,7 +239,7 @@ def _detect(s, host):  # type: ignore[no-untyped-def]
         s.row.first_detection = s.row.step
 
 
-@njit(cache=True)
+@inner
 def triage(s, choice):  # type: ignore[no-untyped-def]
     """Handle the oldest alert; with an empty queue nothing happens."""
     if s.row.queued == 0:
@@ -258,7 +261,7 @@ def triage(s, choice):  # type: ignore[no-untyped-def]
         s.row.queued -= 1
 
 
-@njit(cache=True)
+@inner
 def _correlate(s):  # type: ignore[no-untyped-def]
     """Keep, of all alerts of the oldest one's segment, only the first of the highest severity."""
     head, queued = s.row.head, s.row.queued
@@ -277,7 +280,7 @@ def _correlate(s):  # type: ignore[no-untyped-def]
     s.row.queued = kept
 
 
-@njit(cache=True)
+@inner
 def respond(s, action):  # type: ignore[no-untyped-def]
     """Isolate and clean, segment by segment; return whether the attack is contained."""
     hosts = hosts_per_segment(s)
@@ -299,7 +302,7 @@ def respond(s, action):  # type: ignore[no-untyped-def]
     return loose == 0 and held > 0
 
 
-@njit(cache=True)
+@inner
 def _isolate_detected(s, segment, urgency):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
     for place in range(segment * hosts + s.row.free[segment] + s.row.shut[segment], (segment + 1) * hosts):
@@ -310,7 +313,7 @@ def _isolate_detected(s, segment, urgency):  # type: ignore[no-untyped-def]
             s.row.response += 1.0 / max(1, s.row.step - s.row.first_detection)
 
 
-@njit(cache=True)
+@inner
 def _isolate_clean(s, segment):  # type: ignore[no-untyped-def]
     """Isolate clean hosts by mistake; those already isolated are charged again."""
     hosts = hosts_per_segment(s)
@@ -321,7 +324,7 @@ def _isolate_clean(s, segment):  # type: ignore[no-untyped-def]
     s.row.cost += 0.2 * _VALUE[segment] * (again + fresh)
 
 
-@njit(cache=True)
+@inner
 def _clean_isolated(s, segment, remedy):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
     # Cleaning moves the first host of the run, already seen, into the gap: the walk misses none.
@@ -333,7 +336,7 @@ def _clean_isolated(s, segment, remedy):  # type: ignore[no-untyped-def]
             clean(s, host)
 
 
-@njit(cache=True)
+@inner
 def settle(s, contained, limit, out, i):  # type: ignore[no-untyped-def]
     """Add up the reward, decide whether the episode ends, and write its metrics if so."""
     if contained and s.row.contained_at == 0:
@@ -351,7 +354,7 @@ def settle(s, contained, limit, out, i):  # type: ignore[no-untyped-def]
         _write_metrics(s, limit, out.metrics[i])
 
 
-@njit(cache=True)
+@inner
 def _write_metrics(s, limit, metrics):  # type: ignore[no-untyped-def]
     hosts = hosts_per_segment(s)
     metrics[0] = s.row.first_detection if s.row.first_detection > 0 else limit
@@ -368,7 +371,7 @@ def _write_metrics(s, limit, metrics):  # type: ignore[no-untyped-def]
     metrics[11] = s.row.phase
 
 
-@njit(cache=True)
+@inner
 def reset_one(s, limit, i, seed, episode, network, redraw, out):  # type: ignore[no-untyped-def]
     """Start an episode; draw a network from the seed ``network`` first if ``redraw``."""
     if redraw:
@@ -379,15 +382,24 @@ def reset_one(s, limit, i, seed, episode, network, redraw, out):  # type: ignore
     write_observations(s, limit, out, i)
 
 
-@njit(cache=True, nogil=True)
-def step_batch(state, limit, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
-    """Advance ``rows[start:stop]`` by one step each; threads may work on disjoint parts at once."""
-    for i in range(start, stop):
-        step_one(view_of(state, rows[i]), limit, commands, i, out)
+def _compile_loops(fingerprint: int) -> Any:
+    """Return the loops that Python calls: the only functions cached on disk, see :mod:`native_sim.jit`."""
+
+    @njit(cache=True, nogil=True)
+    def step_batch(state, limit, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
+        """Advance ``rows[start:stop]`` by one step each; threads may work on disjoint parts at once."""
+        _ = fingerprint
+        for i in range(start, stop):
+            step_one(view_of(state, rows[i]), limit, commands, i, out)
+
+    @njit(cache=True, nogil=True)
+    def reset_batch(state, limit, rows, seeds, episodes, networks, redraw, start, stop, out):  # type: ignore[no-untyped-def]
+        """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
+        _ = fingerprint
+        for i in range(start, stop):
+            reset_one(view_of(state, rows[i]), limit, i, seeds[i], episodes[i], networks[i], redraw[i], out)
+
+    return step_batch, reset_batch
 
 
-@njit(cache=True, nogil=True)
-def reset_batch(state, limit, rows, seeds, episodes, networks, redraw, start, stop, out):  # type: ignore[no-untyped-def]
-    """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
-    for i in range(start, stop):
-        reset_one(view_of(state, rows[i]), limit, i, seeds[i], episodes[i], networks[i], redraw[i], out)
+step_batch, reset_batch = _compile_loops(fingerprint(__name__))

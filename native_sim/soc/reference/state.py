@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from native_sim.jit import inner
 from native_sim.rng import normal
 from native_sim.soc import spec
 from native_sim.soc.frames import Array
@@ -117,13 +118,13 @@ def view_of(state, e):  # type: ignore[no-untyped-def]
     return View(state.rng[e], state.rows[e], state.hosts[e])
 
 
-@njit(cache=True)
+@inner
 def hosts_per_segment(s):  # type: ignore[no-untyped-def]
     """Return H."""
     return s.hosts.shape[0] // _S
 
 
-@njit(cache=True)
+@inner
 def draw_network(s):  # type: ignore[no-untyped-def]
     """Draw the vulnerabilities."""
     hosts = hosts_per_segment(s)
@@ -132,7 +133,7 @@ def draw_network(s):  # type: ignore[no-untyped-def]
         s.hosts[host].vulnerability = min(max(drawn, _LOW), _HIGH)
 
 
-@njit(cache=True)
+@inner
 def clear(s):  # type: ignore[no-untyped-def]
     """Forget the episode; the network stays."""
     for number in range(s.hosts.shape[0]):
@@ -153,21 +154,21 @@ def clear(s):  # type: ignore[no-untyped-def]
     s.row.total = 0.0
 
 
-@njit(cache=True)
+@inner
 def _swap(s, place, other):  # type: ignore[no-untyped-def]
     a, b = s.hosts[place].order, s.hosts[other].order
     s.hosts[place].order, s.hosts[other].order = b, a
     s.hosts[a].place, s.hosts[b].place = other, place
 
 
-@njit(cache=True)
+@inner
 def set_stage(s, host, stage):  # type: ignore[no-untyped-def]
     """Change a host's stage and the sum of its segment."""
     s.row.stages[host // hosts_per_segment(s)] += stage - s.hosts[host].stage
     s.hosts[host].stage = stage
 
 
-@njit(cache=True)
+@inner
 def compromise(s, host, stage):  # type: ignore[no-untyped-def]
     """Let the attacker take a host that is not isolated, and append it to the victim list."""
     segment = host // hosts_per_segment(s)
@@ -185,7 +186,7 @@ def compromise(s, host, stage):  # type: ignore[no-untyped-def]
     s.hosts[host].victim += 1
 
 
-@njit(cache=True)
+@inner
 def isolate(s, host):  # type: ignore[no-untyped-def]
     """Isolate a host that is not isolated."""
     segment = host // hosts_per_segment(s)
@@ -199,7 +200,7 @@ def isolate(s, host):  # type: ignore[no-untyped-def]
         s.row.shut[segment] += 1
 
 
-@njit(cache=True)
+@inner
 def clean(s, host):  # type: ignore[no-untyped-def]
     """Clean and release an isolated, compromised host; it stays in the victim list."""
     segment = host // hosts_per_segment(s)

@@ -1,12 +1,14 @@
 """The vector environment: the contract, refusals at the door, determinism over threads and rows, held-out networks."""
 
+import json
+
 import numpy as np
 import pytest
 
 from native_sim import make_vec
 from native_sim.checks import check_vector_env
 from native_sim.soc import spec
-from native_sim.soc.config import LEVELS, make_config
+from native_sim.soc.config import LEVELS, SocConfig, make_config
 from native_sim.soc.episodes import play
 from native_sim.soc.policies import ConstantActions, make_policy
 
@@ -68,6 +70,32 @@ def test_seed_and_episode(rules):
     assert np.array_equal(episode(5), first) and np.array_equal(episode(None), second)
 
 
+@RULES
+def test_two_resets_with_one_seed_are_equal_to_the_last_step(rules):
+    """A whole episode of random actions, in every role's observation, the reward and the end."""
+
+    def episode(env):
+        rng = np.random.default_rng(0)
+        observations, _ = env.reset(seed=11)
+        trace = [*observations.values()]
+        while True:
+            actions = {
+                role: rng.integers(0, 4, 1)
+                if role == "triage"
+                else rng.uniform(-1, 1, (1, env.action_layouts[role].size))
+                for role in spec.AGENTS
+            }
+            batch = env.step(actions)
+            trace += [*batch.observations.values(), batch.rewards]
+            if batch.terminations[0] or batch.truncations[0]:
+                return np.concatenate([entry.ravel() for entry in trace])
+
+    env = make_vec(rules, 1)
+    first = episode(env)
+    assert np.array_equal(episode(env), first)
+    assert np.array_equal(episode(make_vec(rules, 1)), first)
+
+
 def test_held_out_networks_differ_from_training_networks():
     train, held_out = make_vec(num_envs=1), make_vec(num_envs=1, held_out=True)
     train.reset(seed=3)
@@ -109,6 +137,9 @@ BAD_ACTIONS = [
     ("responder", np.full((2, 12), 1.5), "responder must lie in -1 to 1; given 1.5"),
     ("hunter", np.full((2, 16), -np.inf), "hunter must lie in -1 to 1"),
     ("hunter", np.array([["a"] * 16] * 2), "hunter must consist of numbers"),
+    ("hunter", np.zeros((2, 16), bool), "hunter must consist of numbers; given bool"),
+    ("responder", np.zeros((2, 12), complex), "responder must consist of numbers; given complex128"),
+    ("coordinator", np.full((2, 8), None), "coordinator must consist of numbers; given object"),
     ("triage", np.array([0, 4]), "triage must lie in 0 to 3; given 0 to 4"),
     ("triage", np.zeros(2), "triage must be an integer per row; given float64"),
     ("triage", np.zeros((2, 1), int), r"triage must have shape \(2,\)"),
@@ -138,11 +169,23 @@ BAD_KNOBS = [
     ({"networks": "random"}, "networks must be one of episode, fixed"),
     ({"rules": "mine"}, "rules must be one of corrected, reference"),
     ({"max_steps": True}, "max_steps must be of type int"),
+    ({"speed": -0.1}, "speed must lie in 0 to 1; given -0.1"),
+    ({"reaches": [[1], [0], [], [], []]}, "reaches cuts Data Center off from DMZ, an entry segment; connect them"),
+    ({"reaches": [[1, 2], [3], [4], [4], [1]]}, None),
+    ({"reaches": [[3], [3], [3], [4], []], "segments_needed": 4}, "segments_needed is 4, but only 3 segments"),
+    ({"reaches": [[1, 2], [3], [4], [4], [5]]}, "reaches must list for each of the five segments"),
+    ({"reaches": [[1, 1], [3], [4], [4], [1]]}, "reaches must list for each of the five segments"),
+    ({"reaches": [[0], [3], [4], [4], [1]]}, "reaches must list for each of the five segments"),
+    ({"reaches": [[1.0], [3], [4], [4], [1]]}, "reaches must list for each of the five segments"),
+    ({"reaches": 3}, "reaches must list for each of the five segments"),
 ]
 
 
 @pytest.mark.parametrize(("knobs", "sentence"), BAD_KNOBS)
 def test_bad_settings_are_refused(knobs, sentence):
+    if sentence is None:  # a control: not refused
+        make_config(**knobs)
+        return
     with pytest.raises(ValueError, match=sentence):
         make_config(**knobs)
 
@@ -171,8 +214,10 @@ def test_finished_rows_are_refused():
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_levels_are_valid(level):
-    make_config(level)
+def test_settings_survive_json(level):
+    config = make_config(level, reaches=[[1], [2], [3], [4], []])
+    knobs = json.loads(json.dumps(config.to_dict()))
+    assert knobs == config.to_dict() and SocConfig(**knobs) == config
 
 
 def test_policies_by_name(tmp_path):
