@@ -120,19 +120,8 @@ class TransferredPolicy(Policy):
         chosen, counted = {}, memory["fallbacks"].copy()
         for agent, name in enumerate(spec.BLUE_AGENTS):
             force = directive if agent == COORDINATING_AGENT else heard[agent]
-            orders = self._orders(agent, outputs, force)
-            told = views[agent].told
-            now = Situation(
-                agent,
-                views[agent].known,
-                views[agent].hosts,
-                heads[agent],
-                told.blocked,
-                told.policy,
-                obs["busy"][:, agent] == 0,
-                mask[name],
-            )
-            mapped = self.mapper(now, orders, draws[:, agent, :DRAWS])
+            now = _situation(agent, views[agent], heads[agent], obs["busy"][:, agent] == 0, mask[name])
+            mapped = self.mapper(now, self._orders(agent, outputs, force), draws[:, agent, :DRAWS])
             chosen[name] = mapped.action
             queues[agent] = _handle(queues[agent], heads[agent], mapped)
             rows = np.flatnonzero(mapped.fallback >= 0)
@@ -239,6 +228,10 @@ class TransferredPolicy(Policy):
         rows = [self.codecs[0].encode(view.zone[:, :8]) for view in views]
         rows[COORDINATING_AGENT] = self.codecs[1].encode(directive)
         return np.stack(rows, axis=1)
+
+
+def _situation(agent: int, view: View, head: Array, free: Array, mask: Array) -> Situation:
+    return Situation(agent, view.known, view.hosts, head, view.told.blocked, view.told.policy, free, mask)
 
 
 def _empty_queue(num_envs: int, slots: int) -> Array:
