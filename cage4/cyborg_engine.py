@@ -70,7 +70,7 @@ def _import_names(info: CyborgInfo) -> SimpleNamespace:
         from CybORG.Agents.SimpleAgents.RandomSelectRedAgent import RandomSelectRedAgent
         from CybORG.Agents.Wrappers import BlueFlatWrapper
         from CybORG.Simulator import Actions
-        from CybORG.Simulator.Actions import Action
+        from CybORG.Simulator.Actions import Action, InvalidAction
         from CybORG.Simulator.Actions.ConcreteActions.ControlTraffic import AllowTrafficZone, BlockTrafficZone
         from CybORG.Simulator.Actions.ConcreteActions.DecoyActions.DeployDecoy import DeployDecoy
         from CybORG.Simulator.Scenarios import EnterpriseScenarioGenerator
@@ -88,6 +88,7 @@ def _import_names(info: CyborgInfo) -> SimpleNamespace:
             "AllowTrafficZone": AllowTrafficZone,
             "BlockTrafficZone": BlockTrafficZone,
             "DeployDecoy": DeployDecoy,
+            "InvalidAction": InvalidAction,
         },
         blue=SleepAgent,
         red={

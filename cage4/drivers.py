@@ -93,6 +93,18 @@ def play_commands(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
     return Play(None, commands)
 
 
+def play_malformed(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
+    """Draw valid actions, but let up to two agents submit CybORG's InvalidAction, now and then while busy."""
+    indices = play_valid(rng, env).indices
+    assert indices is not None
+    commands = CATALOGUE[np.arange(spec.NUM_BLUE), indices].astype(np.int64)
+    malformed = rng.choice(spec.NUM_BLUE, rng.integers(0, 3), replace=False)
+    if len(malformed):  # longer sums of tenths depend on the version of Python that CybORG runs on
+        commands[commands[:, 0] == codes.RESTORE] = codes.SLEEP, 0, 0
+    commands[malformed] = codes.INVALID, 0, 0
+    return Play(None, commands)
+
+
 def play_reactive(rng: np.random.Generator, env: NativeVectorEnv) -> Play:
     """Answer what the flat observation shows: Restore or Remove hosts with events, otherwise any valid action."""
     indices = play_valid(rng, env).indices
@@ -116,6 +128,7 @@ DRIVERS: dict[str, Driver] = {
     "reactive": play_reactive,
     "resubmit": play_resubmit,
     "commands": play_commands,
+    "malformed": play_malformed,
     **{verb.name.lower(): biased_to(verb) for verb in spec.Verb if verb is not spec.Verb.SLEEP},
 }
 """Name -> how blue plays in a comparison."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.spaces import MultiDiscrete, Space
+from gymnasium.spaces import Space
 from pettingzoo import ParallelEnv
 
-from cage4 import spec, validate
+from cage4 import spec, true_state, validate
 from cage4.actions import SLEEP
 from cage4.engines import AUTO, vector_env
 from cage4.spaces import action_sizes, action_spaces, observation_spaces
@@ -49,7 +49,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
     agent receives the reward of the team. ``infos[agent]`` is ``{"action_mask": int8 array, "busy": int}``: 1
     where an action exists in this episode, and the number of steps for which whatever the agent submits will
     be dropped. If the engine gives rich observations, ``infos[agent]["rich"]`` is the agent's vector [F] int32
-    of :mod:`cage4.rich`.
+    of :mod:`cage4.rich`. ``state()`` is the truth behind it all, for training only.
 
     As in CybORG, ``reset()`` without a seed goes on in the random stream, agents without an action play
     Sleep, and all agents are terminated and truncated together, one step before ``steps``.
@@ -71,9 +71,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         self.observation_spaces = observation_spaces(pad_spaces)
         self.action_spaces = action_spaces(pad_spaces)
         self._sizes = dict(zip(spec.BLUE_AGENTS, action_sizes(pad_spaces), strict=True))
-        sizes = [space.nvec for space in self.observation_spaces.values() if isinstance(space, MultiDiscrete)]
-        self.state_space = MultiDiscrete(np.concatenate(sizes))
-        self._state: Observation = np.zeros(self.state_space.shape, np.int64)
+        self.state_space = true_state.space()
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
@@ -127,13 +125,19 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         """Return the action space of an agent: the same object at every call."""
         return self.action_spaces[_known(agent)]
 
-    def state(self) -> Observation:
-        """Return what all five agents see, joined into one int64 vector [578] ([1050] if padded)."""
-        joined: Observation = self._state.copy()
-        return joined
+    def state(self) -> npt.NDArray[np.int32]:
+        """Return the true state as one vector [F] int32, which no agent sees: for centralised critics.
+
+        ``cage4.true_state.LAYOUT`` tells what each entry means and ``state_space`` what it can hold.
+
+        Raises:
+            ValueError: As :meth:`true_state`.
+        """
+        vector: npt.NDArray[np.int32] = true_state.flatten(self.true_state())[0]
+        return vector
 
     def true_state(self) -> TrueState:
-        """Return the true state, N = 1, which no agent sees; see :mod:`cage4.true_state`, also for a flat form.
+        """Return the true state in named arrays, N = 1; see :mod:`cage4.true_state`.
 
         Raises:
             ValueError: If the environment was not reset yet, or the engine has no true state.
@@ -160,9 +164,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         return {agent: np.array([action]) for agent, action in chosen.items()}
 
     def _observations(self, batch: Mapping[str, Array]) -> dict[str, Observation]:
-        observations = {agent: batch[agent][0].astype(np.int64) for agent in self.possible_agents}
-        self._state = np.concatenate(list(observations.values()))
-        return observations
+        return {agent: batch[agent][0].astype(np.int64) for agent in self.possible_agents}
 
     def _infos(self, infos: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         by_agent: dict[str, dict[str, Any]] = {

@@ -132,6 +132,8 @@ def cyborg_action(command: Array, blue: int) -> Any:
     """Return CybORG's action object for a command (verb, target, source)."""
     from cage4.cyborg_engine import load_cyborg
 
+    if command[0] == codes.INVALID:
+        return load_cyborg().commands["InvalidAction"]()
     verb = spec.Verb(int(command[0]))
     make = load_cyborg().commands[verb.cyborg_name]
     if verb is spec.Verb.SLEEP:

@@ -276,8 +276,8 @@ def snapshot_native(env: NativeVectorEnv, observations: Mapping[str, Array], inf
     generator = env.generator_state(row)
     return {
         "generator": (generator["state"], generator["has_uint32"], generator["uinteger"]),
-        "reward": int(s.parts[row].sum() + s.cost[row]),
-        "action cost": int(s.cost[row]),
+        "reward": float(s.parts[row].sum() + s.cost[row]),
+        "action cost": float(s.cost[row]),
         "reward parts": s.parts[row].tolist(),
         "done": bool(s.life[row] == codes.FINISHED),
         "observations": {name: observations[name][row].tolist() for name in spec.BLUE_AGENTS},
@@ -285,6 +285,10 @@ def snapshot_native(env: NativeVectorEnv, observations: Mapping[str, Array], inf
         "rich": {name: infos["rich"][name][row] for name in spec.BLUE_AGENTS},
         "true state": {"": true_state.flatten(env.true_state())[row]},
         "blue queues": {name: _native_blue_queue(s.blue_queue[row, i]) for i, name in enumerate(spec.BLUE_AGENTS)},
-        **_native_hosts(s, row),
-        **_native_red(s, row),
+        **native_world(env, row),
     }
+
+
+def native_world(env: NativeVectorEnv, row: int = 0) -> Snapshot:
+    """Read the hosts and what red has and knows of a row of the native engine."""
+    return {**_native_hosts(env.state, row), **_native_red(env.state, row)}

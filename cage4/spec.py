@@ -160,6 +160,8 @@ REWARDS: Final = _reward_table()
 """[phase, subnet in generation order, part] -> reward of one such event."""
 RESTORE_COST: Final = -1
 """Charged each time Restore is submitted, whether or not it is carried out."""
+INVALID_COST: Final = -0.1
+"""Charged each time CybORG's InvalidAction is submitted as such; what CybORG replaces by it is charged as submitted."""
 
 # ------------------------------------------------------------------------------------------------ traffic policies
 _Z = Subnet

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.spaces import Box
 
 from cage4 import rich, spec
 from cage4.variants import RED_ACTIONS, RED_STATES
@@ -99,6 +100,12 @@ def _layout() -> Layout:
 
 LAYOUT: Final = _layout()
 """The true state as one flat vector: what each index means."""
+
+
+def space() -> Box:
+    """Return the space of one flat state [F]: from 0 to the largest value of each entry."""
+    high = LAYOUT.pack({field.name: np.full(field.shape, field.high, DTYPE) for field in LAYOUT}, DTYPE)
+    return Box(np.zeros_like(high), high, dtype=DTYPE)
 
 
 def allocate(num: int) -> TrueState:

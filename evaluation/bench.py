@@ -17,9 +17,11 @@ from evaluation.policies import make_policy
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cage4.faces import CageParallelEnv
     from native_sim.api import VectorEnv
 
 POLICIES = ("no-defense", "random", "reactive")
+FACE = "native, PettingZoo"
 SUBJECTS = {"cage4": ("1,64,1024", "1,2"), "native_sim": ("200", "1")}
 """Subject -> numbers of environments and of threads that are measured unless others are asked for."""
 UNTOUCHED = "cyborg"
@@ -62,7 +64,7 @@ def bench(
 def bench_cage4(
     counts: list[int], thread_counts: list[int], seconds: float, cold: bool, console: Console
 ) -> dict[str, Any]:
-    """Measure every CC4 engine that is present; CybORG plays one environment on one thread.
+    """Measure every CC4 engine that is present; CybORG and the PettingZoo face play one environment on one thread.
 
     Returns:
         ``{"rows": [{"what", "policy", "num_envs", "threads", "steps_per_s"}], "start": {...}, "memory": {...}}``.
@@ -87,6 +89,9 @@ def bench_cage4(
             env.close()
             row = {"what": name, "policy": policy, "num_envs": num_envs, "threads": count, "steps_per_s": speed}
             rows.append(row)
+        if "native" in cage4.available_engines():
+            speed = face_steps_per_second(cage4.parallel_env("native"), policy, seconds)
+            rows.append({"what": FACE, "policy": policy, "num_envs": 1, "threads": 1, "steps_per_s": speed})
     console.print(_table(rows))
     start, memory = _start_up(cold), _memory(max(1024, *counts))
     for name, value in start.items():
@@ -169,6 +174,30 @@ def steps_per_second(env: VectorEnv, policy_name: str, seconds: float) -> float:
             observations, infos = env.reset(seed=None)
         spent = 0.0 if steps < 0 else spent + time.perf_counter() - started
         steps += env.num_envs
+    return round(steps / spent, 1)
+
+
+def face_steps_per_second(env: CageParallelEnv, policy_name: str, seconds: float) -> float:
+    """Do the same for one environment agent by agent, with the dictionaries that PettingZoo asks for."""
+    policy = make_policy(policy_name)
+    generator = np.random.default_rng(0)
+    observations, infos = env.reset(seed=0)
+    memory = policy.initial_memory(1)
+    steps, spent = -1, 0.0
+    while spent < seconds:
+        draws = generator.random((1, len(env.possible_agents), policy.draws_per_agent))
+        shown: dict[str, Any] = {agent: vector[None] for agent, vector in observations.items()}
+        shown["busy"] = np.array([[infos[agent]["busy"] for agent in env.possible_agents]])
+        masks = {agent: infos[agent]["action_mask"][None] for agent in env.possible_agents}
+        decision = policy.act(shown, masks, memory, draws)
+        actions = {agent: int(chosen[0]) for agent, chosen in decision.actions.items()}
+        started = time.perf_counter()
+        observations, _, _, _, infos = env.step(actions)
+        if not env.agents:
+            observations, infos = env.reset()
+        spent = 0.0 if steps < 0 else spent + time.perf_counter() - started
+        memory = decision.memory
+        steps += 1
     return round(steps / spent, 1)
 
 

@@ -97,6 +97,26 @@ def evaluate(
 
 
 @app.command()
+def export(
+    policy: Annotated[str, typer.Option(help="A registered name, or module:object.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The zip to write.")] = Path("submission.zip"),
+    name: Annotated[str, typer.Option(help="What the leaderboard shows.", show_default="the policy's name")] = "",
+    team: Annotated[str, typer.Option(help="Your team.")] = "hmarl-transfer",
+    technique: Annotated[str, typer.Option(help="What it does, in a few words.")] = "exported by hmarl-transfer",
+    as_json: Json = False,
+) -> None:
+    """Write a policy as a CC4 leaderboard submission that needs nothing of this project."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.export import Labels
+        from evaluation.export import export as write
+
+        files = write(policy, out, Labels(name or policy, team, technique))
+    console.print(f"Wrote {out}: {len(files)} files.", markup=False, highlight=False, soft_wrap=True)
+    _finish(as_json, {"out": str(out), "files": files})
+
+
+@app.command()
 def report(run: Run, as_json: Json = False) -> None:
     """Rebuild summary, figures and reports of a run from its rows, without playing."""
     console = _console(as_json)

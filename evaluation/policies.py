@@ -20,6 +20,11 @@ import numpy as np
 
 from cage4 import actions, spec
 from evaluation.errors import BadInput
+from evaluation.heuristics.expert import Expert
+from evaluation.heuristics.lancer import Lancer
+from evaluation.heuristics.punch import Punch
+from evaluation.heuristics.sentinel import Sentinel
+from evaluation.heuristics.uc import UC
 from evaluation.scripted import Investigator, Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
 
@@ -79,6 +84,11 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
     "random-unmasked": RandomUnmasked,
     "reactive": Reactive,
     "investigator": Investigator,
+    "punch": Punch,
+    "lancer": Lancer,
+    "uc": UC,
+    "hmarl-expert": Expert,
+    "sentinel": Sentinel,
 }
 """Name -> factory, of CC4."""
 BASELINE: Final = "no-defense"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +42,7 @@ class Soc(Game):
             config = found.config if steps is None else replace(found.config, max_steps=steps)
         except ValueError as error:
             raise ValueError(f"--steps sets max_steps: {error}") from error
-        return Setting(engine, found.id, asdict(config), config.max_steps)
+        return Setting(engine, found.id, config.to_dict(), config.max_steps)
 
     def variant(self, knobs: Mapping[str, Any]) -> SocConfig:
         """Return the configuration."""

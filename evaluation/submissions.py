@@ -176,9 +176,9 @@ def _forget(root: Path) -> None:
     inside = str(root.resolve())
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if file and str(Path(file).resolve()).startswith(inside + "/"):
+        is_inside = file and str(Path(file).resolve()).startswith(inside + "/")
+        if is_inside or name.partition(".")[0] == "submission":  # the latter also when another submission left it
             del sys.modules[name]
-    sys.modules.pop("submission", None)
     importlib.invalidate_caches()
 
 

@@ -26,7 +26,7 @@ TOP_LEVEL = {
     "LICENSE",
     "constraints.txt",
 }
-CONTRACTS = {"native_sim", "native_sim.api", "native_sim.jit", "native_sim.rng", "native_sim.checks"}
+CONTRACTS = {"native_sim", "native_sim.api", "native_sim.checks", "native_sim.jit", "native_sim.rng", "native_sim.rows"}
 TABLES = {"native_sim.soc.spec", "cage4.spec"}
 ALLOWED = {
     "native_sim": lambda name: False,

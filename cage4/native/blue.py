@@ -18,10 +18,10 @@ from cage4.native.hosts import (
     remove_process,
     set_service,
 )
+from cage4.native.jit import allocating, inner
 from cage4.native.rng import below
 from cage4.native.sessions import close_session_of_process, close_sessions_on
 from cage4.native.state import BLUE_A, BLUE_B, BLUE_LEFT, BLUE_VERB
-from native_sim.jit import inner
 
 
 def _host_of_slot(zone: int, slot: int) -> int:
@@ -87,7 +87,8 @@ def tick(row):  # type: ignore[no-untyped-def]
         due = row.blue_due[blue]
         slot[BLUE_LEFT] -= 1
         if slot[BLUE_LEFT] < 1:
-            due[:] = slot
+            for i in range(slot.shape[0]):
+                due[i] = slot[i]
         else:
             due[BLUE_VERB] = codes.SLEEP
         row.busy[blue] = slot[BLUE_LEFT]
@@ -141,13 +142,13 @@ def restore(row, pools, host):  # type: ignore[no-untyped-def]
     """Bring the host back to the start of the episode; Monitor's memory stays."""
     close_sessions_on(row, pools, host)
     install(row, pools, host)
-    forget_ports(row, pools, host)
+    forget_ports(row, pools.port, host)
     row.files[host, :] = 0
     row.net_events[host] = 0
     row.proc_events[host] = 0
 
 
-@inner
+@allocating
 def deploy_decoy(row, pools, host):  # type: ignore[no-untyped-def]
     """Start a random decoy among those whose port is free; Vsftpd tests a port that is always free."""
     open_ports = 0

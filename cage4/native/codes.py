@@ -135,7 +135,7 @@ ALLOW: Final = int(spec.Verb.ALLOW_TRAFFIC)
 BLOCK: Final = int(spec.Verb.BLOCK_TRAFFIC)
 DECOY: Final = int(spec.Verb.DEPLOY_DECOY)
 INVALID: Final = spec.NUM_VERBS
-"""What CybORG plays instead of a command it refuses: one tick, no effect."""
+"""What CybORG plays instead of a command it refuses: one tick, no effect. Blue may also submit it itself, at a cost."""
 
 LWF: Final = int(spec.RewardPart.LOCAL_WORK_FAILED)
 ASF: Final = int(spec.RewardPart.ACCESS_SERVICE_FAILED)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
 
-import gymnasium
 import numba
 import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
-from cage4 import spec
+from cage4 import spec, validate
 from cage4.native import codes, kernel, rng
 from cage4.native import rich as rich_log
 from cage4.native import true_state as state_reader
@@ -33,6 +30,7 @@ from cage4.native.state import (
     enlarge,
     view,
 )
+from cage4.spaces import VectorSpaces, action_sizes, observation_sizes
 from cage4.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
@@ -50,7 +48,7 @@ class NativeVectorEnv(VectorEnv):
     ``infos`` of reset and step hold, besides ``action_mask`` (agent -> [N, U] int8, read-only, constant in an
     episode): ``busy`` [N, 5] int16, ticks left of each agent's action after the step (0: free); ``phase`` [N]
     int8, the mission phase that was played (element 0 of every observation); ``reward_parts`` [N, 9, 3] int32,
-    reward per subnet (generation order) and cause (LWF, ASF, RIA); ``action_cost`` [N] int32. The parts and the
+    reward per subnet (generation order) and cause (LWF, ASF, RIA); ``action_cost`` [N] float64. The parts and the
     action cost add up to the reward. ``terminations`` equals ``truncations``, as in CybORG.
     """
 
@@ -84,28 +82,31 @@ class NativeVectorEnv(VectorEnv):
         Raises:
             ValueError: If a number is out of range.
         """
-        _check_count("num_envs", num_envs, 1, None)
-        _check_count("threads", threads, 1, _max_threads())
-        _check_memory(num_envs)
-        self.num_envs = int(num_envs)
+        self.num_envs = validate.check_num_envs(num_envs)
+        self._threads = validate.check_count("threads", threads, _max_threads())
+        _check_memory(self.num_envs)
         self.variant = variant or Variant()
-        self.steps = int(steps)
+        self.steps = validate.check_steps(steps)
         self.pad_spaces = bool(pad_spaces)
         self.rich = bool(rich)
         self.spec = None
         self.render_mode = None
         self.closed = False
-        self._threads = int(threads)
-        self._knobs = make_knobs(self.variant, steps)
+        self._knobs = make_knobs(self.variant, self.steps)
+        self._all_rows: Rows = np.arange(self.num_envs)
+        seeds = validate.check_seeds(seed, self.num_envs)
         self._set_memory(allocate(self.num_envs, sizes or _sizes_for(self.variant, self.steps)))
-        self._sizes = [spec.MAX_OBSERVATION if pad_spaces else size for size in spec.OBSERVATION_SIZES]
-        self._num_actions = np.array([spec.MAX_ACTIONS if pad_spaces else n for n in spec.NUM_ACTIONS])
-        self._make_spaces()
+        self._sizes = observation_sizes(self.pad_spaces)
+        self._num_actions = action_sizes(self.pad_spaces)
+        spaces = VectorSpaces(self.num_envs, self.pad_spaces)
+        self.single_observation_space, self.observation_space = (
+            spaces.single_observation_space,
+            spaces.observation_space,
+        )
+        self.single_action_space, self.action_space = spaces.single_action_space, spaces.action_space
         self._masks = np.zeros((self.num_envs, codes.NUM_BLUE, spec.MAX_ACTIONS), np.int8)
-        self.state.life[:] = codes.NEVER_RESET
-        rows = np.arange(self.num_envs)
-        self._seed_rows(rows, [None] * self.num_envs if seed is None else _seeds_of(seed, rows))
-        self._new_worlds(rows)
+        self._seed_rows(self._all_rows, seeds)
+        self._new_worlds(self._all_rows)
         self.state.life[:] = codes.NEVER_RESET
 
     # ------------------------------------------------------------------------------------------------ the contract
@@ -117,9 +118,12 @@ class NativeVectorEnv(VectorEnv):
         options: dict[str, Any] | None = None,
     ) -> tuple[dict[str, Array], dict[str, Any]]:
         """Start new episodes; see :meth:`native_sim.api.VectorEnv.reset`. A None among seeds continues its row."""
-        chosen = self._rows_to_reset(rows, options)
+        chosen = validate.check_reset_rows(rows, options, self.num_envs)
+        if len(chosen) == self.num_envs and rows is None:
+            chosen = self._all_rows
         if seed is not None:
-            given = [(row, one) for row, one in zip(chosen, _seeds_of(seed, chosen), strict=True) if one is not None]
+            seeds = validate.check_seeds(seed, len(chosen))
+            given = [(row, one) for row, one in zip(chosen, seeds, strict=True) if one is not None]
             self._seed_rows(np.array([row for row, _ in given], np.int64), [one for _, one in given])
         out = self._new_worlds(chosen)
         return self._observations(out), self._infos(out, chosen)
@@ -136,9 +140,9 @@ class NativeVectorEnv(VectorEnv):
         progress ignores what it is given (a Restore is charged all the same).
         """
         chosen = self._rows_to_step(rows)
-        indices = self._checked_actions(actions, len(chosen))
+        indices = validate.check_actions(actions, self._num_actions, len(chosen))
+        bits = _message_bits(messages, len(chosen))
         commands = np.empty((len(chosen), codes.NUM_BLUE, 3), np.int64)
-        bits = _checked_messages(messages, len(chosen))
         kernel.decode_batch(self.memory, chosen, indices, commands)
         return self._play(chosen, commands, bits)
 
@@ -150,7 +154,9 @@ class NativeVectorEnv(VectorEnv):
         Args:
             commands: [N, 5, 3] integers: ``spec.Verb``; the host number (see ``codes``) or destination subnet;
                 the source subnet. Traffic commands may name any two subnets. A host that is absent or not the
-                agent's own makes the command invalid: one tick without effect, but a Restore is charged.
+                agent's own makes the command invalid: one tick without effect, but a Restore is charged. Any
+                other object that CybORG does not know can be played as such an invalid command. The number
+                after the last verb, ``codes.INVALID``, is CybORG's own InvalidAction: the same, and it costs 0.1.
             messages: As in :meth:`step`.
             rows: As in :meth:`step`.
 
@@ -159,7 +165,7 @@ class NativeVectorEnv(VectorEnv):
         """
         chosen = self._rows_to_step(rows)
         checked = _checked_commands(commands, len(chosen))
-        return self._play(chosen, checked, _checked_messages(messages, len(chosen)))
+        return self._play(chosen, checked, _message_bits(messages, len(chosen)))
 
     def true_state(self, rows: Sequence[int] | None = None) -> TrueState:
         """Return the true state of rows (default: all), which no blue agent sees; see :mod:`cage4.true_state`.
@@ -167,7 +173,7 @@ class NativeVectorEnv(VectorEnv):
         Raises:
             ValueError: If a row does not exist, is repeated, or was never reset.
         """
-        chosen = self._checked_rows(rows)
+        chosen = validate.check_rows(rows, self.num_envs)
         fresh = chosen[self.state.life[chosen] == codes.NEVER_RESET]
         if len(fresh):
             raise ValueError(f"rows {fresh.tolist()} have not been reset yet: call reset before true_state")
@@ -188,10 +194,11 @@ class NativeVectorEnv(VectorEnv):
 
     def _play(self, rows: Rows, commands: npt.NDArray[np.int64], messages: npt.NDArray[np.int8]) -> StepBatch:
         out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
-        places = np.arange(len(rows))
+        places = self._all_rows if rows is self._all_rows else np.arange(len(rows))
         while len(places):
-            with self._compiled_calls():
-                kernel.step_batch(self.memory, self._knobs, rows, places, commands, messages, out)
+            self._run(kernel.step_batch, rows, places, commands, messages, out)
+            if not out.fault.any():
+                break
             places = places[out.fault[places] > OK]
             if len(places):
                 self._set_memory(enlarge(self.memory, set(out.fault[places].tolist())))
@@ -199,29 +206,32 @@ class NativeVectorEnv(VectorEnv):
             bad = rows[np.flatnonzero(out.fault == BROKEN)[0]]
             raise RuntimeError(f"the native engine reached a state that cannot be (row {bad}); please report it")
         done = out.life == codes.FINISHED
-        rewards = (out.parts.sum(axis=(1, 2)) + out.cost).astype(np.float64)
+        rewards = out.parts.reshape(len(rows), -1).sum(axis=1) + out.cost
         return StepBatch(self._observations(out), rewards, done, done.copy(), self._infos(out, rows))
 
     def _new_worlds(self, rows: Rows) -> Outputs:
         out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
-        with self._compiled_calls():
-            kernel.reset_batch(self.memory, self._knobs, rows, np.arange(len(rows)), out)
+        self._run(kernel.reset_batch, rows, np.arange(len(rows)), out)
         masks = self._masks.copy()
         masks[rows] = self.state.action_mask[rows]
-        masks.flags.writeable = False
         self._masks = masks
+        self._all_masks = self._split_masks(masks)
         return out
 
-    @contextlib.contextmanager
-    def _compiled_calls(self) -> Any:
+    def _run(self, loop: Any, *arguments: Any) -> None:
+        """Run a compiled loop over rows with this engine's number of threads."""
         before = numba.get_num_threads()
-        numba.set_num_threads(self._threads)
+        if before != self._threads:
+            numba.set_num_threads(self._threads)
         try:
-            # Wrap-around of 64-bit integers is wanted; without the compiler NumPy would warn of it.
-            with np.errstate(over="ignore"):
-                yield
+            if _JIT_DISABLED:  # wrap-around of 64-bit integers is wanted; NumPy would warn of it
+                with np.errstate(over="ignore"):
+                    loop(self.memory, self._knobs, *arguments)
+            else:
+                loop(self.memory, self._knobs, *arguments)
         finally:
-            numba.set_num_threads(before)
+            if before != self._threads:
+                numba.set_num_threads(before)
 
     def _seed_rows(self, rows: Rows, seeds: Sequence[int | None]) -> None:
         for row, seed in zip(rows, seeds, strict=True):
@@ -232,11 +242,8 @@ class NativeVectorEnv(VectorEnv):
         return {name: out.observation[:, i, : self._sizes[i]] for i, name in enumerate(self.agents)}
 
     def _infos(self, out: Outputs, rows: Rows) -> dict[str, Any]:
-        masks = (
-            self._masks if len(rows) == self.num_envs and (rows == np.arange(len(rows))).all() else self._masks[rows]
-        )
         infos = {
-            "action_mask": {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)},
+            "action_mask": dict(self._all_masks) if rows is self._all_rows else self._split_masks(self._masks[rows]),
             "busy": out.busy,
             "phase": out.phase,
             "reward_parts": out.parts,
@@ -246,77 +253,16 @@ class NativeVectorEnv(VectorEnv):
             infos["rich"] = rich_log.split(out.rich)
         return infos
 
-    def _make_spaces(self) -> None:
-        observations: dict[str, gymnasium.Space[Any]] = {
-            name: gymnasium.spaces.MultiDiscrete([spec.NUM_PHASES] + [2] * (size - 1))
-            for name, size in zip(self.agents, self._sizes, strict=True)
-        }
-        actions: dict[str, gymnasium.Space[Any]] = {
-            name: gymnasium.spaces.Discrete(int(n)) for name, n in zip(self.agents, self._num_actions, strict=True)
-        }
-        self.single_observation_space = gymnasium.spaces.Dict(observations)
-        self.single_action_space = gymnasium.spaces.Dict(actions)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-
-    # ----------------------------------------------------------------------------------------------------- checks
-    def _checked_rows(self, rows: Sequence[int] | None) -> Rows:
-        if rows is None:
-            return np.arange(self.num_envs)
-        chosen = np.asarray(rows)
-        if chosen.size == 0:
-            chosen = chosen.astype(np.int64)
-        if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
-            raise ValueError(f"rows must be a list of row numbers; given {rows!r}")
-        if len(chosen) and (chosen.min() < 0 or chosen.max() >= self.num_envs):
-            raise ValueError(f"rows must lie in 0 to {self.num_envs - 1}; given {chosen.tolist()}")
-        if len(np.unique(chosen)) != len(chosen):
-            raise ValueError(f"rows must not repeat; given {chosen.tolist()}")
-        return chosen.astype(np.int64)
-
-    def _rows_to_reset(self, rows: Sequence[int] | None, options: dict[str, Any] | None) -> Rows:
-        mask = (options or {}).get("reset_mask")
-        if mask is None:
-            return self._checked_rows(rows)
-        if rows is not None:
-            raise ValueError("rows and options['reset_mask'] both name rows to reset; give only one of them")
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            raise ValueError(
-                f"options['reset_mask'] must be a bool array of shape ({self.num_envs},); "
-                f"given {mask.dtype} of shape {mask.shape}"
-            )
-        return np.flatnonzero(mask)
+    def _split_masks(self, masks: npt.NDArray[np.int8]) -> dict[str, Array]:
+        masks.flags.writeable = False
+        return {name: masks[:, i, : self._num_actions[i]] for i, name in enumerate(self.agents)}
 
     def _rows_to_step(self, rows: Sequence[int] | None) -> Rows:
-        chosen = self._checked_rows(rows)
-        life = self.state.life[chosen]
-        if (life != codes.PLAYING).any():
-            row = chosen[np.flatnonzero(life != codes.PLAYING)[0]]
-            what = "has finished" if self.state.life[row] == codes.FINISHED else "was never reset"
-            raise ValueError(f"row {row} {what}; call reset(rows=[{row}]) before stepping it")
+        chosen = self._all_rows if rows is None else validate.check_rows(rows, self.num_envs)
+        life = self.state.life
+        if (life[chosen] != codes.PLAYING).any():
+            validate.check_playing(life != codes.NEVER_RESET, life == codes.FINISHED, chosen)
         return chosen
-
-    def _checked_actions(self, actions: ActionBatch, num: int) -> npt.NDArray[np.int64]:
-        if set(actions) != set(self.agents):
-            raise ValueError(
-                f"actions must name exactly {', '.join(self.agents)}; given {', '.join(map(str, actions))}"
-            )
-        indices = np.empty((num, codes.NUM_BLUE), np.int64)
-        for i, name in enumerate(self.agents):
-            chosen = np.asarray(actions[name])
-            if chosen.shape != (num,) or chosen.dtype.kind not in "iu":
-                raise ValueError(
-                    f"actions of {name} must be integers of shape ({num},); "
-                    f"given {chosen.dtype} of shape {chosen.shape}"
-                )
-            if num and (chosen.min() < 0 or chosen.max() >= self._num_actions[i]):
-                raise ValueError(
-                    f"actions of {name} must lie in 0 to {self._num_actions[i] - 1}; "
-                    f"given {chosen.min()} to {chosen.max()}"
-                )
-            indices[:, i] = chosen
-        return indices
 
 
 BYTES_PER_ENV = 200_000
@@ -335,16 +281,12 @@ def _check_memory(num_envs: int) -> None:
         )
 
 
+_CONFIG: Any = numba.config
+_JIT_DISABLED = bool(_CONFIG.DISABLE_JIT)
+
+
 def _max_threads() -> int:
-    config: Any = numba.config
-    return int(config.NUMBA_NUM_THREADS)
-
-
-def _check_count(name: str, value: Any, low: int, high: int | None) -> None:
-    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_integer or value < low or (high is not None and value > high):
-        limit = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ValueError(f"{name} must be an integer {limit}; given {value!r}")
+    return int(_CONFIG.NUMBA_NUM_THREADS)
 
 
 def _sizes_for(variant: Variant, steps: int) -> Sizes:
@@ -354,30 +296,12 @@ def _sizes_for(variant: Variant, steps: int) -> Sizes:
     return Sizes(port=480 + int(visits) // PORTS_PER_CHUNK)
 
 
-def _seeds_of(seed: int | Sequence[int | None], rows: Rows) -> list[int | None]:
-    """Return one seed per row; an int counts upwards from the first of the rows given."""
-    seeds: list[Any] = list(range(seed, seed + len(rows))) if isinstance(seed, (int, np.integer)) else list(seed)
-    if len(seeds) != len(rows):
-        raise ValueError(f"one seed per row is needed: {len(rows)} rows, {len(seeds)} seeds")
-    for one in seeds:
-        if one is not None and (not isinstance(one, (int, np.integer)) or isinstance(one, bool) or one < 0):
-            raise ValueError(f"a seed is None or an integer of at least 0; given {one!r}")
-    return [None if one is None else int(one) for one in seeds]
+def _message_bits(messages: Array | None, num: int) -> npt.NDArray[np.int8]:
+    bits = validate.check_messages(messages, num)
+    return np.zeros((num, codes.NUM_BLUE, spec.MESSAGE_BITS), np.int8) if bits is None else bits
 
 
-def _checked_messages(messages: Array | None, num: int) -> npt.NDArray[np.int8]:
-    shape = (num, codes.NUM_BLUE, spec.MESSAGE_BITS)
-    if messages is None:
-        return np.zeros(shape, np.int8)
-    bits = np.asarray(messages)
-    if bits.shape != shape or bits.dtype.kind not in "iub":
-        raise ValueError(f"messages must be 0/1 integers of shape {shape}; given {bits.dtype} of shape {bits.shape}")
-    if bits.size and not ((bits == 0) | (bits == 1)).all():
-        raise ValueError(f"messages must hold only 0 and 1; given {bits.min()} to {bits.max()}")
-    return bits.astype(np.int8)
-
-
-_MAX_A = np.full(spec.NUM_VERBS, codes.NUM_HOSTS - 1)
+_MAX_A = np.full(codes.INVALID + 1, codes.NUM_HOSTS - 1)
 _MAX_A[list(spec.TRAFFIC_VERBS)] = codes.NUM_ZONES - 1
 
 
@@ -387,8 +311,8 @@ def _checked_commands(commands: Array, num: int) -> npt.NDArray[np.int64]:
     if given.shape != shape or given.dtype.kind not in "iu":
         raise ValueError(f"commands must be integers of shape {shape}; given {given.dtype} of shape {given.shape}")
     verbs, a, b = given[..., 0], given[..., 1], given[..., 2]
-    if given.size and (given.min() < 0 or verbs.max() >= spec.NUM_VERBS):
-        raise ValueError(f"commands must hold verbs 0 to {spec.NUM_VERBS - 1} and targets of at least 0")
+    if given.size and (given.min() < 0 or verbs.max() > codes.INVALID):
+        raise ValueError(f"commands must hold verbs 0 to {codes.INVALID} and targets of at least 0")
     if given.size and ((a > _MAX_A[verbs]).any() or b.max() >= codes.NUM_ZONES):
         raise ValueError(
             f"command targets must be hosts 0 to {codes.NUM_HOSTS - 1} or subnets 0 to {codes.NUM_ZONES - 1}"

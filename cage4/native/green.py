@@ -6,11 +6,11 @@ import numpy as np
 
 from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port
+from cage4.native.jit import inlined, inner
 from cage4.native.reward import charge
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session
 from cage4.native.state import ABSTRACT
-from native_sim.jit import inner
 
 ACCESS, LOCAL_WORK = 0, 1
 _SESSION = np.int64(codes.SESSION_PROCESS)
@@ -54,7 +54,7 @@ def act(row, pools, k):  # type: ignore[no-untyped-def]
             green += 1
 
 
-@inner
+@inlined
 def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
     """Use a random running service; may fail, raise a false alarm, or open a phishing mail."""
     r = row.rng
@@ -66,7 +66,7 @@ def work_locally(row, pools, k, zone, host):  # type: ignore[no-untyped-def]
         charge(row, zone, codes.LWF)
         return
     if uniform(r) < k.false_alarm_rate:
-        open_port(row, pools, host)
+        open_port(row, pools.port, host)
         row.proc_events[host] += 1
         rich.note_process_alarm(pools.rich, host)
     if uniform(r) < k.phishing_rate:
@@ -89,7 +89,7 @@ def use_service(row, r, host, count):  # type: ignore[no-untyped-def]
     return below(r, 100) < row.svc_reliability[host, place]
 
 
-@inner
+@inlined
 def access_service(row, pools, k, zone, user):  # type: ignore[no-untyped-def]
     """Visit a random server that the phase allows; fails if a block lies on either direction."""
     r = row.rng
@@ -101,7 +101,7 @@ def access_service(row, pools, k, zone, user):  # type: ignore[no-untyped-def]
     if target > 0:
         n -= reach[target - 1]
     host = target * codes.SLOTS + codes.FIRST_SERVER + n
-    port = open_port(row, pools, host)
+    port = open_port(row, pools.port, host)
     if row.blocked[zone, target] == 1 or row.blocked[target, zone] == 1:
         row.net_events[host] += 1
         rich.note_connections(row, pools.rich, host, host, 0, user, rich.BLOCKED_ACCESS_PORT, 1)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from cage4 import spec
 from cage4.native import codes
+from cage4.native.jit import inlined, inner
 from cage4.native.rng import below
-from cage4.native.state import PORTS_PER_CHUNK, give, take
-from native_sim.jit import inner
+from cage4.native.state import (
+    FREE,
+    FREE_COUNT,
+    OTHER_WORDS,
+    PORTS_PER_CHUNK,
+    SERVER_WORDS,
+    give,
+    take,
+)
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
+_OTHER_TRACES = codes.INTERNET * spec.MAX_SERVERS * SERVER_WORDS
+"""Where the traces of users and routers begin, behind those of the servers."""
 
 
 @inner
@@ -120,49 +131,70 @@ def remember_base(row, host, kind, pid):  # type: ignore[no-untyped-def]
 
 
 @inner
-def is_port_known(row, pools, host, port):  # type: ignore[no-untyped-def]
-    """Tell whether the host remembers an ephemeral port (counted from the first)."""
-    # The trace answers most questions without walking the list.
-    if row.port_trace[host, (port >> 6) & 15] >> np.uint64(port & 63) & _ONE == 0:
-        return False
-    count = row.port_count[host]
+def trace_of(host):  # type: ignore[no-untyped-def]
+    """Return where the host's trace of remembered ports begins, and its number of words less one."""
+    zone, slot = host // codes.SLOTS, host % codes.SLOTS
+    if slot >= codes.FIRST_SERVER:
+        return (zone * spec.MAX_SERVERS + slot - codes.FIRST_SERVER) * SERVER_WORDS, SERVER_WORDS - 1
+    return _OTHER_TRACES + (zone * codes.FIRST_SERVER + slot) * OTHER_WORDS, OTHER_WORDS - 1
+
+
+@inner
+def is_in_list(row, ports, host, port):  # type: ignore[no-untyped-def]
+    """Tell whether the host remembers an ephemeral port (counted from the first), by its whole list."""
     chunk = row.port_head[host]
-    used = (count - 1) % PORTS_PER_CHUNK + 1
+    used = (row.port_count[host] - 1) % PORTS_PER_CHUNK + 1
     while chunk >= 0:
-        values = pools.port[chunk].value
+        values = ports[chunk].value
+        found = False
         for i in range(used):
-            if values[i] == port:
-                return True
-        chunk = pools.port[chunk].next
+            found |= values[i] == port
+        if found:
+            return True
+        chunk = ports[chunk].next
         used = PORTS_PER_CHUNK
     return False
 
 
-@inner
-def open_port(row, pools, host):  # type: ignore[no-untyped-def]
-    """Draw and return an ephemeral port of the host; a known one is redrawn once, whatever comes."""
+@inlined
+def draw_port(row, ports, host):  # type: ignore[no-untyped-def]
+    """Draw an ephemeral port (counted from the first); one that the host knows is redrawn once, whatever comes."""
+    start, last = trace_of(host)
     port = below(row.rng, codes.NUM_PORTS)
-    if is_port_known(row, pools, host, port):
+    # The trace answers most questions without walking the list.
+    may_be_known = row.port_trace[start + ((port >> 6) & last)] >> np.uint64(port & 63) & _ONE != 0
+    if may_be_known and is_in_list(row, ports, host, port):
         port = below(row.rng, codes.NUM_PORTS)
+    row.port_trace[start + ((port >> 6) & last)] |= _ONE << np.uint64(port & 63)
+    return port
+
+
+@inner
+def open_port(row, ports, host):  # type: ignore[no-untyped-def]
+    """Draw, remember and return an ephemeral port of the host."""
+    port = draw_port(row, ports, host)
     place = row.port_count[host] % PORTS_PER_CHUNK
     if place == 0:
-        chunk = take(row.port_pool, pools.port)
-        pools.port[chunk].next = row.port_head[host]
+        chunk = take(row.port_pool, ports)
+        if row.port_head[host] < 0:
+            row.port_oldest[host] = chunk
+        ports[chunk].next = row.port_head[host]
         row.port_head[host] = chunk
-    pools.port[row.port_head[host]].value[place] = port
-    row.port_trace[host, (port >> 6) & 15] |= _ONE << np.uint64(port & 63)
+    ports[row.port_head[host]].value[place] = port
     row.port_count[host] += 1
     return codes.FIRST_PORT + port
 
 
 @inner
-def forget_ports(row, pools, host):  # type: ignore[no-untyped-def]
-    """Empty the host's list of ephemeral ports."""
-    chunk = row.port_head[host]
-    while chunk >= 0:
-        following = pools.port[chunk].next
-        give(row.port_pool, pools.port, chunk)
-        chunk = following
+def forget_ports(row, ports, host):  # type: ignore[no-untyped-def]
+    """Empty the host's list of ephemeral ports: the whole chain goes back to the pool at once."""
+    count = row.port_count[host]
+    if count == 0:
+        return
+    ports[row.port_oldest[host]].next = row.port_pool[FREE]
+    row.port_pool[FREE] = row.port_head[host]
+    row.port_pool[FREE_COUNT] += (count - 1) // PORTS_PER_CHUNK + 1
     row.port_head[host] = -1
     row.port_count[host] = 0
-    row.port_trace[host, :] = _ZERO
+    start, last = trace_of(host)
+    row.port_trace[start : start + last + 1] = _ZERO

@@ -6,11 +6,13 @@ from typing import Any
 
 from numba import njit, prange
 
+from cage4 import spec
 from cage4.native import blue, codes, green, observe, policy, red, reward, rich, sessions
+from cage4.native.jit import inner
 from cage4.native.rng import skip_shuffle
 from cage4.native.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
 from cage4.native.topology import reset_row
-from native_sim.jit import fingerprint, inner
+from native_sim.jit import fingerprint
 
 # The most that one step can take from the pools, besides what scans of crowded hosts need.
 _PROCESSES_PER_STEP = 5 + 6 + codes.MAX_GREEN + 5 * codes.MAX_BASE_PROCESSES
@@ -88,17 +90,29 @@ def step_one(row, pools, k, commands, messages):  # type: ignore[no-untyped-def]
 def pools_of(store, e, out, i):  # type: ignore[no-untyped-def]
     """Return the pools of row ``e``, whose outputs go to place ``i``."""
     return Pools(
-        store.proc[e], store.ses[e], store.port[e], store.known[e], store.suspect[e], rich.place_of(out.rich, i)
+        store.proc[e],
+        store.ses[e],
+        store.scan[e],
+        store.port[e],
+        store.known[e],
+        store.suspect[e],
+        rich.place_of(out.rich, i),
     )
 
 
 @inner
 def copy_outputs(row, out, i):  # type: ignore[no-untyped-def]
     """Copy what the last step or reset of a row left to place ``i`` of the batch."""
-    out.observation[i] = row.observation
-    out.parts[i] = row.parts
+    # Loops become wide moves; assigning arrays would first copy them, in case they overlap.
+    for agent in range(codes.NUM_BLUE):
+        source, target = row.observation[agent], out.observation[i, agent]
+        for place in range(spec.MAX_OBSERVATION):
+            target[place] = source[place]
+        out.busy[i, agent] = row.busy[agent]
+    for zone in range(codes.NUM_ZONES):
+        for part in range(spec.NUM_REWARD_PARTS):
+            out.parts[i, zone, part] = row.parts[zone, part]
     out.cost[i] = row.cost
-    out.busy[i] = row.busy
     out.phase[i] = row.phase
     out.life[i] = row.life
     out.fault[i] = row.fault

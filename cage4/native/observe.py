@@ -9,7 +9,7 @@ import numpy as np
 from cage4 import spec
 from cage4.native import codes
 from cage4.native.blue import _IS_HOST_VERB, CATALOGUE
-from native_sim.jit import inner
+from cage4.native.jit import inner
 
 _NUM_ACTIONS: Final = np.array(spec.NUM_ACTIONS, np.int64)
 _SIZES: Final = np.array(spec.OBSERVATION_SIZES, np.int64)

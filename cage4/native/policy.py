@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cage4.native import codes
+from cage4.native.jit import allocating, inner
 from cage4.native.rng import below, uniform, weighted
 from cage4.native.sessions import find_session
 from cage4.native.state import (
@@ -22,7 +23,6 @@ from cage4.native.state import (
     SEEN_ZONE,
     UNNAMED,
 )
-from native_sim.jit import inner
 
 _SERVER_PREFERENCE = 0.75
 
@@ -75,7 +75,8 @@ def tick(row, pools):  # type: ignore[no-untyped-def]
         due = row.red_due[agent]
         slot[RED_LEFT] -= 1
         if slot[RED_LEFT] < 1:
-            due[:] = slot
+            for i in range(slot.shape[0]):
+                due[i] = slot[i]
             if due[RED_VERB] != codes.RED_SLEEP and find_session(row, pools, agent, np.int64(due[RED_SESSION])) < 0:
                 due[RED_LEFT] = -1
                 filtered += 1
@@ -189,7 +190,7 @@ def choose_host(row, agent):  # type: ignore[no-untyped-def]
     return -1
 
 
-@inner
+@allocating
 def choose_state(row, k, agent):  # type: ignore[no-untyped-def]
     """Choose a state among those of the candidate hosts, by DiscoveryFSRed's priorities; 0 without candidates."""
     states = np.empty(codes.NUM_STATES, np.int64)
@@ -220,7 +221,7 @@ def choose_state(row, k, agent):  # type: ignore[no-untyped-def]
     return states[weighted(row.rng, cdf)]
 
 
-@inner
+@allocating
 def choose_by_priority(row, k, agent):  # type: ignore[no-untyped-def]
     """Choose a state, then a host in it: a known server three times out of four; -1 if there is none."""
     state = choose_state(row, k, agent)

@@ -7,6 +7,7 @@ import numpy as np
 from cage4 import spec
 from cage4.native import codes, rich
 from cage4.native.hosts import add_process, draw_pid, open_port, remove_process
+from cage4.native.jit import allocating, inner
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import add_key, announce, find_session, open_session, stop_session
 from cage4.native.state import (
@@ -23,7 +24,6 @@ from cage4.native.state import (
     SEEN_ZONE,
     UNNAMED,
 )
-from native_sim.jit import inner
 
 # Exploits in the order in which they are considered.
 HTTP, HTTPS, SSH, SQL, HARAKA = range(5)
@@ -171,11 +171,11 @@ def scan(row, pools, agent, host, source, rate):  # type: ignore[no-untyped-def]
         if codes.KIND_OPEN[kind] == 1:
             ports |= codes.KIND_PORT[kind]
             if is_seen or kind >= codes.DECOY_APACHE:
-                port = open_port(row, pools, host)
+                port = open_port(row, pools.port, host)
                 row.net_events[host] += 1
                 rich.note_touch(row, pools.rich, host, kind, pools.ses[source].host, port)
         node = pools.proc[node].next
-    pools.ses[source].ports[host] = ports
+    pools.scan[source].ports[host] = ports
     add_key(row, agent, host, UNNAMED)
     return True
 
@@ -197,7 +197,7 @@ def seek_decoys(row, pools, agent, host):  # type: ignore[no-untyped-def]
     return True
 
 
-@inner
+@allocating
 def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
     """Choose among the exploits that the remembered ports allow: never the best one if there is another."""
     r = row.rng
@@ -231,7 +231,7 @@ def choose_exploit(row, ports):  # type: ignore[no-untyped-def]
 @inner
 def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     """Exploit a host that the session has scanned; opens an ordinary session on success."""
-    ports = pools.ses[source].ports[host]
+    ports = pools.scan[source].ports[host]
     if pools.ses[source].abstract == 0 or ports == 0 or is_cut_off(row, pools, source, host):
         return False
     way = choose_exploit(row, ports)
@@ -246,7 +246,7 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     if target < 0:
         return False
     if way == SSH:
-        port = open_port(row, pools, host)
+        port = open_port(row, pools.port, host)
         row.net_events[host] += _BRUTE_FORCE_EVENTS
         rich.note_connections(row, pools.rich, host, host, rich.SSH_PORT, source_host, port, _BRUTE_FORCE_EVENTS)
         loot(row, pools, agent, host, source, way == SSH)
@@ -254,7 +254,7 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     kind = pools.proc[target].kind
     is_decoy = kind >= codes.DECOY_APACHE
     if is_decoy:
-        port = open_port(row, pools, host)
+        port = open_port(row, pools.port, host)
         row.net_events[host] += 1
         rich.note_touch(row, pools.rich, host, kind, source_host, port)
     # Against genuine services only the SQL injection works; the others work on decoys, where nothing is gained.
@@ -262,9 +262,9 @@ def exploit(row, pools, agent, host, source):  # type: ignore[no-untyped-def]
     if not works or uniform(row.rng) <= 0.0:
         add_key(row, agent, host, UNNAMED)
         return False
-    local_port = open_port(row, pools, host)
+    local_port = open_port(row, pools.port, host)
     if is_decoy:
-        port = open_port(row, pools, host)
+        port = open_port(row, pools.port, host)
         row.net_events[host] += 1
         rich.note_connections(row, pools.rich, host, host, local_port, source_host, port, 1)
         add_key(row, agent, host, UNNAMED)
@@ -390,7 +390,7 @@ def degrade(row, pools, agent, host):  # type: ignore[no-untyped-def]
     return True
 
 
-@inner
+@allocating
 def withdraw(row, pools, agent, host, ident):  # type: ignore[no-untyped-def]
     """Close the agent's sessions on the host: children, then the parentless except id 0, then the source."""
     victims = np.empty(row.red_on_host[host, agent] + 1, np.int64)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cage4 import spec
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.state import RED_HOST, RED_VERB
-from native_sim.jit import inner
 
 
 @inner
@@ -25,9 +25,11 @@ def charge_impacts(row):  # type: ignore[no-untyped-def]
 
 @inner
 def charge_commands(row, verbs):  # type: ignore[no-untyped-def]
-    """Charge Restore for each blue agent that submitted it, whether or not it will be carried out."""
-    cost = 0
+    """Charge each blue agent for Restore or InvalidAction when it submits one, whatever becomes of it."""
+    cost = 0.0  # added up agent by agent, so that the last digit is CybORG's too
     for blue in range(codes.NUM_BLUE):
         if verbs[blue] == codes.RESTORE:
             cost += spec.RESTORE_COST
+        elif verbs[blue] == codes.INVALID:
+            cost += spec.INVALID_COST
     row.cost = cost

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from cage4 import rich, spec
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.state import BLUE_A, BLUE_B, BLUE_VERB
-from native_sim.jit import inner
 
 SIZE: Final = sum(rich.SIZES)
 """Entries of one row: the vectors of all blue agents."""

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from cage4.native.jit import mul_high
+
 RngRow = npt.NDArray[np.uint64]
 
 STATE_HIGH, STATE_LOW, INC_HIGH, INC_LOW, HAS_HALF, HALF = range(6)
 
 _MULT_HIGH = np.uint64(2549297995355413924)
 _MULT_LOW = np.uint64(4865540595714422341)
-_MULT_LOW_0 = np.uint64(4865540595714422341 & 0xFFFFFFFF)
-_MULT_LOW_1 = np.uint64(4865540595714422341 >> 32)
 _MASK32 = np.uint64(0xFFFFFFFF)
 _TWO32 = np.uint64(1 << 32)
 _S32 = np.uint64(32)
@@ -36,13 +36,8 @@ _TO_UNIT = 1.0 / 9007199254740992.0
 @njit
 def advance(high, low, inc_high, inc_low):  # type: ignore[no-untyped-def]
     """Return the next 128-bit state as two halves."""
-    a0, a1 = low & _MASK32, low >> _S32
-    p00, p01 = a0 * _MULT_LOW_0, a0 * _MULT_LOW_1
-    p10, p11 = a1 * _MULT_LOW_0, a1 * _MULT_LOW_1
-    middle = (p00 >> _S32) + (p01 & _MASK32) + (p10 & _MASK32)
-    carry = p11 + (p01 >> _S32) + (p10 >> _S32) + (middle >> _S32)
     product_low = low * _MULT_LOW
-    product_high = carry + high * _MULT_LOW + low * _MULT_HIGH
+    product_high = mul_high(low, _MULT_LOW) + high * _MULT_LOW + low * _MULT_HIGH
     low = product_low + inc_low
     high = product_high + inc_high
     if low < product_low:
@@ -116,14 +111,14 @@ def skip_shuffle(r, n):  # type: ignore[no-untyped-def]
     # The longest run of draws in a step, so the state stays in registers.
     high, low, has, half = r[STATE_HIGH], r[STATE_LOW], r[HAS_HALF], r[HALF]
     inc_high, inc_low = r[INC_HIGH], r[INC_LOW]
-    mask = _ONE
-    while mask < np.uint64(max(n - 1, 1)):
-        mask = (mask << _ONE) | _ONE
-    for i in range(n - 1, 0, -1):
-        top = np.uint64(i)
-        while (mask >> _ONE) >= top:
-            mask = mask >> _ONE
-        while True:
+    left = np.uint64(max(n - 1, 0))
+    while left > _ZERO:
+        half_mask = _ZERO
+        while (half_mask << _ONE | _ONE) < left:
+            half_mask = half_mask << _ONE | _ONE
+        mask = half_mask << _ONE | _ONE
+        # A draw above ``left`` is thrown away; adding a comparison spares a jump that no processor can guess.
+        while left > half_mask:
             if has != _ZERO:
                 has = _ZERO
                 drawn = half
@@ -133,8 +128,7 @@ def skip_shuffle(r, n):  # type: ignore[no-untyped-def]
                 has = _ONE
                 half = fresh >> _S32
                 drawn = fresh & _MASK32
-            if (drawn & mask) <= top:
-                break
+            left -= np.uint64((drawn & mask) <= left)
     r[STATE_HIGH], r[STATE_LOW], r[HAS_HALF], r[HALF] = high, low, has, half
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from cage4.native import codes
 from cage4.native.hosts import remove_process
+from cage4.native.jit import inner
 from cage4.native.rng import below
 from cage4.native.state import BROKEN, MAX_KEYS, NAMED, give, take
-from native_sim.jit import inner
 
 _PRIMARY = np.int64(0)
 
@@ -75,7 +75,7 @@ def open_session(row, pools, agent, host, user, pid, abstract):  # type: ignore[
     pools.ses[node].pid = pid
     pools.ses[node].abstract = abstract
     pools.ses[node].child = 1 - abstract
-    pools.ses[node].ports[:] = 0
+    pools.scan[node].ports[:] = 0
     append_session(row, pools, agent, node)
     row.red_opened = 1
     return node
@@ -171,7 +171,7 @@ def hand_over(row, pools):  # type: ignore[no-untyped-def]
                 unlink_session(row, pools, agent, node)
                 pools.ses[node].abstract = 1
                 pools.ses[node].child = 0
-                pools.ses[node].ports[:] = 0
+                pools.scan[node].ports[:] = 0
                 append_session(row, pools, owner, np.int64(node))
                 # Only a session that this step's exploit opened appears in the old owner's result, from which
                 # the new owner gets a copy; of phished ones it learns from its session check.

@@ -1,10 +1,11 @@
 """The state of E environments as arrays: what each field means, its shape and its dtype, in one place.
 
 Letters: E environments, H hosts (``codes.NUM_HOSTS``, absent ones included), Z subnets, B blue agents, R red
-agents. What CybORG keeps in lists that can grow without bound lives in pools of one size for all rows: P
-processes, S red sessions, C chunks of ephemeral ports, I session ids, L remembered process ids. A pool's free
-elements form a chain through its ``next`` field. A row that could run out of room in its next step is not stepped
-but says so in ``fault``; the engine then enlarges the pools and repeats it, so no list is ever cut.
+agents, W words of the port traces. What CybORG keeps in lists that can grow without bound lives in pools of one
+size for all rows: P processes, S red sessions, C chunks of ephemeral ports, I session ids, L remembered process
+ids. A pool's free elements form a chain through its ``next`` field. A row that could run out of room in its next
+step is not stepped but says so in ``fault``; the engine then enlarges the pools and repeats it, so no list is ever
+cut.
 
 In memory the fields of a row lie together, as one record, and so do those of a pool's element: kernels pass a row
 around as one pointer (which also keeps compilation short) and write ``row.time`` or ``pools.proc[i].pid``.
@@ -20,14 +21,19 @@ import numpy as np
 import numpy.typing as npt
 
 from cage4.native import codes
-from native_sim.jit import inner
+from cage4.native.jit import inner
 
 I8 = npt.NDArray[np.int8]
 I16 = npt.NDArray[np.int16]
 I32 = npt.NDArray[np.int32]
 U64 = npt.NDArray[np.uint64]
+F64 = npt.NDArray[np.float64]
 
 PORTS_PER_CHUNK = 32
+SERVER_WORDS, OTHER_WORDS = 64, 4
+"""Words of 64 bits in the trace of a server's ports, which are many, and of any other host's."""
+TRACE_WORDS = codes.INTERNET * (codes.SLOTS - codes.FIRST_SERVER) * SERVER_WORDS
+TRACE_WORDS += (codes.NUM_ZONES * codes.FIRST_SERVER) * OTHER_WORDS
 OK, BROKEN = 0, -1
 """Values of ``fault``; a positive one is 1 + the place in :class:`Sizes` of a pool that needs room."""
 FREE, FREE_COUNT = 0, 1
@@ -79,8 +85,9 @@ class State(NamedTuple):
     # Ephemeral ports of each host: chains of chunks, the newest first
     port_pool: I32  # [E, 2] int32: first free chunk, number of free chunks
     port_count: I32  # [E, H] int32: ports remembered
-    port_trace: U64  # [E, H, 16] uint64: bit p of 1024 is set if a port p modulo 1024 is remembered
+    port_trace: U64  # [E, W] uint64: bit p of a host's trace is set if a port p modulo its length is remembered
     port_head: I32  # [E, H] int32: newest chunk, -1 if none
+    port_oldest: I32  # [E, H] int32: oldest chunk, if there is one
     port_next: I32  # [E, C] int32: next older chunk, or next free one; -1 at the end
     port_value: I16  # [E, C, 32] int16: port minus 49152
     # What happened on each host in this step, and what stays there
@@ -138,7 +145,7 @@ class State(NamedTuple):
     observation: I8  # [E, B, 210] int8: flat observations, zeros behind the last entry
     action_mask: I8  # [E, B, 242] int8: 1 where the action is valid
     parts: I32  # [E, Z, 3] int32: reward of LWF, ASF, RIA in each subnet (generation order)
-    cost: I32  # [E] int32: cost of blue's own actions
+    cost: F64  # [E] float64: cost of blue's own actions
     busy: I16  # [E, B] int16: ticks left of the command in progress
 
 
@@ -172,8 +179,9 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "proc_root": (np.int8, ("E", "P")),
     "port_pool": (np.int32, ("E", 2)),
     "port_count": (np.int32, ("E", "H")),
-    "port_trace": (np.uint64, ("E", "H", 16)),
+    "port_trace": (np.uint64, ("E", "W")),
     "port_head": (np.int32, ("E", "H")),
+    "port_oldest": (np.int32, ("E", "H")),
     "port_next": (np.int32, ("E", "C")),
     "port_value": (np.int16, ("E", "C", 32)),
     "net_events": (np.int16, ("E", "H")),
@@ -226,7 +234,7 @@ _LAYOUT: dict[str, tuple[type, tuple[str | int, ...]]] = {
     "observation": (np.int8, ("E", "B", 210)),
     "action_mask": (np.int8, ("E", "B", 242)),
     "parts": (np.int32, ("E", "Z", 3)),
-    "cost": (np.int32, ("E",)),
+    "cost": (np.float64, ("E",)),
     "busy": (np.int16, ("E", "B")),
 }
 """Field -> dtype and shape, letters standing for sizes."""
@@ -247,6 +255,7 @@ class Pools(NamedTuple):
 
     proc: Any  # [P] processes
     ses: Any  # [S] red sessions
+    scan: Any  # [S] what each session remembers of its scans
     port: Any  # [C] chunks of ephemeral ports
     known: Any  # [I] known session ids
     suspect: Any  # [L] remembered process ids
@@ -259,12 +268,19 @@ class Store(NamedTuple):
     rows: Any  # [E] records
     proc: Any  # [E, P] records
     ses: Any  # [E, S] records
+    scan: Any  # [E, S] records: apart from the sessions, because chains of sessions are walked all the time
     port: Any  # [E, C] records
     known: Any  # [E, I] records
     suspect: Any  # [E, L] records
 
 
-_LETTERS = {"H": codes.NUM_HOSTS, "Z": codes.NUM_ZONES, "B": codes.NUM_BLUE, "R": codes.NUM_RED}
+_LETTERS = {
+    "H": codes.NUM_HOSTS,
+    "Z": codes.NUM_ZONES,
+    "B": codes.NUM_BLUE,
+    "R": codes.NUM_RED,
+    "W": TRACE_WORDS,
+}
 
 
 class Outputs(NamedTuple):
@@ -272,7 +288,7 @@ class Outputs(NamedTuple):
 
     observation: I8  # [N, B, 210] int8: flat observations, zeros behind the last entry
     parts: I32  # [N, Z, 3] int32: reward of LWF, ASF, RIA in each subnet (generation order)
-    cost: I32  # [N] int32: cost of blue's own actions
+    cost: F64  # [N] float64: cost of blue's own actions
     busy: I16  # [N, B] int16: ticks left of the command in progress
     phase: I8  # [N] int8: mission phase played
     life: I8  # [N] int8: playing or finished
@@ -294,6 +310,8 @@ _POOL_LETTERS = {"P": "proc", "S": "ses", "C": "port", "I": "known", "L": "suspe
 
 def _place(name: str) -> tuple[str, str]:
     """Return where a field of :class:`State` lies: member of :class:`Store` and field of its records."""
+    if name == "ses_ports":
+        return "scan", "ports"
     shape = _LAYOUT[name][1]
     pool = _POOL_LETTERS.get(str(shape[1])) if len(shape) > 1 else None
     return (pool, name.removeprefix(f"{pool}_")) if pool else ("rows", name)
@@ -311,6 +329,7 @@ def _record_types() -> dict[str, np.dtype[np.void]]:
 def allocate(num_envs: int, sizes: Sizes | None = None) -> Store:
     """Return memory for ``num_envs`` rows that were never reset."""
     lengths = (sizes or Sizes())._asdict()
+    lengths["scan"] = lengths["ses"]
     arrays = {}
     for member, dtype in _record_types().items():
         shape = (num_envs, lengths[member]) if member in lengths else (num_envs,)
@@ -330,9 +349,8 @@ def view(store: Store) -> State:
 def enlarge(store: Store, faults: Collection[int]) -> Store:
     """Double the pools that the faults name; contents and their order stay, the other memory is shared."""
     grown = {}
-    for i, name in enumerate(Sizes._fields):
-        if 1 + i not in faults:
-            continue
+    names = [name for i, name in enumerate(Sizes._fields) if 1 + i in faults]
+    for name in names + ["scan"] * ("ses" in names):
         old = getattr(store, name)
         size = old.shape[1]
         new = np.zeros((old.shape[0], 2 * size), old.dtype).view(np.recarray)

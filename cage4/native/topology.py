@@ -7,11 +7,11 @@ import numpy as np
 from cage4.native import codes
 from cage4.native.green import map_green_reach
 from cage4.native.hosts import add_process, draw_pid, install, remember_base
+from cage4.native.jit import allocating, inner
 from cage4.native.observe import write_reset_outputs
 from cage4.native.rng import below, uniform
 from cage4.native.sessions import open_session
 from cage4.native.state import ABSTRACT, NOTHING, clear_pool
-from native_sim.jit import inner
 
 # Subnets of blue 4 and red 5 in the order of generation, which is not the order of blue's observations.
 _HQ_FIRST = 5
@@ -21,7 +21,7 @@ _SESSION = np.int64(codes.SESSION_PROCESS)
 _RED_0 = np.int64(0)
 
 
-@inner
+@allocating
 def reset_row(row, pools, k):  # type: ignore[no-untyped-def]
     """Generate a new world for a row from its random stream and start an episode in it."""
     clear_row(row, pools)
@@ -112,7 +112,7 @@ def nth_free(used, n):  # type: ignore[no-untyped-def]
         i += 1
 
 
-@inner
+@allocating
 def draw_subnets(row):  # type: ignore[no-untyped-def]
     """Draw the /24 block of each subnet."""
     used = np.zeros(256, np.bool_)
@@ -120,7 +120,7 @@ def draw_subnets(row):  # type: ignore[no-untyped-def]
         row.subnet_octet[zone] = nth_free(used, below(row.rng, 256 - zone))
 
 
-@inner
+@allocating
 def draw_hosts(row, k, zone, used_pids):  # type: ignore[no-untyped-def]
     """Draw a subnet's router (or the internet's host), users and servers."""
     r = row.rng
@@ -159,7 +159,7 @@ def draw_unused_pid(r, used_pids):  # type: ignore[no-untyped-def]
             return pid
 
 
-@inner
+@allocating
 def draw_body(row, host, zone, used_pids):  # type: ignore[no-untyped-def]
     """Draw the operating system and the services of a user host or server."""
     r = row.rng

@@ -10,10 +10,11 @@ from numba import njit
 
 from cage4 import rich, spec, true_state
 from cage4.native import codes
+from cage4.native.jit import inner
 from cage4.native.state import BLUE_A, BLUE_LEFT, BLUE_VERB, RED_HOST, RED_LEFT, RED_VERB, Store
 from cage4.true_state import TrueState
 from cage4.variants import RED_ACTIONS
-from native_sim.jit import fingerprint, inner
+from native_sim.jit import fingerprint
 
 _RED_VERB: Final = np.array([0, *(1 + RED_ACTIONS.index(n) for n in codes.RED_VERB_NAMES[: codes.RED_SLEEP])], np.int32)
 """1 + the engine's number of a red action -> 1 + its place in RED_ACTIONS; the latter lists no Sleep."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from native_sim.soc import spec
@@ -81,6 +81,10 @@ class SocConfig:
         _check_choice("rules", self.rules, spec.RULES)
         _check_choice("networks", self.networks, ("episode", "fixed"))
         _check_connected(self.reaches, self.segments_needed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every knob as ``SocConfig(**knobs)`` takes it, in values that JSON gives back unchanged."""
+        return {**asdict(self), "reaches": [list(segments) for segments in self.reaches]}
 
     @property
     def num_hosts(self) -> int:

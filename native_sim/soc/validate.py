@@ -2,84 +2,26 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from native_sim import rows
 from native_sim.soc import spec
 from native_sim.soc.frames import Array, Commands
 
 MAX_SEED = 2**64 - 1
 _ROLES = ", ".join(spec.AGENTS)
 
-
-def check_rows(rows: Sequence[int] | Array | None, num_envs: int) -> Array:
-    """Return row numbers [N] int64, all of them for None."""
-    if rows is None:
-        return np.arange(num_envs)
-    given = np.asarray(rows)
-    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise ValueError(f"rows must be a list of row numbers; given {rows!r}")
-    if given.size and (given.min() < 0 or given.max() >= num_envs):
-        raise ValueError(f"rows must lie in 0 to {num_envs - 1}; given {given.min()} to {given.max()}")
-    if len(np.unique(given)) != len(given):
-        raise ValueError(f"rows must not repeat; given {given.tolist()}")
-    return given.astype(np.int64)
-
-
-def check_reset_rows(rows: Sequence[int] | None, options: dict[str, Any] | None, num_envs: int) -> Array:
-    """Return the rows to reset, named by ``rows`` or by ``options={"reset_mask": bool [E]}``."""
-    unknown = sorted(set(options or ()) - {"reset_mask"})
-    if unknown:
-        raise ValueError(f"reset knows only the option 'reset_mask'; given {', '.join(map(repr, unknown))}")
-    if not options:
-        return check_rows(rows, num_envs)
-    if rows is not None:
-        raise ValueError("name the rows to reset either by rows or by the option reset_mask, not by both")
-    mask = np.asarray(options["reset_mask"])
-    if mask.shape != (num_envs,) or mask.dtype != np.bool_:
-        given = f"{mask.dtype} of shape {mask.shape}"
-        raise ValueError(f"reset_mask must be a bool array of shape ({num_envs},); given {given}")
-    return np.flatnonzero(mask)
+check_rows = rows.check_rows
+check_reset_rows = rows.check_reset_rows
+check_playing = rows.check_playing
 
 
 def check_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:
     """Return one seed or None per row; an int s means s, s + 1, ..."""
-    if seed is None:
-        return [None] * count
-    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
-        first = operator.index(seed)
-        seeds: list[int | None] = list(range(first, first + count))
-    elif isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str | bytes):
-        seeds = [_seed(entry) for entry in seed]
-    else:
-        raise ValueError(f"seed must be an integer, a list of integers or None; given {seed!r}")
-    if len(seeds) != count:
-        raise ValueError(f"one seed per row is needed: {count} rows, {len(seeds)} seeds")
-    wrong = [entry for entry in seeds if entry is not None and not 0 <= entry <= MAX_SEED]
-    if wrong:
-        raise ValueError(f"seeds must lie in 0 to 2**64 - 1; given {wrong[0]}")
-    return seeds
-
-
-def _seed(entry: object) -> int | None:
-    if entry is None:
-        return None
-    if isinstance(entry, bool) or not isinstance(entry, int | np.integer):
-        raise ValueError(f"every seed must be an integer or None; given {entry!r}")
-    return operator.index(entry)
-
-
-def check_playing(started: Array, finished: Array, rows: Array) -> None:
-    """Refuse to step rows that were never reset or whose episode is over (both [E] bool)."""
-    fresh = rows[~started[rows]]
-    if len(fresh):
-        raise ValueError(f"rows {fresh.tolist()} have not been reset yet: call reset before step")
-    over = rows[finished[rows]]
-    if len(over):
-        raise ValueError(f"the episodes of rows {over.tolist()} are over: reset them before the next step")
+    return rows.check_seeds(seed, count, MAX_SEED)
 
 
 def check_actions(actions: Mapping[str, Any], count: int) -> Commands:

@@ -11,7 +11,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import cage4
-from cage4 import engines, spec, validate
+from cage4 import engines, spec, true_state, validate
 from cage4.actions import SLEEP
 from cage4.faces import CageParallelEnv
 from cage4.spaces import VectorSpaces, action_sizes, observation_sizes
@@ -186,14 +186,43 @@ def test_spaces_are_the_same_objects_at_every_call(env):
         env.action_space("nobody")
 
 
-def test_state_joins_what_all_agents_see(env):
-    observations, _ = env.reset()
-    assert env.state().shape == (578,) and env.state() in env.state_space
-    np.testing.assert_array_equal(env.state(), np.concatenate(list(observations.values())))
-    env.state()[:] = -1
-    observations[BLUE_AGENTS[0]][:] = -1
-    assert env.state().min() == 0
-    assert CageParallelEnv(FakeEngine(pad_spaces=True), True).state_space.shape == (1050,)
+def _play_and_compare_states(env):
+    env.reset(seed=3)
+    seen = []
+    while env.agents:
+        state = env.state()
+        assert state.dtype == np.int32 and state in env.state_space
+        named = env.true_state()
+        np.testing.assert_array_equal(state, true_state.flatten(named)[0])
+        state[:] = -1
+        assert env.state().min() == 0, "the vector given out is the caller's own"
+        assert named.step.tolist() == [len(seen)]
+        seen.append(env.state())
+        env.step({"blue_agent_0": 3})
+    assert env.state()[true_state.LAYOUT["step"].start] == len(seen), "the last state can still be read"
+    return np.array(seen)
+
+
+def test_state_is_the_true_state_as_one_vector():
+    env = cage4.parallel_env("native", steps=40, seed=1)
+    assert env.state_space.shape == (true_state.LAYOUT.size,)
+    with pytest.raises(ValueError, match="not been reset"):
+        env.state()
+    states = _play_and_compare_states(env)
+    sessions = states[:, true_state.LAYOUT["red_sessions"].slice].sum(axis=1)
+    assert sessions[0] == 1 and sessions[-1] > 1, "red's foothold is there, though no agent sees it"
+
+
+@pytest.mark.cyborg
+def test_state_is_the_same_on_both_engines():
+    states = [_play_and_compare_states(cage4.parallel_env(name, steps=20)) for name in ("native", "cyborg")]
+    np.testing.assert_array_equal(*states)
+
+
+def test_an_engine_without_truth_says_so(env):
+    env.reset()
+    with pytest.raises(ValueError, match="FakeEngine does not tell the true state"):
+        env.state()
 
 
 def test_render_and_close(env):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -60,7 +59,7 @@ def case(name: str, **changes: Any) -> tuple[SocSummary, list[SocRecord]]:
     fields: dict[str, Any] = {
         "engine": "soc",
         "variant": "corrected-v1",
-        "variant_knobs": asdict(make_config(held_out=True)),
+        "variant_knobs": make_config(held_out=True).to_dict(),
         "steps": 200,
         "episodes": episodes,
         "seed": 7,
@@ -125,6 +124,6 @@ def test_the_score_of_the_literature_is_not_for_other_games() -> None:
 
 
 def test_training_networks_are_said() -> None:
-    summary, _ = case("usual", variant_knobs=asdict(make_config()))
+    summary, _ = case("usual", variant_knobs=make_config().to_dict())
     text = report.render_markdown(summary, GOOD, {})
     assert "of the streams that training uses" in text

@@ -45,7 +45,7 @@ def record(variant: Variant, driver: str, steps: int, seed: int) -> dict[str, ob
         frame = parity.step_cyborg(episode, play)
         parity.step_native(env, play)
         plays.append([None if part is None else part.tolist() for part in play])
-        rewards.append(int(frame.reward))
+        rewards.append(frame.reward)
         digests.append(parity.digest(snapshot_cyborg(episode, frame)))
     return {
         "variant": variant.to_dict(),

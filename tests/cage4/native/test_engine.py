@@ -11,6 +11,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from cage4 import spec
+from cage4.actions import SLEEP
 from cage4.native import codes
 from cage4.native.engine import NativeVectorEnv
 from cage4.native.state import Sizes
@@ -66,8 +67,8 @@ def test_it_is_the_common_face_and_declares_its_spaces() -> None:
         assert isinstance(space, gymnasium.spaces.MultiDiscrete)
         assert space.nvec.tolist() == [3] + [2] * (spec.OBSERVATION_SIZES[i] - 1)
         assert observations[name].shape == (3, spec.OBSERVATION_SIZES[i])
-        assert observations[name].dtype == np.int8
-        assert all(space.contains(row.astype(np.int64)) for row in observations[name])
+        assert observations[name].dtype == space.dtype == np.int8
+        assert all(space.contains(row) for row in observations[name])
         assert infos["action_mask"][name].shape == (3, spec.NUM_ACTIONS[i])
         assert infos["action_mask"][name].dtype == np.int8
         assert env.single_action_space[name].n == spec.NUM_ACTIONS[i]  # type: ignore[index]
@@ -180,7 +181,7 @@ def test_done_comes_one_step_early_and_a_finished_row_refuses() -> None:
     assert (done[-1].terminations == done[-1].truncations).all()
     env.reset(rows=[1])
     before = env.memory.rows.tobytes()
-    with pytest.raises(ValueError, match="row 0 has finished"):
+    with pytest.raises(ValueError, match=r"rows \[0\] are over"):
         env.step(random_actions(env, rng, 2))
     assert env.memory.rows.tobytes() == before
     env.step(random_actions(env, rng, 1), rows=[1])
@@ -188,7 +189,7 @@ def test_done_comes_one_step_early_and_a_finished_row_refuses() -> None:
 
 def test_a_row_must_be_reset_first() -> None:
     env = NativeVectorEnv(1, steps=10, seed=0)
-    with pytest.raises(ValueError, match="never reset"):
+    with pytest.raises(ValueError, match="not been reset"):
         env.step(random_actions(env, np.random.default_rng(0), 1))
 
 
@@ -212,6 +213,8 @@ def test_results_are_the_callers_own() -> None:
     kept = mask.copy()
     with pytest.raises(ValueError, match="read-only"):
         mask[:] = 0
+    part = env.reset(rows=[1])[1]["action_mask"]["blue_agent_0"]
+    assert not part.flags.writeable
     env.reset(seed=99)
     assert (mask == kept).all()
     for values in observations.values():
@@ -276,25 +279,49 @@ def test_a_restore_is_charged_even_when_dropped_or_invalid() -> None:
     assert env.state.busy[0, 1] == 0
 
 
+def test_an_invalid_action_costs_a_tenth_and_holds_no_one_up() -> None:
+    env, idle = NativeVectorEnv(1, steps=30, seed=1), NativeVectorEnv(1, steps=30, seed=1)
+    env.reset()
+    idle.reset()
+    commands = np.zeros((1, 5, 3), np.int64)
+    commands[:, :, 0] = spec.Verb.SLEEP
+    commands[0, 2] = codes.INVALID, 0, 0
+    batch, quiet = env.step_commands(commands), idle.step({n: np.array([SLEEP[i]]) for i, n in enumerate(env.agents)})
+    assert batch.infos["action_cost"].tolist() == [-0.1]
+    assert batch.rewards[0] == quiet.rewards[0] - 0.1
+    assert env.state.busy[0].tolist() == [0] * 5
+    assert env.generator_state(0) == idle.generator_state(0)
+    commands[0, 0] = spec.Verb.RESTORE, env.state.blue_parent[0, 0], 0
+    env.step_commands(commands)
+    commands[0, 0] = codes.INVALID, 0, 0  # dropped, since the Restore is under way, and charged all the same
+    commands[0, 2] = spec.Verb.RESTORE, env.state.blue_parent[0, 0], 0  # another agent's host
+    batch = env.step_commands(commands)
+    assert batch.infos["action_cost"].tolist() == [-1.1]
+    assert env.state.busy[0].tolist() == [3, 0, 0, 0, 0]
+
+
 GOOD = {name: np.zeros(2, np.int64) for name in spec.BLUE_AGENTS}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"actions": {k: v for k, v in GOOD.items() if k != "blue_agent_3"}}, "must name exactly"),
-        ({"actions": {**GOOD, "red_agent_0": np.zeros(2, np.int64)}}, "must name exactly"),
+        ({"actions": {k: v for k, v in GOOD.items() if k != "blue_agent_3"}}, "missing for blue_agent_3"),
+        ({"actions": {**GOOD, "red_agent_0": np.zeros(2, np.int64)}}, "unknown agents red_agent_0"),
         ({"actions": {**GOOD, "blue_agent_1": np.zeros(3, np.int64)}}, r"shape \(2,\)"),
         ({"actions": {**GOOD, "blue_agent_1": np.zeros(2)}}, "must be integers"),
         ({"actions": {**GOOD, "blue_agent_1": np.zeros(2, bool)}}, "must be integers"),
         ({"actions": {**GOOD, "blue_agent_1": np.array([0, 82])}}, "0 to 81"),
         ({"actions": {**GOOD, "blue_agent_4": np.array([-1, 0])}}, "0 to 241"),
-        ({"messages": np.zeros((2, 5, 7), np.int8)}, "messages must be 0/1"),
-        ({"messages": np.full((2, 5, 8), 2)}, "only 0 and 1"),
-        ({"messages": np.zeros((2, 5, 8))}, "messages must be 0/1"),
+        ({"actions": {**GOOD, "blue_agent_1": np.full(2, 2**64 - 1, np.uint64)}}, "0 to 81"),
+        ({"actions": np.zeros((2, 5), int)}, "must map each blue agent"),
+        ({"messages": np.zeros((2, 5, 7), np.int8)}, "messages must have shape"),
+        ({"messages": np.full((2, 5, 8), 2)}, "0 and 1 only"),
+        ({"messages": np.full((2, 5, 8), 0.5)}, "0 and 1 only"),
+        ({"messages": np.full((2, 5, 8), np.nan)}, "0 and 1 only"),
         ({"rows": [0, 2]}, "rows must lie in 0 to 1"),
         ({"rows": [1, 1]}, "must not repeat"),
-        ({"rows": [0.0, 1.0]}, "list of row numbers"),
+        ({"rows": [0.0, 1.0]}, "list of integers"),
     ],
 )
 def test_bad_steps_are_refused_and_change_nothing(change: dict[str, Any], message: str) -> None:
@@ -311,8 +338,8 @@ def test_bad_steps_are_refused_and_change_nothing(change: dict[str, Any], messag
     [
         (np.zeros((2, 5, 2), np.int64), "shape"),
         (np.zeros((2, 5, 3)), "integers"),
-        (np.full((2, 5, 3), -1), "verbs 0 to 7"),
-        (np.full((2, 5, 3), 8), "verbs 0 to 7"),
+        (np.full((2, 5, 3), -1), "verbs 0 to 8"),
+        (np.full((2, 5, 3), 9), "verbs 0 to 8"),
         (np.full((2, 5, 3), (spec.Verb.RESTORE, codes.NUM_HOSTS, 0)), "hosts 0 to 136"),
         (np.full((2, 5, 3), (spec.Verb.BLOCK_TRAFFIC, 9, 0)), "subnets 0 to 8"),
         (np.full((2, 5, 3), (spec.Verb.BLOCK_TRAFFIC, 0, 9)), "subnets 0 to 8"),
@@ -334,9 +361,9 @@ def test_bad_commands_are_refused(commands: np.ndarray, message: str) -> None:
         ({"threads": 10**6}, "threads must be an integer"),
         ({"steps": 2}, "steps must be an integer"),
         ({"steps": 10.5}, "steps must be an integer"),
-        ({"seed": -1}, "a seed is None or an integer"),
-        ({"seed": [1]}, "one seed per row"),
-        ({"seed": [1, 2.5]}, "a seed is None or an integer"),
+        ({"seed": -1}, "a seed must be a non-negative integer"),
+        ({"seed": [1]}, "2 rows need 2 seeds"),
+        ({"seed": [1, 2.5]}, "a seed must be a non-negative integer"),
     ],
 )
 def test_bad_construction_is_refused(arguments: dict[str, Any], message: str) -> None:
@@ -348,10 +375,12 @@ def test_bad_construction_is_refused(arguments: dict[str, Any], message: str) ->
     ("arguments", "message"),
     [
         ({"rows": [5]}, "rows must lie"),
-        ({"seed": [1, 2, 3]}, "one seed per row"),
+        ({"seed": [1, 2, 3]}, "2 rows need 2 seeds"),
         ({"options": {"reset_mask": np.array([1, 0])}}, "must be a bool array"),
         ({"options": {"reset_mask": np.array([True])}}, "must be a bool array"),
-        ({"rows": [0], "options": {"reset_mask": np.array([True, False])}}, "give only one"),
+        ({"rows": [0], "options": {"reset_mask": np.array([True, False])}}, "not by both"),
+        ({"options": {"rows": [0]}}, "only the option"),
+        ({"seed": "12"}, "seed must be"),
     ],
 )
 def test_bad_resets_are_refused(arguments: dict[str, Any], message: str) -> None:

@@ -5,8 +5,9 @@ import resource
 import numpy as np
 import pytest
 
-from cage4 import actions, parity, spec
+from cage4 import actions, spec
 from cage4.native.engine import NativeVectorEnv
+from cage4.snapshots import native_world
 from cage4.variants import VARIANTS
 
 ENVS = 500
@@ -41,7 +42,7 @@ def play(env, generator, steps, check=lambda number, batch: None):
 
 def check_row(env, row):
     """Invariants of one row's full state."""
-    snapshot = parity.snapshot_native(env, row)
+    snapshot = native_world(env, row)
     for host, processes in snapshot["processes"].items():
         pids = [entry[0] if isinstance(entry, tuple | list) else entry for entry in processes]
         assert len(pids) == len(set(pids)), f"PIDs of {host} are unique: {pids}"

@@ -23,6 +23,7 @@ LETTERS = {
     "I": 30,
     "L": 10,
     "F": rich.SIZE,
+    "W": state.TRACE_WORDS,
 }
 SIZES = state.Sizes(proc=100, ses=20, port=40, known=30, suspect=10)
 

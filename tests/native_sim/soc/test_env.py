@@ -1,12 +1,14 @@
 """The vector environment: the contract, refusals at the door, determinism over threads and rows, held-out networks."""
 
+import json
+
 import numpy as np
 import pytest
 
 from native_sim import make_vec
 from native_sim.checks import check_vector_env
 from native_sim.soc import spec
-from native_sim.soc.config import LEVELS, make_config
+from native_sim.soc.config import LEVELS, SocConfig, make_config
 from native_sim.soc.episodes import play
 from native_sim.soc.policies import ConstantActions, make_policy
 
@@ -212,8 +214,10 @@ def test_finished_rows_are_refused():
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_levels_are_valid(level):
-    make_config(level)
+def test_settings_survive_json(level):
+    config = make_config(level, reaches=[[1], [2], [3], [4], []])
+    knobs = json.loads(json.dumps(config.to_dict()))
+    assert knobs == config.to_dict() and SocConfig(**knobs) == config
 
 
 def test_policies_by_name(tmp_path):

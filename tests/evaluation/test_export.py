@@ -1,0 +1,261 @@
+"""Exported submissions: self-contained, equal bytes for equal input, and the same scores at the official judge."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cage4 import score
+from evaluation import policies
+from evaluation.errors import BadInput
+from evaluation.export import EXPORTERS, Entry, Labels, entry_of, export
+from evaluation.policies import POLICIES, make_policy
+from evaluation.rollout import Episode
+from evaluation.rollout import Labels as RowLabels
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS = Labels("name", "team", "technique")
+EXPORTABLE = sorted(n for n, factory in POLICIES.items() if isinstance(factory, type) and not factory.draws_per_agent)
+OWN_POLICY = """
+    import numpy as np
+    from cage4 import actions, spec
+    from native_sim import Decision, Policy
+    {extra}
+
+    class Own(Policy):
+        wants = {wants}
+        draws_per_agent = {draws}
+
+        def initial_memory(self, num_envs):
+            return None
+
+        def act(self, obs, mask, memory, draws):
+            return Decision({{name: np.full(len(obs[name]), actions.MONITOR[i])
+                             for i, name in enumerate(spec.BLUE_AGENTS)}}, memory)
+"""
+FAKE_CYBORG = """
+    class _State: name = "UNKNOWN"
+    class BaseAgent:
+        def __init__(self, name): self.name = name
+    class BlueFlatWrapper:
+        agents = [f"blue_agent_{i}" for i in range(5)]
+        def __init__(self, env): self.env = env
+        def action_space(self, agent): return 242 if agent == "blue_agent_4" else 82
+        def action_labels(self, agent):
+            names = ("admin_network", "contractor_network", "internet", "office_network", "operational_zone_a",
+                     "operational_zone_b", "public_access_zone", "restricted_zone_a", "restricted_zone_b")
+            return [f"Block x <- {name}_subnet (10.0.{i}.0/24)" for i, name in enumerate(names)]
+        def observation_change(self, agent, raw):
+            import numpy as np
+            return np.zeros(210 if agent == "blue_agent_4" else 92, np.int64)
+        def _observe(self):
+            return {a: self.observation_change(a, {"success": _State, "action": None}) for a in self.agents}
+        def reset(self):
+            return self._observe(), {a: {"action_mask": [True] * self.action_space(a)} for a in self.agents}
+        def step(self, actions, messages=None):
+            return self._observe(), dict.fromkeys(self.agents, -1.0), {}, {}, {}
+"""
+JUDGE = """
+    import json, sys
+    source = sys.argv[1]
+    sys.path.insert(0, source)  # the official script's way of loading
+    if source.endswith(".zip"):
+        from submission.submission import Submission
+    else:
+        from submission import Submission
+    sys.path.remove(source)
+    env = Submission.wrap(None)
+    observations, _ = env.reset()
+    for _ in range(3):
+        actions = {name: agent.get_action(observations[name], env.action_space(name))
+                   for name, agent in Submission.AGENTS.items() if name in env.agents}
+        observations, *_ = env.step(actions)
+    ours = ("cage4", "native_sim", "evaluation", "own", "helper")
+    homes = {m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours}
+    print(json.dumps([actions, Submission.NAME, sorted(h for h in homes if not h.startswith(source))]))
+"""
+
+
+def judge(tmp_path, submission):
+    """Run a judge with the official one's contract in a process of its own, on a stand-in for CybORG."""
+    fake = tmp_path / "fake"
+    (fake / "CybORG" / "Agents").mkdir(parents=True, exist_ok=True)
+    (fake / "CybORG" / "__init__.py").write_text("")
+    (fake / "CybORG" / "Agents" / "__init__.py").write_text(textwrap.dedent(FAKE_CYBORG))
+    (fake / "CybORG" / "Agents" / "Wrappers.py").write_text("from CybORG.Agents import BlueFlatWrapper\n")
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(JUDGE), str(submission)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(fake)},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def write_policy(folder, extra="", wants=(), draws=0, name="own"):
+    source = textwrap.dedent(OWN_POLICY).format(extra=extra, wants=wants, draws=draws)
+    (folder / f"{name}.py").write_text(source)
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A folder in which a user works, and from which nothing stays importable."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    yield tmp_path
+    for name in ("own", "helper"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("policy", EXPORTABLE)
+def test_every_policy_without_draws_exports_and_equal_input_gives_equal_bytes(tmp_path, policy):
+    names = export(policy, tmp_path / "a.zip", LABELS)
+    assert export(policy, tmp_path / "b.zip", LABELS) == names
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.read("metadata") == b""
+        assert archive.testzip() is None
+        assert {"submission.py", "submission/submission.py", "cage4/submitted.py"} <= set(archive.namelist())
+        assert not [name for name in archive.namelist() if name.startswith(("cage4/native", "tests"))]
+
+
+def test_labels_are_text_not_code(tmp_path):
+    odd = 'a "quoted" \\ name\n$team'
+    export("sentinel", tmp_path / "a.zip", Labels(odd, "t", "t"))
+    _, name, _ = judge(tmp_path, tmp_path / "a.zip")
+    assert name == odd
+
+
+@pytest.mark.parametrize("policy", ["sentinel", "uc", "reactive", "no-defense"])
+def test_the_zip_and_the_extracted_folder_play_from_their_own_files(tmp_path, policy):
+    export(policy, tmp_path / "a.zip", LABELS)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        archive.extractall(tmp_path / "folder")
+    zipped, extracted = (judge(tmp_path, tmp_path / place) for place in ("a.zip", "folder"))
+    assert zipped == extracted
+    assert zipped[2] == []
+    assert len(zipped[0]) == 5
+
+
+def test_a_users_policy_brings_its_helpers_along(workplace):
+    (workplace / "helper.py").write_text("ANSWER = 42\n")
+    write_policy(workplace, extra="from helper import ANSWER")
+    export("own:Own", workplace / "a.zip", LABELS)
+    chosen, _, elsewhere = judge(workplace, workplace / "a.zip")
+    assert (
+        chosen["blue_agent_0"]
+        == make_policy("own:Own")
+        .act({f"blue_agent_{i}": np.zeros((1, 1)) for i in range(5)}, {}, None, np.zeros((1, 5, 0)))
+        .actions["blue_agent_0"]
+    )
+    assert elsewhere == []
+
+
+def test_data_files_reach_the_factory_even_from_a_zip(workplace, monkeypatch):
+    write_policy(workplace)
+    weights = {"deep/w.bin": b"12"}
+    monkeypatch.setitem(policies.LOADERS, "kept", lambda path, game: make_policy("no-defense"))
+    with (workplace / "own.py").open("a") as file:
+        file.write(
+            "\ndef load(folder):\n    assert (folder / 'deep' / 'w.bin').read_bytes() == b'12'\n    return Own()\n"
+        )
+    with pytest.raises(BadInput, match="of a kind that cannot be exported"):
+        export("kept:folder", workplace / "a.zip", LABELS)
+    monkeypatch.setitem(EXPORTERS, "kept", lambda policy, path: Entry(policy, "own", "load", weights))
+    export("kept:folder", workplace / "a.zip", LABELS)
+    assert judge(workplace, workplace / "a.zip")[2] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"extra": "import numba"}, "imports numba, which the official evaluation does not have"),
+        ({"extra": "from cage4.native import engine"}, "imports numba"),
+        ({"extra": "from evaluation.schema import EvalSpec"}, "imports pydantic"),
+        ({"draws": 1}, "tells no episode seed"),
+        ({"wants": ("action_cost",)}, "wants 'action_cost'"),
+    ],
+)
+def test_what_cannot_play_at_the_judge_is_refused(workplace, options, sentence):
+    write_policy(workplace, **options)
+    with pytest.raises(BadInput, match=sentence) as caught:
+        export("own:Own", workplace / "a.zip", LABELS)
+    assert "\n" not in str(caught.value)
+    assert not (workplace / "a.zip").exists()
+
+
+def test_nonsense_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="unknown policy 'nobody'"):
+        entry_of("nobody")
+    with pytest.raises(BadInput, match="random draws"):
+        entry_of("random")
+    with pytest.raises(BadInput, match="submission already"):
+        entry_of(str(tmp_path))
+    with pytest.raises(BadInput, match=r"must name a \.zip"):
+        export("punch", tmp_path / "a.tar", LABELS)
+    (tmp_path / "d.zip").mkdir()
+    with pytest.raises(BadInput, match="is a folder"):
+        export("punch", tmp_path / "d.zip", LABELS)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="cannot write"):
+        export("punch", tmp_path / "file" / "a.zip", LABELS)
+
+
+@pytest.mark.cyborg
+@pytest.mark.parametrize("policy", ["sentinel", "uc"])
+def test_it_plays_the_rows_of_the_policy_itself(tmp_path, policy):
+    import cage4
+    from evaluation.rollout import play
+    from evaluation.submissions import play_submission
+
+    export(policy, tmp_path / "a.zip", LABELS)
+    episodes, labels = (Episode(0, 11), Episode(1, 12)), RowLabels(policy, "cyborg", "base-v1", 60)
+    env = cage4.vector_env("cyborg", num_envs=1, steps=60, rich=True)
+    ours = [row.model_dump(exclude={"wall_s"}) for row in play(env, make_policy(policy), episodes, labels)]
+    theirs = [row.model_dump(exclude={"wall_s"}) for row in play_submission(str(tmp_path / "a.zip"), episodes, labels)]
+    assert theirs == ours
+    assert sum(ours[0]["actions"].values()) > ours[0]["actions"]["Sleep"]
+
+
+@pytest.mark.cyborg
+@pytest.mark.slow
+def test_the_official_script_gives_the_score_of_the_engine(tmp_path):
+    """CybORG's own script, unmodified and in its own process, on the zip; ray is a stand-in of one class."""
+    from cage4.cyborg_engine import CyborgEpisode, locate
+
+    seed, episodes = 4321, 2
+    stub = tmp_path / "stub" / "ray" / "rllib" / "env"
+    stub.mkdir(parents=True)
+    (stub / "multi_agent_env.py").write_text("class MultiAgentEnv: pass\n")
+    export("sentinel", tmp_path / "a.zip", LABELS)
+    options = ["--max-eps", str(episodes), "--seed", str(seed)]
+    subprocess.run(
+        [sys.executable, "-m", "CybORG.Evaluation.evaluation", "a.zip", "out", *options],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(locate().path), str(tmp_path / "stub")])},
+    )
+    official = json.loads((tmp_path / "out" / "summary.json").read_text())["reward"]
+    game, policy, totals = CyborgEpisode("base", 500, seed, rich=True), make_policy("sentinel"), []
+    for _ in range(episodes):
+        frame, rewards, memory = game.reset(), [], policy.initial_memory(1)
+        while not frame.done:
+            obs = {name: vector[None] for name, vector in frame.observations.items()}
+            obs |= {"busy": frame.busy[None], "rich": dict(zip(obs, (v[None] for v in frame.rich), strict=True))}
+            decision = policy.act(obs, {}, memory, np.zeros((1, 5, 0)))
+            memory = decision.memory
+            frame = game.step({name: int(chosen[0]) for name, chosen in decision.actions.items()})
+            rewards.append(frame.reward)
+        totals.append(score.official_score(np.array(rewards)).score)
+    assert official["mean"] == pytest.approx(np.mean(totals), abs=1e-9)
+    assert official["stdev"] == pytest.approx(np.std(totals, ddof=1), abs=1e-9)
