@@ -145,7 +145,7 @@ class HmarlConfig(MethodConfig):
     triage: TriageConfig = TriageConfig()
     responder: ResponderConfig = ResponderConfig()
     n_steps: int = Field(
-        default=3, ge=1, le=20, description="steps of reward that a target adds up before the value of what follows"
+        default=1, ge=1, le=20, description="steps of reward that a target adds up before the value of what follows"
     )
     warm_up: int = Field(default=10_000, ge=1, description="transitions before the first gradient step")
     updates_per_step: float = Field(
