@@ -19,7 +19,7 @@ import cage4.rich as rich
 import cage4.spec as spec
 from cage4.rich import RichObservation, Signature
 from cage4.spec import Verb
-from native_sim.api import Array, Field, Layout
+from native_sim.api import Array, Layout
 
 DTYPE: Final = np.float32
 FAST, SLOW, METER = 0.7, 0.95, 0.9
@@ -37,8 +37,9 @@ Entry = tuple[str, float, str]
 """Name, largest value, meaning."""
 
 
-def _layout(name: str, entries: Iterable[Entry]) -> Layout:
-    return Layout(name, tuple(Field(field, i, (), high, meaning) for i, (field, high, meaning) in enumerate(entries)))
+def scalars(name: str, entries: Iterable[Entry]) -> Layout:
+    """Return a layout of single numbers from 0 up."""
+    return Layout.of(name, ((field, (), 0, high, meaning) for field, high, meaning in entries))
 
 
 _COUNTS: Final[tuple[Entry, ...]] = (
@@ -66,9 +67,9 @@ _TIMES: Final[tuple[Entry, ...]] = (
     ("since_clean", LONG_AGO, "steps since the last Restore was carried out"),
     ("since_remove", LONG_AGO, "steps since the last Remove was carried out"),
 )
-HOST_MEMORY: Final = _layout("CC4 host memory", (*_COUNTS, *_FLAGS, *_TIMES))
+HOST_MEMORY: Final = scalars("CC4 host memory", (*_COUNTS, *_FLAGS, *_TIMES))
 """What is carried per host slot from step to step."""
-ZONE_MEMORY: Final = _layout(
+ZONE_MEMORY: Final = scalars(
     "CC4 zone memory",
     (
         ("step", LONG_AGO, "steps played"),
@@ -77,7 +78,7 @@ ZONE_MEMORY: Final = _layout(
         ("since_response", LONG_AGO, "steps since a Remove or a Restore was carried out"),
     ),
 )
-HOST: Final = _layout(
+HOST: Final = scalars(
     "CC4 host features",
     (
         *_COUNTS,
@@ -99,7 +100,7 @@ HOST: Final = _layout(
 """Features of a host slot; all zero where there is no host."""
 _SUMMED: Final = tuple(field for field in HOST if field.name not in ("server", "mission", "late"))
 _LARGEST: Final = ("process_fast", "scan_fast", "route_fast", "decoy_fast", "proof", "unwatched")
-ZONE: Final = _layout(
+ZONE: Final = scalars(
     "CC4 zone features",
     (
         *((f"sum_{field.name}", 1, f"sum over hosts, n as 1 - exp(-n / 4), of: {field.meaning}") for field in _SUMMED),

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 import native_sim.soc.spec as soc
-from adapters.features import freshness, squash
-from native_sim.api import Array, Field, Layout
+from adapters.features import freshness, scalars, squash
+from native_sim.api import Array
 
 ANY: Final = math.inf
 SEGMENT_OF_AGENT: Final = (soc.CORPORATE, soc.DATA_CENTER, soc.DEVELOPMENT, soc.CLOUD, soc.DMZ)
@@ -27,11 +27,7 @@ DAY_STEPS: Final = 500
 """Steps of a CC4 episode; it is shown as one day from midnight, so the missions begin as the office opens."""
 
 
-def _layout(name: str, entries: tuple[tuple[str, float, str], ...]) -> Layout:
-    return Layout(name, tuple(Field(field, i, (), high, meaning) for i, (field, high, meaning) in enumerate(entries)))
-
-
-HOST_TERMS: Final = _layout(
+HOST_TERMS: Final = scalars(
     "SOC terms of a host",
     (
         ("belief", 1, "probability that red holds the host"),
@@ -58,7 +54,7 @@ SEGMENT_FIELDS: Final = (
 )
 """The first terms of a zone: the row that coordinator and responder see of every segment, and 8 bits of a message."""
 HUNTER_FIELDS: Final = (*SEGMENT_FIELDS, "power", "verbose", "hits", "misses")
-ZONE_TERMS: Final = _layout(
+ZONE_TERMS: Final = scalars(
     "SOC terms of a zone",
     (
         ("alerts", 1, "recent events, n as 1 - exp(-n / 4)"),

@@ -144,11 +144,7 @@ def _host_layout() -> Layout:
         ("decoy_kind", (), len(DECOY_NAMES), "1 + kind of the decoy that the agent deployed in this step"),
         ("decoy_id", (), MAX_COUNT, "process id of that decoy"),
     )
-    fields, start = [], 0
-    for name, shape, high, meaning in shapes:
-        fields.append(Field(name, start, shape, high, meaning))
-        start = fields[-1].slice.stop
-    return Layout("CC4 rich host", tuple(fields))
+    return Layout.of("CC4 rich host", ((name, shape, 0, high, meaning) for name, shape, high, meaning in shapes))
 
 
 HOST: Final = _host_layout()

@@ -18,7 +18,7 @@ from gymnasium.spaces import Box
 
 from cage4 import rich, spec
 from cage4.variants import RED_ACTIONS, RED_STATES
-from native_sim.api import Field, Layout
+from native_sim.api import Layout
 
 DTYPE: Final = np.int32
 HOST_SLOTS: Final = rich.HOST_SLOTS
@@ -91,11 +91,7 @@ def _layout() -> Layout:
         ("blue_target", (_B,), _Z * _H, "1 + host number of its target"),
         ("blue_ticks", (_B,), _MANY, "ticks left of it"),
     )
-    fields, start = [], 0
-    for name, shape, high, meaning in table:
-        fields.append(Field(name, start, shape, high, meaning))
-        start = fields[-1].slice.stop
-    return Layout("CC4 true state", tuple(fields))
+    return Layout.of("CC4 true state", ((name, shape, 0, high, meaning) for name, shape, high, meaning in table))
 
 
 LAYOUT: Final = _layout()

@@ -123,7 +123,7 @@ class Hierarchy(Learner):
         if not explore:
             memory = {"directive": self.directives[seen.rows], "age": self.ages[seen.rows]}
             return self.policy().act(seen.observations, seen.masks, memory, np.zeros((len(seen.rows), 0, 0))).actions
-        state = self._state(seen)
+        state = seen.truth(self.interface.state_size)
         if self.config.coordinator.enabled:
             due = np.flatnonzero(self.ages[seen.rows] == 0)
             if len(due):
@@ -150,7 +150,7 @@ class Hierarchy(Learner):
             raise RuntimeError("observe was called without act before it")
         rewards = self.config.reward_scale * step.rewards
         after, ended = step.after, step.terminations | step.truncations
-        state = self._state(after)
+        state = after.truth(self.interface.state_size)
         if self.config.coordinator.enabled:
             observations = after.observations["coordinator"]
             self.coordinator.credit(rewards, observations, state, step.terminations, step.truncations)
@@ -223,13 +223,6 @@ class Hierarchy(Learner):
         if transitions is not None:
             self.replay.add(transitions)
         self.pending = None
-
-    def _state(self, seen: Seen) -> Array:
-        if self.interface.state_size == 0:
-            return np.zeros((len(seen.rows), 0), np.float32)
-        if seen.state is None:
-            raise ValueError("this learner was made for environments that show their true state; this one does not")
-        return seen.state
 
     def policy(self) -> HierarchyPolicy:
         """Return a greedy copy that acts without the tensor library."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
-from native_sim.api import Field, Layout, VectorEnv
+from native_sim.api import Layout, VectorEnv
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,7 @@ def from_dict(data: dict[str, Any]) -> Interface:
 
 def make_layout(name: str, shapes: dict[str, tuple[int, ...]]) -> Layout:
     """Return a layout of fields with these shapes, one after the other."""
-    fields: list[Field] = []
-    start = 0
-    for field, shape in shapes.items():
-        fields.append(Field(field, start, shape, float("inf"), ""))
-        start += fields[-1].size
-    return Layout(name, tuple(fields))
+    return Layout.of(name, ((field, shape, 0, float("inf"), "") for field, shape in shapes.items()))
 
 
 def describe(env: VectorEnv, state_size: int = 0) -> Interface:

@@ -12,6 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
 from native_sim.api import ActionBatch, Array, FloatArray, ObservationBatch, Policy
 
 State = Mapping[str, Any]
@@ -25,6 +27,18 @@ class Seen(NamedTuple):
     observations: ObservationBatch  # agent -> [N, F]
     masks: ActionBatch  # agent -> [N, U] int8, 1 where an action is valid (all ones for a box)
     state: Array | None  # [N, S] float32, the truth, for centralised critics only; None if the simulator shows none
+
+    def truth(self, size: int) -> Array:
+        """Return the state as a learner made for one of ``size`` numbers wants it: [N, size], empty for size 0.
+
+        Raises:
+            ValueError: If the learner wants a state and the simulator shows none.
+        """
+        if size == 0:
+            return np.zeros((len(self.rows), 0), np.float32)
+        if self.state is None:
+            raise ValueError("this learner was made for environments that show their true state; this one does not")
+        return self.state
 
 
 class Transition(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -180,6 +180,16 @@ class Layout:
             position += field.size
         if len({field.name for field in self.fields}) != len(self.fields):
             raise ValueError(f"layout {self.name}: two fields share a name")
+
+    @classmethod
+    def of(cls, name: str, entries: Iterable[tuple[str, tuple[int, ...], float, float, str]]) -> Layout:
+        """Return a layout of fields one after the other: (name, shape, smallest value, largest value, meaning) each."""
+        fields: list[Field] = []
+        start = 0
+        for field, shape, low, high, meaning in entries:
+            fields.append(Field(field, start, shape, high, meaning, low))
+            start += fields[-1].size
+        return cls(name, tuple(fields))
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)

@@ -116,7 +116,7 @@ class PpoHierarchy(Learner):
         """Let the coordinator decide where a directive is due, then the others."""
         if not explore:
             raise ValueError("act with explore=False is what policy() is for: the learner remembers training rows only")
-        state = self._state(seen)
+        state = seen.truth(self.interface.state_size)
         due = np.flatnonzero(self.ages[seen.rows] == 0)
         if self.config.coordinator.enabled and len(due):
             observations = seen.observations["coordinator"][due]
@@ -132,7 +132,7 @@ class PpoHierarchy(Learner):
     def observe(self, step: Transition) -> None:
         """Credit every agent with the step."""
         rewards = self.config.reward_scale * step.rewards
-        state, ends = self._state(step.after), (step.terminations, step.truncations)
+        state, ends = step.after.truth(self.interface.state_size), (step.terminations, step.truncations)
         if self.config.coordinator.enabled:
             self.agents["coordinator"].credit(rewards, step.after.observations["coordinator"], state, *ends)
         for name, view in self.views.items():
@@ -174,10 +174,3 @@ class PpoHierarchy(Learner):
             agent.load_state_dict(state["agents"][name])
         self.noise.set_state(torch.as_tensor(state["noise"]))
         self.directives, self.ages = np.array(state["directives"]), np.array(state["ages"])
-
-    def _state(self, seen: Seen) -> Array:
-        if self.interface.state_size == 0:
-            return np.zeros((len(seen.rows), 0), np.float32)
-        if seen.state is None:
-            raise ValueError("this learner was made for environments that show their true state; this one does not")
-        return seen.state

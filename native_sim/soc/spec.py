@@ -10,7 +10,7 @@ import math
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from native_sim.api import Field, Layout
+from native_sim.api import Layout
 
 RULES: Final = ("corrected", "reference")
 AGENTS: Final = ("coordinator", "hunter", "triage", "responder")
@@ -140,14 +140,10 @@ Entry = tuple[str, tuple[int, ...], float, float, str]
 
 
 def _layout(name: str, size: int, entries: tuple[Entry, ...]) -> Layout:
-    fields = []
-    start = 0
-    for field, shape, low, high, meaning in entries:
-        fields.append(Field(field, start, shape, high, meaning, low))
-        start += math.prod(shape)
-    if start != size:
-        raise ValueError(f"layout {name} has {start} entries; it must have {size}")
-    return Layout(name, tuple(fields))
+    layout = Layout.of(name, entries)
+    if layout.size != size:
+        raise ValueError(f"layout {name} has {layout.size} entries; it must have {size}")
+    return layout
 
 
 _ANY: Final = math.inf
