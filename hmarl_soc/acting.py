@@ -9,7 +9,7 @@ import numpy as np
 
 from hmarl_soc.config import HmarlConfig, MethodConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.tokens import FLOOR, Tokens, make_tokens
+from hmarl_soc.tokens import FLOOR, LARGEST, Tokens, make_tokens
 from hmarl_soc.views import make_view
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
 
@@ -32,6 +32,7 @@ class Net:
     def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int) -> None:
         try:
             layers = [(_weight(arrays, f"{name}.weight")[0], _weight(arrays, f"{name}.bias")[0]) for name in _LAYERS]
+            self._shift, self._scale = (_weight(arrays, f"scaler.{name}") for name in ("shift", "scale"))
         except KeyError as error:
             raise ValueError(f"weights lack {error}") from error
         (self._first, self._first_bias), *self._rest = layers
@@ -47,6 +48,7 @@ class Net:
     def __call__(self, x: Array) -> Array:
         """Return outputs [N, U] of inputs [N, F] float32."""
         now: Array
+        x = self.scaled(x)
         if self.attention is None:
             now = x @ self._first
         else:
@@ -57,6 +59,21 @@ class Net:
             now = np.maximum(now, 0.0, out=now) @ weight
             now += bias
         return now
+
+    def scaled(self, x: Array) -> Array:
+        """Return inputs [N, F] as the layers see them: see :class:`hmarl_soc.networks.Scaler`."""
+        scaled: Array = np.clip((x - self._shift) * self._scale, -LARGEST, LARGEST)
+        return scaled
+
+    def attend(self, x: Array) -> Array:
+        """Return the attention weights [H, N, T] of inputs [N, F].
+
+        Raises:
+            ValueError: If the network has no attention.
+        """
+        if self.attention is None:
+            raise ValueError("this policy was trained without attention: it has no weights to explain")
+        return self.attention.weights(self.scaled(x))
 
 
 _LAYERS = ("first", "second", "last")

@@ -69,10 +69,7 @@ def attention_of(policy: HierarchyPolicy, role: str, views: Array) -> Array:
     Raises:
         ValueError: If the policy was trained without attention.
     """
-    attention = policy.nets[role].attention
-    if attention is None:
-        raise ValueError("this policy was trained without attention: it has no weights to explain")
-    weights: Array = attention.weights(views).mean(axis=0)
+    weights: Array = policy.nets[role].attend(views).mean(axis=0)
     return weights
 
 

@@ -108,6 +108,9 @@ class TriageConfig(Settings):
     epsilon_end: float = Field(default=0.05, ge=0, le=1, description="share of random choices in the end")
     epsilon_steps: int = Field(default=50_000, ge=1, description="decisions over which it falls linearly")
     target_every: int = Field(default=1000, ge=1, description="learner steps between two copies into the target net")
+    margin: float = Field(
+        default=0.05, gt=0, description="by how much the value of an advised choice should lead while advice counts"
+    )
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
 
 
@@ -128,12 +131,24 @@ class ResponderConfig(Settings):
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
 
 
+class AdviceConfig(Settings):
+    """How far a learner follows a teacher at first, where the environment has one (kickstarting)."""
+
+    weight: float = Field(default=1.0, ge=0, description="of the loss that pulls decisions towards the advice")
+    steps: int = Field(default=600_000, ge=1, description="environment steps over which it falls linearly to 0")
+
+    def at(self, steps: int) -> float:
+        """Return the weight after some environment steps."""
+        return self.weight * max(0.0, 1.0 - steps / self.steps)
+
+
 class MethodConfig(Settings):
-    """What every learned method has: the same network shape, discount and scale of rewards."""
+    """What every learned method has: the same network shape, discount, scale of rewards and use of advice."""
 
     network: NetworkConfig = NetworkConfig()
     gamma: float = Field(default=0.99, ge=0, lt=1, description="discount per step")
     reward_scale: float = Field(default=0.2, gt=0, description="rewards are multiplied by this before learning")
+    advice: AdviceConfig = AdviceConfig()
 
 
 class HmarlConfig(MethodConfig):
@@ -144,6 +159,9 @@ class HmarlConfig(MethodConfig):
     hunter: HunterConfig = HunterConfig()
     triage: TriageConfig = TriageConfig()
     responder: ResponderConfig = ResponderConfig()
+    potential: bool = Field(
+        default=True, description="add to the lower agents' reward by how much the coordinator's value rose"
+    )
     n_steps: int = Field(
         default=1, ge=1, le=20, description="steps of reward that a target adds up before the value of what follows"
     )
@@ -159,6 +177,9 @@ class EnvironmentConfig(Settings):
     level: str = Field(default="default", description="complexity level of the SOC simulator")
     num_envs: int = Field(default=128, ge=1, le=65_536, description="environments that play at once")
     threads: int = Field(default=1, ge=1, description="threads of the simulator")
+    teacher: str = Field(
+        default="adaptive", description="policy of the SOC simulator whose advice learners get at first, or none"
+    )
     knobs: dict[str, Any] = Field(default_factory=dict, description="fields of SocConfig that differ from the level")
 
 

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hmarl_soc import losses
 from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.hunter import Hunter
@@ -74,6 +75,8 @@ class Hierarchy(Learner):
         self.ages = np.zeros(num_envs, np.int64)  # steps since the directive; 0: one is due
         self.pending: dict[str, Array] | None = None  # the last transitions, until it is known what they led to
         self.owed = 0.0  # gradient steps due
+        self.steps = 0  # environment steps seen
+        self.advised = False  # whether there is a teacher
         self.updates = 0  # joint gradient steps done
         self.mean_errors = np.ones(len(LOWER))  # running means of absolute TD errors
 
@@ -101,7 +104,10 @@ class Hierarchy(Learner):
         self.responder = Responder(
             self.views["responder"].layout, segments, hunter + triage, size, config.responder, *last
         )
+        overview = (coordinator.observation.size,)
         shape: dict[str, tuple[tuple[int, ...], type]] = {
+            "overview": (overview, np.float32),
+            "next_overview": (overview, np.float32),
             "state": ((size,), np.float32),
             "next_state": ((size,), np.float32),
             "reward": ((), np.float32),
@@ -113,7 +119,8 @@ class Hierarchy(Learner):
             view = (self.views[name].layout.size,)
             shape |= {f"{name}/view": (view, np.float32), f"{name}/next_view": (view, np.float32)}
             discrete = self.interface[name].discrete
-            shape[f"{name}/action"] = ((), np.int64) if discrete else ((self.interface[name].actions,), np.float32)
+            action = ((), np.int64) if discrete else ((self.interface[name].actions,), np.float32)
+            shape |= {f"{name}/action": action, f"{name}/advice": action}
         replay = config.replay
         self.replay = Replay(replay.capacity, shape, replay.alpha, 1 if replay.shared else len(LOWER))
         self.window = Window(config.n_steps, config.gamma)
@@ -123,12 +130,12 @@ class Hierarchy(Learner):
         if not explore:
             memory = {"directive": self.directives[seen.rows], "age": self.ages[seen.rows]}
             return self.policy().act(seen.observations, seen.masks, memory, np.zeros((len(seen.rows), 0, 0))).actions
-        state = seen.truth(self.interface.state_size)
-        if self.config.coordinator.enabled:
-            due = np.flatnonzero(self.ages[seen.rows] == 0)
-            if len(due):
-                rows, observations = seen.rows[due], seen.observations["coordinator"][due]
-                self.directives[rows] = self.coordinator.decide(rows, observations, state[due])
+        state, advice = seen.truth(self.interface.state_size), seen.advised(self.interface)
+        due = np.flatnonzero(self.ages[seen.rows] == 0)
+        if len(due):
+            rows, observations = seen.rows[due], seen.observations["coordinator"][due]
+            advised = advice["coordinator"][due]
+            self.directives[rows] = self.coordinator.decide(rows, observations, state[due], advised)
         directives = self.directives[seen.rows]
         views = {name: view(seen.observations[name], directives) for name, view in self.views.items()}
         self._store_pending(views)
@@ -140,8 +147,10 @@ class Hierarchy(Learner):
             "responder": self.responder.act(responder).cpu().numpy(),
         }
         self.pending = {"state": state, "urgency": measure_urgency(self.interface, seen.observations)}
+        self.pending["overview"] = np.asarray(seen.observations["coordinator"], np.float32)
         for name in LOWER:
             self.pending |= {f"{name}/view": views[name], f"{name}/action": actions[name]}
+            self.pending[f"{name}/advice"] = advice[name]
         return actions
 
     def observe(self, step: Transition) -> None:
@@ -151,25 +160,44 @@ class Hierarchy(Learner):
         rewards = self.config.reward_scale * step.rewards
         after, ended = step.after, step.terminations | step.truncations
         state = after.truth(self.interface.state_size)
-        if self.config.coordinator.enabled:
-            observations = after.observations["coordinator"]
-            self.coordinator.credit(rewards, observations, state, step.terminations, step.truncations)
-        self.pending |= {"reward": rewards, "terminated": step.terminations, "next_state": state, "ended": ended}
+        overview = np.asarray(after.observations["coordinator"], np.float32)
+        self.coordinator.credit(rewards, overview, state, step.terminations, step.truncations)
+        self.pending |= {"reward": rewards, "terminated": step.terminations, "ended": ended}
+        self.pending |= {"next_state": state, "next_overview": overview}
         for name, view in self.views.items():
             self.pending[f"{name}/next_view"] = view(after.observations[name], self.directives)
         self.ages = (self.ages + 1) % self.config.coordinator.every
         self.ages[ended] = 0
         self.owed += len(rewards) * self.config.updates_per_step
+        self.steps += len(rewards)
+        self.advised = step.before.advice is not None
 
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due."""
-        metrics = self.coordinator.update()
+        metrics = self.coordinator.update(self.pull)
         if self.replay.size < self.config.warm_up:
             self.owed = 0.0
+        if self.owed >= 1.0 and not self.updates:
+            self._fit_inputs()
         while self.owed >= 1.0:
             self.owed -= 1.0
             metrics |= self.learn()
         return metrics
+
+    def _fit_inputs(self) -> None:
+        """Fit the scalers of the lower agents to what the warm-up brought."""
+        filled = slice(0, self.replay.size)
+        names = list(self.replay.entries)
+        tensors = dict(
+            zip(names, to_tensors([kept[filled] for kept in self.replay.entries.values()], self.device), strict=True)
+        )
+        for name in LOWER:
+            getattr(self, name).fit_inputs(self._batch(name, tensors))
+
+    @property
+    def pull(self) -> float:
+        """Weight of the teacher's advice now."""
+        return self.config.advice.at(self.steps) if self.advised else 0.0
 
     def learn(self) -> dict[str, float]:
         """Do one gradient step of every lower agent."""
@@ -182,7 +210,7 @@ class Hierarchy(Learner):
         errors = np.zeros((len(LOWER), replay.batch_size))
         for i, name in enumerate(LOWER):
             tensors, weights = given[i % len(given)]
-            learned, found = getattr(self, name).update(self._batch(name, tensors), weights)
+            learned, found = getattr(self, name).update(self._batch(name, tensors), weights, self.pull)
             metrics |= learned
             errors[i] = found.cpu().numpy()
         self.mean_errors += _MEAN_RATE * (errors.mean(axis=1) - self.mean_errors)
@@ -194,13 +222,22 @@ class Hierarchy(Learner):
         return metrics
 
     def _tensors(self, draw: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        tensors = to_tensors([*draw.entries.values(), draw.weights], self.device)
-        return dict(zip(draw.entries, tensors, strict=False)), tensors[-1]
+        *entries, weights = to_tensors([*draw.entries.values(), draw.weights], self.device)
+        tensors = dict(zip(draw.entries, entries, strict=True))
+        if self.config.potential:
+            tensors["reward"] = tensors["reward"] + self._gain(tensors)
+        return tensors, weights
+
+    def _gain(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Return by how much the coordinator's value rose over each transition, [B]."""
+        before = self.coordinator.value(tensors["overview"], tensors["state"])
+        after = self.coordinator.value(tensors["next_overview"], tensors["next_state"])
+        return losses.td_target(-before, tensors["terminated"], after, tensors["discount"])
 
     def _batch(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return one agent's part of joint transitions."""
         batch = {key: tensors[key] for key in ("state", "next_state", "reward", "terminated", "discount")}
-        batch |= {key: tensors[f"{name}/{key}"] for key in ("view", "next_view", "action")}
+        batch |= {key: tensors[f"{name}/{key}"] for key in ("view", "next_view", "action", "advice")}
         if name == "responder":
             choices = self.interface["triage"].actions
             taken = functional.one_hot(tensors["triage/action"], choices).to(batch["view"].dtype)
@@ -254,6 +291,8 @@ class Hierarchy(Learner):
             "pending": self.pending,
             "owed": self.owed,
             "updates": self.updates,
+            "steps": self.steps,
+            "advised": self.advised,
             "mean_errors": self.mean_errors,
         }
 
@@ -273,6 +312,7 @@ class Hierarchy(Learner):
         pending = state["pending"]
         self.pending = None if pending is None else {name: np.array(value) for name, value in pending.items()}
         self.owed, self.updates = float(state["owed"]), int(state["updates"])
+        self.steps, self.advised = int(state["steps"]), bool(state["advised"])
 
 
 def _check(interface: Interface) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from hmarl_soc.interface import Interface
 from native_sim.api import ActionBatch, Array, FloatArray, ObservationBatch, Policy
 
 State = Mapping[str, Any]
@@ -27,6 +28,17 @@ class Seen(NamedTuple):
     observations: ObservationBatch  # agent -> [N, F]
     masks: ActionBatch  # agent -> [N, U] int8, 1 where an action is valid (all ones for a box)
     state: Array | None  # [N, S] float32, the truth, for centralised critics only; None if the simulator shows none
+    advice: ActionBatch | None = None  # agent -> what a teacher would do here, [N] or [N, U]; None without a teacher
+
+    def advised(self, interface: Interface) -> ActionBatch:
+        """Return agent -> what the teacher would do; zeros without a teacher."""
+        if self.advice is not None:
+            return self.advice
+        count = len(self.rows)
+        return {
+            agent.name: np.zeros(count, np.int64) if agent.discrete else np.zeros((count, agent.actions), np.float32)
+            for agent in interface.agents
+        }
 
     def truth(self, size: int) -> Array:
         """Return the state as a learner made for one of ``size`` numbers wants it: [N, size], empty for size 0.

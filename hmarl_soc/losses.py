@@ -73,16 +73,6 @@ def gaussian_log_prob(raw: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return (-0.5 * (z * z) - log_std - 0.9189385332046727).sum(dim=-1)
 
 
-def squash_correction(raw: Tensor) -> Tensor:
-    """Return log |d tanh(x) / dx| [B] of unsquashed actions [B, U]; stable for large ones."""
-    return (2.0 * (0.6931471805599453 - raw - functional.softplus(-2.0 * raw))).sum(dim=-1)
-
-
-def squashed_log_prob(raw: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Return log densities [B] of tanh(raw), raw being normal."""
-    return gaussian_log_prob(raw, mean, log_std) - squash_correction(raw)
-
-
 def critic_loss(predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted squared error, summed over an ensemble: predictions [M, B], targets and weights [B]."""
     return (weights * (predictions - targets).square()).mean(dim=-1).sum()
@@ -109,6 +99,15 @@ def double_dqn_target(
     """Return targets [B]: the online net [B, U] chooses the next action, the target net [B, U] values it."""
     chosen = next_online.argmax(dim=-1, keepdim=True)
     return td_target(rewards, terminated, next_target.gather(1, chosen).squeeze(1), discount)
+
+
+def margin_loss(values: Tensor, advised: Tensor, margin: float) -> Tensor:
+    """Return by how much advised choices [B] fail to lead the values [B, U] of all others by a margin; a scalar.
+
+    Hester et al. 2018, "Deep Q-learning from demonstrations".
+    """
+    others = torch.full_like(values, margin).scatter(1, advised.unsqueeze(1), 0.0)
+    return ((values + others).amax(dim=1) - values.gather(1, advised.unsqueeze(1)).squeeze(1)).mean()
 
 
 def huber_loss(predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.tokens import FLOOR, Tokens
+from hmarl_soc.tokens import FLOOR, LARGEST, SMALLEST_SPREAD, Tokens
 from native_sim.api import Array
 
 
@@ -35,6 +35,28 @@ class Stack(nn.Module):
         return torch.baddbmm(self.bias, x.expand(len(self.weight), -1, -1), self.weight)
 
 
+class Scaler(nn.Module):
+    """Brings features [..., F] to mean 0 and spread 1; passes them on unchanged until it was fitted."""
+
+    shift: Tensor  # [F]
+    scale: Tensor  # [F]
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def fit(self, x: Tensor) -> None:
+        """Take the moments of rows [N, G] of the first G features; one that hardly varies keeps its scale."""
+        count, spread = x.shape[1], x.std(dim=0, correction=0)
+        self.shift[:count] = x.mean(dim=0)
+        self.scale[:count] = torch.where(spread < SMALLEST_SPREAD, 1.0, 1.0 / spread.clamp_min(SMALLEST_SPREAD))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scaled features, cut off at +-10."""
+        return ((x - self.shift) * self.scale).clamp(-LARGEST, LARGEST)
+
+
 class Mlp(nn.Module):
     """M perceptrons with two hidden layers of rectified units: [B, F] (or [M, B, F]) to [M, B, U].
 
@@ -48,6 +70,7 @@ class Mlp(nn.Module):
         tokens: Named groups of the features that attention weighs first, or None for none.
         heads: Attention heads; a share of the hidden units hangs on each.
         key_size: Numbers of a key and of a query, per head.
+        scaled: Whether inputs go through a :class:`Scaler`, the attribute ``scaler``.
     """
 
     def __init__(
@@ -62,9 +85,11 @@ class Mlp(nn.Module):
         tokens: Tokens | None = None,
         heads: int = 4,
         key_size: int = 8,
+        scaled: bool = False,
     ) -> None:
         super().__init__()
         gain = math.sqrt(2.0)
+        self.scaler = Scaler(inputs) if scaled else None
         self.attention = None if tokens is None else FeatureAttention(tokens, heads, key_size, generator)
         self.first = Stack(members, inputs, hidden, gain, generator)
         self.second = Stack(members, hidden, hidden, gain, generator)
@@ -72,6 +97,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs [M, B, U]."""
+        if self.scaler is not None:
+            x = self.scaler(x)
         if x.dim() == 2:
             x = x.unsqueeze(0)
         first = self.first(x) if self.attention is None else self.attention(x[0], self.first)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hmarl_soc.learner import Seen, State, Transition
-from native_sim.api import ActionBatch, Array, VectorEnv
+from native_sim.api import ActionBatch, Array, Policy, VectorEnv
 
 TRAINING, VALIDATION = 0, 1
 """Purposes of the lists of episode seeds."""
@@ -30,10 +30,20 @@ class Field:
 
     The seed and the actions of every running episode are kept. An episode depends on them alone, so a checkpoint needs
     no access to the inside of a simulator: on resuming, the running episodes are played again.
+
+    Args:
+        env: Environments.
+        seed: Of the run.
+        teacher: Whose advice is shown beside the observations: a policy without memory and draws, or None.
+
+    Raises:
+        ValueError: If the teacher has a memory or draws.
     """
 
-    def __init__(self, env: VectorEnv, seed: int) -> None:
-        self.env, self.seed = env, seed
+    def __init__(self, env: VectorEnv, seed: int, teacher: Policy | None = None) -> None:
+        if teacher is not None and (teacher.draws_per_agent or teacher.initial_memory(1) is not None):
+            raise ValueError("a teacher must decide by what it sees alone; this one has a memory or draws")
+        self.env, self.seed, self.teacher = env, seed, teacher
         count = env.num_envs
         self.rows = np.arange(count)
         self.given = 0  # seeds of the list that are used up
@@ -49,7 +59,7 @@ class Field:
     def seen(self) -> Seen:
         """Return what the rows show; starts them if this was never called."""
         if self._now is None:
-            self._now = self._reset(self.rows)
+            self._now = self._advise(self._reset(self.rows))
         return self._now
 
     def step(self, actions: ActionBatch) -> Transition:
@@ -71,8 +81,8 @@ class Field:
             self._recent.extend(self._returns[ended].tolist())
             self._recent_lengths.extend(self._lengths[ended].tolist())
             now = _replace(now, ended, self._reset(ended))
-        self._now = now
-        return now
+        self._now = self._advise(now)
+        return self._now
 
     def summary(self) -> dict[str, float | int | None]:
         """Return counts, and mean return and length of the last 200 finished episodes (None before the first)."""
@@ -114,6 +124,15 @@ class Field:
             batch = self.env.step({name: kept[t, rows] for name, kept in self._actions.items()}, rows=rows.tolist())
             self._returns[rows] += batch.rewards
             self._now = _replace(self._now, rows, self._show(rows, batch.observations, batch.infos))
+        self._now = self._advise(self._now)
+
+    def _advise(self, seen: Seen) -> Seen:
+        """Add what the teacher would do."""
+        if self.teacher is None:
+            return seen
+        shown = {**seen.observations, **({} if seen.state is None else {"state": seen.state})}
+        nothing = np.zeros((len(seen.rows), len(self.env.agents), 0))
+        return seen._replace(advice=self.teacher.act(shown, seen.masks, None, nothing).actions)
 
     def _reset(self, rows: Array) -> Seen:
         seeds = episode_seeds(self.seed, TRAINING, self.given, len(rows))

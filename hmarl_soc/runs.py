@@ -12,7 +12,8 @@ from hmarl_soc.registry import make_learner
 from hmarl_soc.trainer import Outcome, Trainer
 from hmarl_soc.validation import Validator
 from native_sim import make_vec
-from native_sim.api import VectorEnv
+from native_sim.api import Policy, VectorEnv
+from native_sim.soc.policies import make_policy
 from native_sim.soc.spec import STATE
 
 METRICS: Final = (
@@ -34,6 +35,17 @@ def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEn
     return make_vec(num_envs=count, level=config.level, threads=config.threads, with_state=True, **config.knobs)
 
 
+def make_teacher(config: EnvironmentConfig) -> Policy | None:
+    """Make the policy whose advice learners get at first; None for the name "none".
+
+    Raises:
+        ValueError: If the simulator has no policy of that name.
+    """
+    if config.teacher == "none":
+        return None
+    return make_policy(config.teacher, config.knobs.get("rules", "corrected"))
+
+
 def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:
     """Put a run together without starting it.
 
@@ -45,7 +57,8 @@ def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, met
     learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
     episodes = config.trainer.validation_episodes
     validator = Validator(make_env(config.environment, min(episodes, 256)), episodes, METRICS)
-    return Trainer(env, learner, config, method, interface, seed, out, validator, meter)
+    teacher = make_teacher(config.environment)
+    return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
 
 
 def train(

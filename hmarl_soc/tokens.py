@@ -10,6 +10,10 @@ from native_sim.api import Array, Layout
 
 FLOOR: Final = 0.2
 """Share of attention that is spread equally over the tokens of an observation."""
+SMALLEST_SPREAD: Final = 0.01
+"""Features whose spread was smaller when a scaler was fitted are shifted but not scaled."""
+LARGEST: Final = 10.0
+"""Scaled features are cut off here."""
 
 
 class Tokens(NamedTuple):

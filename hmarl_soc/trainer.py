@@ -53,6 +53,7 @@ class Trainer:
         out: Run folder.
         validate: See :data:`Validate`; None for no validation.
         meter: Shows progress.
+        teacher: Whose advice the learner gets with what it sees, or None.
     """
 
     def __init__(
@@ -66,10 +67,11 @@ class Trainer:
         out: str | Path,
         validate: Validate | None = None,
         meter: Meter | None = None,
+        teacher: Policy | None = None,
     ) -> None:
         self.learner, self.config, self.method, self.interface = learner, config, method, interface
         self.seed, self.out, self.validate = seed, Path(out), validate
-        self.field = Field(env, seed)
+        self.field = Field(env, seed, teacher)
         self.meter = meter or Quiet()
         self.log = Log(self.out / "log.jsonl", config.trainer.tensorboard)
         self.steps = 0  # environment steps, all rows counted

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, make_actor, normals
+from hmarl_soc.agents.parts import Saved, distance, fit_inputs, make_actor, make_critic, normals
 from hmarl_soc.config import CoordinatorConfig, NetworkConfig
-from hmarl_soc.networks import Mlp, clip_and_step, make_adam, to_tensors
+from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.replay import Rollout
 from native_sim.api import Array, FloatArray, Layout
 
@@ -34,10 +34,11 @@ class Coordinator(Saved):
         discount: Per environment step.
         generator: First weights and every draw.
         device: Where the networks live.
+        advised: Numbers of an advised action, D if None.
     """
 
     role = "coordinator"
-    _saved = ("actor", "log_std", "critic", "actor_adam", "critic_adam", "_open")
+    _saved = ("actor", "log_std", "critic", "actor_adam", "critic_adam", "_open", "fitted")
 
     def __init__(
         self,
@@ -50,11 +51,14 @@ class Coordinator(Saved):
         discount: float,
         generator: torch.Generator,
         device: torch.device,
+        advised: int | None = None,
     ) -> None:
+        advised = actions if advised is None else advised
         self.config, self.discount, self.generator, self.device = config, discount, generator, device
         self.actor = make_actor(layout, actions, network, generator).to(device)
         self.log_std = nn.Parameter(torch.full((actions,), config.initial_log_std, device=device))
-        self.critic = Mlp(layout.size + state_size, network.hidden, 1, generator).to(device)
+        self.critic = make_critic(layout.size + state_size, network, generator).to(device)
+        self.fitted = False  # whether the scalers are
         self.actor_adam = make_adam([*self.actor.parameters(), self.log_std], config.learning_rate)
         self.critic_adam = make_adam(self.critic.parameters(), config.learning_rate)
         entries: dict[str, tuple[tuple[int, ...], type]] = {
@@ -63,6 +67,7 @@ class Coordinator(Saved):
             "raw": ((actions,), np.float32),
             "log_prob": ((), np.float32),
             "value": ((), np.float32),
+            "advice": ((advised,), np.float32),
         }
         self._open: dict[str, Array] = {  # the running macro step of each row
             name: np.zeros((num_envs, *shape), dtype) for name, (shape, dtype) in entries.items()
@@ -83,13 +88,23 @@ class Coordinator(Saved):
         log_prob = losses.gaussian_log_prob(raw, mean, self.log_std)
         return torch.tanh(raw).cpu().numpy(), raw.cpu().numpy(), log_prob.cpu().numpy()
 
-    def decide(self, rows: Array, observations: Array, states: Array) -> Array:
-        """Begin a macro step in ``rows`` [N], ending the running one; return the directives [N, D] to execute."""
+    def decide(self, rows: Array, observations: Array, states: Array, advice: Array) -> Array:
+        """Begin a macro step in ``rows`` [N], ending the running one; return the directives [N, D] to execute.
+
+        Args:
+            rows: [N].
+            observations: [N, F].
+            states: [N, S].
+            advice: [N, D] what a teacher would do, for :meth:`update`.
+        """
         seen = to_tensors([observations], self.device)[0]
         values = self._values(observations, states)
         self._close(rows[self._open["running"][rows]], values[self._open["running"][rows]], False)
         directives, raw, log_prob = self.act(seen)
+        if not self.config.enabled:
+            directives = np.zeros_like(directives)
         fresh = {"observation": observations, "state": states, "raw": raw, "log_prob": log_prob, "value": values}
+        fresh["advice"] = advice.reshape(len(rows), -1)
         for name, value in fresh.items():
             self._open[name][rows] = value
         self._open["reward"][rows], self._open["discount"][rows] = 0.0, 1.0
@@ -113,15 +128,22 @@ class Coordinator(Saved):
             values = np.where(terminated[ended], 0.0, self._values(observations[ended], states[ended]))
             self._close(ended, values, True)
 
-    def update(self) -> dict[str, float]:
-        """Learn from the macro steps collected, if there are enough."""
+    def update(self, pull: float = 0.0) -> dict[str, float]:
+        """Learn from the macro steps collected, if there are enough; the first ones only tell the scale of inputs.
+
+        Args:
+            pull: Weight of the distance from the advice.
+        """
         if len(self.rollout) < self.config.rollout:
             return {}
         grid, filled = self.rollout.take()
+        if not self.fitted:
+            self._fit_inputs(*to_tensors([grid[name][filled] for name in ("observation", "state")], self.device))
+            return {}
         advantages = losses.generalized_advantages(
             grid["reward"], grid["value"], grid["next_value"], grid["discount"], grid["ended"], self.config.gae_lambda
         )
-        names = ("observation", "state", "raw", "log_prob")
+        names = ("observation", "state", "raw", "advice", "log_prob")
         flat = [grid[name][filled] for name in names]
         gains = advantages[filled]
         returns = gains + grid["value"][filled]
@@ -131,7 +153,7 @@ class Coordinator(Saved):
         for _ in range(self.config.epochs):
             order = torch.randperm(len(gains), generator=self.generator)
             for part in torch.chunk(order, max(1, len(order) // self.config.minibatch)):
-                step = self._learn([tensor[part.to(self.device)] for tensor in tensors])
+                step = self._learn([tensor[part.to(self.device)] for tensor in tensors], pull)
                 for name, value in step.items():
                     metrics.setdefault(name, []).append(value)
         explained = 1.0 - (returns - grid["value"][filled]).var() / max(returns.var(), 1e-8)
@@ -147,19 +169,23 @@ class Coordinator(Saved):
         super().load_state_dict(state)
         self.rollout.load_state_dict(state["rollout"])
 
-    def _learn(self, batch: list[Tensor]) -> dict[str, float]:
+    def _learn(self, batch: list[Tensor], pull: float) -> dict[str, float]:
         """Do one gradient step."""
-        observations, states, raw, old_log_probs, advantages, returns = batch
-        log_probs, entropy = self._judge(self.actor(observations)[0], raw)
+        observations, states, raw, advice, old_log_probs, advantages, returns = batch
+        outputs = self.actor(observations)[0]
+        log_probs, entropy = self._judge(outputs, raw)
+        away = self._distance(outputs, advice)
         policy_loss = losses.ppo_loss(log_probs, old_log_probs, advantages, self.config.clip)
-        actor_loss = policy_loss - self.config.entropy * entropy
-        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        if self.config.enabled:
+            actor_loss = policy_loss - self.config.entropy * entropy + pull * away
+            clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         values = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
         value_loss = (values - returns).square().mean()
         clip_and_step(self.critic_adam, value_loss, self.config.value_gradient_norm)
         ratios = (log_probs.detach() - old_log_probs).exp()
         return {
             "policy_loss": float(policy_loss.detach()),
+            "off_advice": float(away.detach()),
             "value_loss": float(value_loss.detach()),
             "entropy": float(entropy.detach()),
             "clipped": float(((ratios - 1.0).abs() > self.config.clip).float().mean()),
@@ -170,10 +196,24 @@ class Coordinator(Saved):
         entropy = self.log_std.sum() + 1.4189385332046727 * len(self.log_std)
         return losses.gaussian_log_prob(raw, outputs, self.log_std), entropy
 
+    def _fit_inputs(self, observations: Tensor, states: Tensor) -> None:
+        """Fit the scalers to the first rollout, which is then not learned from: other networks acted in it."""
+        fit_inputs(self.actor, observations)
+        fit_inputs(self.critic, observations, states)
+        self.fitted = True
+
+    def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
+        """Return how far the decisions of outputs [B, D] are from advice, a scalar."""
+        return distance(torch.tanh(outputs), advice)
+
     @torch.no_grad()
+    def value(self, observations: Tensor, states: Tensor) -> Tensor:
+        """Return what is expected to follow, [N], in units of scaled reward."""
+        values: Tensor = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
+        return values
+
     def _values(self, observations: Array, states: Array) -> Array:
-        inputs = to_tensors([np.concatenate([observations, states], axis=1)], self.device)[0]
-        values: Array = self.critic(inputs)[0].squeeze(-1).cpu().numpy()
+        values: Array = self.value(*to_tensors([observations, states], self.device)).cpu().numpy()
         return values
 
     def _close(self, rows: Array, next_values: Array, ended: bool) -> None:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, Tensors, make_actor, normals
+from hmarl_soc.agents.parts import Saved, Tensors, distance, fit_inputs, make_actor, make_critic, normals
 from hmarl_soc.config import HunterConfig, NetworkConfig
-from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
+from hmarl_soc.networks import clip_and_step, make_adam, soft_update
 from native_sim.api import Layout
 
-_LOG_STD = (-5.0, 1.0)
+_LOG_STD = (-4.0, 0.0)
 
 
 class Hunter(Saved):
@@ -50,7 +50,7 @@ class Hunter(Saved):
         with torch.no_grad():
             self.actor.last.bias[..., :actions] += config.initial_mean
         inputs = layout.size + state_size + actions
-        self.critic = Mlp(inputs, network.hidden, 1, generator, members=2).to(device)
+        self.critic = make_critic(inputs, network, generator, members=2).to(device)
         self.target = copy.deepcopy(self.critic)
         fixed = config.entropy_weight
         start = config.initial_entropy_weight if fixed == "auto" else float(fixed)
@@ -65,13 +65,20 @@ class Hunter(Saved):
         mean, log_std = self._head(views)
         return torch.tanh(mean + normals(mean, self.generator) * log_std.exp()) if explore else torch.tanh(mean)
 
-    def update(self, batch: Tensors, weights: Tensor) -> tuple[dict[str, float], Tensor]:
+    def fit_inputs(self, batch: Tensors) -> None:
+        """Fit the scalers to transitions."""
+        fit_inputs(self.actor, batch["view"])
+        for critic in (self.critic, self.target):
+            fit_inputs(critic, batch["view"], batch["state"])
+
+    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch.
 
         Args:
             batch: ``view``, ``next_view`` [B, F], ``state``, ``next_state`` [B, S], ``action`` [B, U], ``reward``,
-                ``terminated`` and ``discount`` [B].
+                ``terminated`` and ``discount`` [B], and ``advice`` [B, U].
             weights: [B] importance weights.
+            pull: Weight of the distance from the advice.
 
         Returns:
             Metrics, and absolute TD errors [B].
@@ -89,7 +96,8 @@ class Hunter(Saved):
         self.critic.requires_grad_(False)
         action, log_prob = self._draw(batch["view"])
         own = self.critic(self._inputs(batch["view"], batch["state"], action)).squeeze(-1).amin(dim=0)
-        actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight)
+        away = distance(action, batch["advice"])
+        actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight) + pull * away
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
@@ -103,6 +111,7 @@ class Hunter(Saved):
             "hunter/value": float(own.detach().mean()),
             "hunter/entropy": -float(log_prob.detach().mean()),
             "hunter/entropy_weight": float(entropy_weight),
+            "hunter/off_advice": float(away.detach()),
         }
         return metrics, errors
 
@@ -116,7 +125,10 @@ class Hunter(Saved):
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
 
     def _draw(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """Return squashed actions [B, U] that gradients flow through, and their log densities [B]."""
+        """Return squashed actions [B, U] that gradients flow through, and the log densities [B] of the draws.
+
+        Densities are those before squashing: "off" is the end of the range, and squashed entropy would tax it.
+        """
         mean, log_std = self._head(views)
         raw = mean + normals(mean, self.generator) * log_std.exp()
-        return torch.tanh(raw), losses.squashed_log_prob(raw, mean, log_std)
+        return torch.tanh(raw), losses.gaussian_log_prob(raw, mean, log_std)

@@ -29,12 +29,35 @@ def make_actor(layout: Layout, outputs: int, config: NetworkConfig, generator: t
         tokens=make_tokens(layout) if config.attention else None,
         heads=config.heads,
         key_size=config.key_size,
+        scaled=True,
     )
+
+
+def make_critic(inputs: int, config: NetworkConfig, generator: torch.Generator, members: int = 1) -> Mlp:
+    """Return networks that put out one number each."""
+    return Mlp(inputs, config.hidden, 1, generator, members=members, scaled=True)
+
+
+def fit_inputs(net: Mlp, *parts: Tensor) -> None:
+    """Fit the scaler of a network whose input begins with these [N, ...]; actions, which follow, stay as they are."""
+    if net.scaler is not None:
+        net.scaler.fit(torch.cat(parts, dim=1))
 
 
 def normals(like: Tensor, generator: torch.Generator) -> Tensor:
     """Return standard normal numbers of the shape of a tensor, the same on every device."""
     return torch.randn(like.shape, generator=generator).to(like.device)
+
+
+def distance(numbers: Tensor, advice: Tensor) -> Tensor:
+    """Return the mean squared distance of numbers [B, U] in [-1, 1] from advice [B, U], a scalar.
+
+    Advice at the ends of the range is moved inwards a little: a squashed output that sits there has no gradient left.
+    """
+    return (numbers - advice.clamp(-_INNER, _INNER)).square().mean()
+
+
+_INNER = 0.95
 
 
 class Saved:

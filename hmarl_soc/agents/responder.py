@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, Tensors, make_actor, normals
+from hmarl_soc.agents.parts import Saved, Tensors, distance, fit_inputs, make_actor, make_critic, normals
 from hmarl_soc.config import NetworkConfig, ResponderConfig
 from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
 from native_sim.api import Layout
@@ -84,7 +84,7 @@ class Responder(Saved):
         self.segments = segments
         self.actor = make_actor(layout, segments * OUTPUTS, network, generator).to(device)
         inputs = layout.size + state_size + others + 2 * segments + _VOTES
-        self.critic = Mlp(inputs, network.hidden, 1, generator).to(device)
+        self.critic = make_critic(inputs, network, generator).to(device)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
         self.actor_adam = make_adam(self.actor.parameters(), config.actor_learning_rate)
         self.critic_adam = make_adam(self.critic.parameters(), config.critic_learning_rate)
@@ -107,13 +107,21 @@ class Responder(Saved):
         outputs = self._outputs(self.target_actor, views)
         return emit(outputs, hard_types(outputs[..., : len(TYPES)]))
 
-    def update(self, batch: Tensors, weights: Tensor) -> tuple[dict[str, float], Tensor]:
+    def fit_inputs(self, batch: Tensors) -> None:
+        """Fit the scalers to transitions."""
+        for actor in (self.actor, self.target_actor):
+            fit_inputs(actor, batch["view"])
+        for critic in (self.critic, self.target_critic):
+            fit_inputs(critic, batch["view"], batch["state"])
+
+    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch.
 
         Args:
             batch: As of :meth:`Hunter.update`, and ``others`` [B, O], the other agents' actions as they were executed,
                 and ``next_others``, what their target policies do next.
             weights: [B] importance weights.
+            pull: Weight of the distance from the advice.
 
         Returns:
             Metrics, and absolute TD errors [B].
@@ -131,8 +139,10 @@ class Responder(Saved):
         self.critic.requires_grad_(False)
         outputs = self._outputs(self.actor, batch["view"])
         logits = outputs[..., : len(TYPES)]
-        own = self.critic(torch.cat([given, emit(outputs, hard_types(logits))], dim=1))[0]
-        actor_loss = -own.mean() + _LOGIT_DECAY * logits.square().mean()
+        chosen = emit(outputs, hard_types(logits))
+        own = self.critic(torch.cat([given, chosen], dim=1))[0]
+        away = distance(chosen, batch["advice"])
+        actor_loss = pull * away - own.mean() + _LOGIT_DECAY * logits.square().mean()
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
@@ -144,6 +154,7 @@ class Responder(Saved):
             "responder/critic_loss": float(critic_loss.detach()),
             "responder/value": float(own.detach().mean()),
             "responder/hold_share": float(held),
+            "responder/off_advice": float(away.detach()),
         }, errors
 
     def _outputs(self, actor: Mlp, views: Tensor) -> Tensor:

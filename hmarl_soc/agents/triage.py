@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, Tensors, make_actor
+from hmarl_soc.agents.parts import Saved, Tensors, fit_inputs, make_actor, make_critic
 from hmarl_soc.config import NetworkConfig, TriageConfig
-from hmarl_soc.networks import Mlp, clip_and_step, make_adam
+from hmarl_soc.networks import clip_and_step, make_adam
 from native_sim.api import Array, Layout
 
 
@@ -26,7 +26,7 @@ class DuelingNet(nn.Module):
     ) -> None:
         super().__init__()
         self.advantage = make_actor(layout, actions, network, generator)
-        self.value = Mlp(layout.size + state_size, network.hidden, 1, generator)
+        self.value = make_critic(layout.size + state_size, network, generator)
 
     def forward(self, views: Tensor, states: Tensor) -> Tensor:
         """Return action values [B, U] of views [B, F] and states [B, S]."""
@@ -74,8 +74,14 @@ class Triage(Saved):
         chosen: Array = best.numpy()
         return chosen
 
-    def update(self, batch: Tensors, weights: Tensor) -> tuple[dict[str, float], Tensor]:
-        """Learn from a batch as :meth:`Hunter.update` does; ``action`` is [B] int64."""
+    def fit_inputs(self, batch: Tensors) -> None:
+        """Fit the scalers to transitions."""
+        for net in (self.net, self.target):
+            fit_inputs(net.advantage, batch["view"])
+            fit_inputs(net.value, batch["view"], batch["state"])
+
+    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
+        """Learn from a batch as :meth:`Hunter.update` does; ``action`` and ``advice`` are [B] int64."""
         with torch.no_grad():
             online = self.net.advantage(batch["next_view"])[0]
             target = self.target(batch["next_view"], batch["next_state"])
@@ -83,11 +89,17 @@ class Triage(Saved):
         values = self.net(batch["view"], batch["state"])
         taken = values.gather(1, batch["action"].unsqueeze(1)).squeeze(1)
         loss = losses.huber_loss(taken, targets, weights)
-        clip_and_step(self.adam, loss, self.config.gradient_norm)
+        away = losses.margin_loss(values, batch["advice"], self.config.margin)
+        clip_and_step(self.adam, loss + pull * away, self.config.gradient_norm)
         self.updates += 1
         if self.updates % self.config.target_every == 0:
             self.target.load_state_dict(self.net.state_dict())
         errors = (taken.detach() - targets).abs()
         gap = (values.detach().amax(dim=1) - values.detach().mean(dim=1)).mean()
-        metrics = {"triage/loss": float(loss.detach()), "triage/value": float(taken.detach().mean())}
+        agreed = (values.detach().argmax(dim=1) == batch["advice"]).float().mean()
+        metrics = {
+            "triage/off_advice": 1.0 - float(agreed),
+            "triage/loss": float(loss.detach()),
+            "triage/value": float(taken.detach().mean()),
+        }
         return metrics | {"triage/gap": float(gap), "triage/epsilon": self.epsilon}, errors

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from hmarl_soc.acting import LOWER, HierarchyPolicy
 from hmarl_soc.agents.coordinator import Coordinator
-from hmarl_soc.agents.parts import normals
-from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
+from hmarl_soc.agents.parts import distance, normals
+from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit, hard_types
 from hmarl_soc.baselines.config import PpoHierarchyConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Learner, Seen, State, Transition
@@ -71,6 +71,14 @@ class LowerPpo(Coordinator):
         each = raw.view(len(raw), -1, OUTPUTS).transpose(0, 1)
         return emit(each, each[..., : len(TYPES)]).cpu().numpy()
 
+    def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
+        if self.role == "hunter":
+            return distance(torch.tanh(outputs), advice)
+        if self.role == "triage":
+            return nn.functional.cross_entropy(outputs, advice[:, 0].long())
+        each = outputs.view(len(outputs), -1, OUTPUTS).transpose(0, 1)
+        return distance(emit(each, hard_types(each[..., : len(TYPES)])), advice)
+
     def _judge(self, outputs: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         log_prob, entropy = super()._judge(outputs[:, self._means], raw[:, self._means])
         for group in self._groups:
@@ -101,6 +109,7 @@ class PpoHierarchy(Learner):
             "triage": [slice(0, triage)],
             "responder": [slice(OUTPUTS * i, OUTPUTS * i + len(TYPES)) for i in range(segments)],
         }
+        advised = {name: 1 if name == "triage" else interface[name].actions for name in LOWER}
         last = (config.network, config.gamma, self.noise, self.device)
         layout, size = interface["coordinator"].observation, interface.state_size
         self.agents: dict[str, Coordinator] = {
@@ -108,44 +117,48 @@ class PpoHierarchy(Learner):
         }
         for name, view in self.views.items():
             own = (view.layout, sizes[name], size, num_envs, config.lower)
-            self.agents[name] = LowerPpo(name, groups[name], *own, *last)
+            self.agents[name] = LowerPpo(name, groups[name], *own, *last, advised[name])
         self.directives = np.zeros((num_envs, directive), np.float32)  # in force
         self.ages = np.zeros(num_envs, np.int64)  # steps since the directive; 0: one is due
+        self.steps = 0  # environment steps seen
+        self.advised = False  # whether there is a teacher
 
     def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
         """Let the coordinator decide where a directive is due, then the others."""
         if not explore:
             raise ValueError("act with explore=False is what policy() is for: the learner remembers training rows only")
         state = seen.truth(self.interface.state_size)
+        advice = seen.advised(self.interface)
         due = np.flatnonzero(self.ages[seen.rows] == 0)
-        if self.config.coordinator.enabled and len(due):
-            observations = seen.observations["coordinator"][due]
-            self.directives[seen.rows[due]] = self.agents["coordinator"].decide(
-                seen.rows[due], observations, state[due]
-            )
+        if len(due):
+            given = (seen.observations["coordinator"][due], state[due], advice["coordinator"][due])
+            self.directives[seen.rows[due]] = self.agents["coordinator"].decide(seen.rows[due], *given)
         directives = self.directives[seen.rows]
         actions: dict[str, Array] = {"coordinator": directives}
         for name, view in self.views.items():
-            actions[name] = self.agents[name].decide(seen.rows, view(seen.observations[name], directives), state)
+            view_now = view(seen.observations[name], directives)
+            actions[name] = self.agents[name].decide(seen.rows, view_now, state, advice[name])
         return actions
 
     def observe(self, step: Transition) -> None:
         """Credit every agent with the step."""
         rewards = self.config.reward_scale * step.rewards
         state, ends = step.after.truth(self.interface.state_size), (step.terminations, step.truncations)
-        if self.config.coordinator.enabled:
-            self.agents["coordinator"].credit(rewards, step.after.observations["coordinator"], state, *ends)
+        self.agents["coordinator"].credit(rewards, step.after.observations["coordinator"], state, *ends)
         for name, view in self.views.items():
             seen = view(step.after.observations[name], self.directives)
             self.agents[name].credit(rewards, seen, state, *ends)
         self.ages = (self.ages + 1) % self.config.coordinator.every
         self.ages[ends[0] | ends[1]] = 0
+        self.steps += len(rewards)
+        self.advised = step.before.advice is not None
 
     def update(self) -> dict[str, float]:
         """Let every agent learn that has collected enough."""
         metrics: dict[str, float] = {}
+        pull = self.config.advice.at(self.steps) if self.advised else 0.0
         for agent in self.agents.values():
-            metrics |= agent.update()
+            metrics |= agent.update(pull)
         return metrics
 
     def policy(self) -> HierarchyPolicy:
@@ -164,6 +177,8 @@ class PpoHierarchy(Learner):
             "noise": self.noise.get_state(),
             "directives": self.directives,
             "ages": self.ages,
+            "steps": self.steps,
+            "advised": self.advised,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -174,3 +189,4 @@ class PpoHierarchy(Learner):
             agent.load_state_dict(state["agents"][name])
         self.noise.set_state(torch.as_tensor(state["noise"]))
         self.directives, self.ages = np.array(state["directives"]), np.array(state["ages"])
+        self.steps, self.advised = int(state["steps"]), bool(state["advised"])
