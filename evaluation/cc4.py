@@ -105,6 +105,7 @@ def _policy_summary(
     rows: Sequence[EpisodeRecord], scores: dict[str, Any], versus: dict[str, Any] | None
 ) -> PolicySummary:
     verbs = sorted({verb for row in rows for verb in row.actions})
+    reasons = sorted({name for row in rows for name in row.fallbacks})
     return PolicySummary(
         **scores,
         phase_means=_mean_over([row.phase_scores for row in rows]),
@@ -114,7 +115,7 @@ def _policy_summary(
         actions={verb: _mean_over([row.actions.get(verb, 0) for row in rows]) for verb in verbs},
         invalid=_mean_over([row.invalid for row in rows]),
         busy=_mean_over([row.busy for row in rows]),
-        fallbacks=_mean_over([row.fallbacks for row in rows]),
+        fallbacks={name: _mean_over([row.fallbacks.get(name, 0) for row in rows]) for name in reasons},
         versus_baseline=versus,
     )
 

@@ -213,7 +213,7 @@ class RunFolder:
         import pyarrow
         import pyarrow.parquet as parquet
 
-        table = pyarrow.Table.from_pylist([record.model_dump(mode="json") for record in self.read()])
+        table = pyarrow.Table.from_pylist([_cells(record) for record in self.read()])
         partial = self.path / f"{TABLE}.partial"
         parquet.write_table(table, partial, compression="zstd")
         partial.replace(self.path / TABLE)
@@ -230,6 +230,11 @@ def write_atomically(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def _cells(record: Row) -> dict[str, Any]:
+    """Return a row for the table, which cannot hold a mapping without entries: it is written as nothing."""
+    return {name: None if value == {} else value for name, value in record.model_dump(mode="json").items()}
 
 
 def _differences(old: EvalSpec, new: EvalSpec) -> str:

@@ -86,6 +86,7 @@ def sections(summary: Summary, provenance: Mapping[str, Any]) -> list[Section]:
         Section("Over an episode", figures=("steps",)),
         Section("Where the reward goes", figures=("parts", "zones")),
         Section("What the policies did", text=_ACTIONS_NOTE, table=_action_table(summary)),
+        Section("Fallbacks", text=_FALLBACKS_NOTE, table=_fallback_table(summary)),
         Section("All pairs", text=pairs_note(summary), table=pair_table(summary)),
         Section("Published scores, for orientation", text=_PUBLISHED_NOTE, table=_published_table(summary)),
     ]
@@ -104,6 +105,10 @@ _ACTIONS_NOTE: Final = (
     "Mean number per episode, over the five agents. Invalid: forbidden by the mask, played as Sleep. Busy: "
     "submitted while an earlier action was in progress, dropped. Fallbacks: decisions that the adapter of a "
     "policy could not express."
+)
+_FALLBACKS_NOTE: Final = (
+    "Fallbacks per 500 steps, over the five agents, by the reason for which the adapter of a policy played Monitor "
+    "in the place of what its roles asked for."
 )
 _PUBLISHED_NOTE: Final = (
     "± is the standard deviation between episodes for this run, and as published for the others. They were "
@@ -140,12 +145,23 @@ def _action_table(summary: Summary) -> Table | None:
         [
             name,
             *(number(found.actions.get(verb, 0.0)) for verb in verbs),
-            *(number(count) for count in (found.invalid, found.busy, found.fallbacks)),
+            *(number(count) for count in (found.invalid, found.busy, sum(found.fallbacks.values()))),
         ]
         for name, found in summary.policies.items()
     ]
     columns = ["policy", *verbs, "invalid", "busy", "fallbacks"]
     return Table("Submissions per episode", columns, rows) if rows else None
+
+
+def _fallback_table(summary: Summary) -> Table | None:
+    """Return policy by reason; None where no policy had any."""
+    found = {name: row.fallbacks for name, row in summary.policies.items() if any(row.fallbacks.values())}
+    reasons = sorted({reason for counts in found.values() for reason in counts})
+    rows = [
+        [name, *(number(500 / summary.steps * counts.get(reason, 0.0)) for reason in reasons)]
+        for name, counts in found.items()
+    ]
+    return Table("Fallbacks per 500 steps", ["policy", *reasons], rows) if rows else None
 
 
 def _published_table(summary: Summary) -> Table | None:

@@ -179,7 +179,7 @@ class _Table:
         counted = self.policy.fallbacks(self.memory)
         if not counted:
             return record
-        return record.model_copy(update={"fallbacks": sum(int(count[row]) for count in counted.values())})
+        return record.model_copy(update={"fallbacks": {name: int(count[row]) for name, count in counted.items()}})
 
 
 def store(old: dict[str, Any], rows: list[int], fresh: Mapping[str, Any], count: int) -> dict[str, Any]:

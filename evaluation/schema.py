@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 FORMAT_VERSION = 1
 """Version of the run folder; raised when a reader of the old one would misread the new one."""
@@ -103,6 +103,10 @@ class RunSummary(_Strict):
 
 
 # -------------------------------------------------------------------------------------------- CAGE Challenge 4
+UNNAMED = "unnamed"
+"""Reason of the fallbacks in recordings that kept their number only."""
+
+
 class EpisodeRecord(Row):
     """An episode of CC4.
 
@@ -121,9 +125,21 @@ class EpisodeRecord(Row):
     actions: dict[str, int] = Field(description="submitted actions of the five agents by verb")
     invalid: int = Field(description="submissions under a zero of the mask (played as Sleep)")
     busy: int = Field(description="submissions other than Sleep while an action was in progress (dropped)")
-    fallbacks: int = Field(default=0, description="decisions that a policy's adapter could not express")
+    fallbacks: dict[str, int] = Field(
+        default_factory=dict, description="reason -> decisions that a policy's adapter could not express"
+    )
     step_rewards: list[float] = Field(description="reward of each counted step (498 of 500)")
     wall_s: float = Field(description="seconds of this episode's share of the wall time")
+
+    @field_validator("fallbacks", mode="before")
+    @classmethod
+    def _named(cls, found: Any) -> Any:
+        """Take in what a table holds: nothing for no reasons at all, and in older ones a total without names."""
+        if isinstance(found, int):
+            return {UNNAMED: found} if found else {}
+        if isinstance(found, Mapping):
+            return {name: count for name, count in found.items() if count is not None}
+        return {} if found is None else found
 
 
 class PolicySummary(ScoreSummary):
@@ -136,7 +152,7 @@ class PolicySummary(ScoreSummary):
     actions: dict[str, float] = Field(description="mean submissions per episode by verb")
     invalid: float
     busy: float
-    fallbacks: float
+    fallbacks: dict[str, float] = Field(description="mean per episode by reason")
     versus_baseline: dict[str, Any] | None = Field(
         default=None, description="comparison with no-defense on the same seeds"
     )

@@ -158,12 +158,15 @@ def _figures(played: Mapping[int, EpisodeRecord], seed: int) -> dict[str, Any]:
     values = np.array([played[index].score for index in sorted(played)])
     generator = np.random.Generator(np.random.PCG64(seed))
     interval = statistics.bootstrap_interval(values, generator)
+    reasons = sorted({name for row in played.values() for name in row.fallbacks})
     return {
         "n": len(values),
         "mean": float(values.mean()),
         "std": statistics.sample_std(values),
         "ci95": None if interval is None else [float(end) for end in interval],
-        "fallbacks": float(np.mean([record.fallbacks for record in played.values()])),
+        "fallbacks": {
+            name: float(np.mean([row.fallbacks.get(name, 0) for row in played.values()])) for name in reasons
+        },
     }
 
 
@@ -212,15 +215,16 @@ def render(summary: Mapping[str, Any]) -> str:
     against: dict[str, Mapping[str, Any]] = {}
     for one in summary["comparisons"]:  # a baseline is shown beside the first system only
         against.setdefault(one["other"], one)
+    reasons = sorted({name for row in summary["rows"] for name in row["fallbacks"]})
     lines = [
         f"# {summary['study']}",
         "",
         f"{summary['episodes']} paired episodes per row, {summary['engine']} engine, {summary['variant']}, base seed "
         f"{summary['seed']}. Official scale; 95 % bootstrap intervals; p of Wilcoxon's signed-rank test, corrected by "
-        "Holm over all comparisons of this study.",
+        "Holm over all comparisons of this study. The last columns count fallbacks per episode by reason.",
         "",
-        "| row | mean | 95 % | std | full minus row | 95 % | p | fallbacks |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| row | mean | 95 % | std | full minus row | 95 % | p |{''.join(f' {name} |' for name in reasons)}",
+        f"|---|---|---|---|---|---|---|{'---|' * len(reasons)}",
     ]
     for row in summary["rows"]:
         found = against.get(row["policy"])
@@ -228,7 +232,8 @@ def render(summary: Mapping[str, Any]) -> str:
         if found is not None:
             compared = (f"{found['difference']:+.1f}", _interval(found["ci95"]), f"{found['p_holm']:.2g}")
         std = "" if row["std"] is None else f"{row['std']:.1f}"
-        cells = (row["label"], f"{row['mean']:.1f}", _interval(row["ci95"]), std, *compared, f"{row['fallbacks']:.1f}")
+        counts = [f"{row['fallbacks'].get(name, 0.0):.1f}" for name in reasons]
+        cells = (row["label"], f"{row['mean']:.1f}", _interval(row["ci95"]), std, *compared, *counts)
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
     for claim in summary["claims"]:

@@ -60,7 +60,7 @@ def make_record(spec: EvalSpec, policy: str, index: int, mean: float = -300.0, s
         actions={"Sleep": 5 * (spec.steps - 1) - restores - 20, "Monitor": 20, "Restore": restores},
         invalid=int(rng.integers(0, 5)),
         busy=int(rng.integers(0, 50)),
-        fallbacks=0,
+        fallbacks={},
         step_rewards=step_rewards.tolist(),
         wall_s=float(rng.random()),
     )

@@ -4,12 +4,13 @@ import json
 import multiprocessing
 
 import pytest
+from pydantic import ValidationError
 
 from cage4.spec import Verb
 from cage4.variants import get_variant
 from evaluation.errors import BadInput
 from evaluation.records import LOCK, ROWS, SPEC, TABLE, RunFolder
-from evaluation.schema import EpisodeRecord, EvalSpec
+from evaluation.schema import UNNAMED, EpisodeRecord, EvalSpec
 
 PROVENANCE = {"version": "1", "commit": "abc", "tree": None, "policies": {}}
 
@@ -85,6 +86,26 @@ def test_rows_come_back_sorted_and_equal(folder):
     assert (folder.path / TABLE).exists()
     assert not (folder.path / ROWS).exists()
     assert RunFolder.open(folder.path).read() == records
+
+
+@pytest.mark.parametrize("some", [True, False])
+def test_fallbacks_keep_their_reasons(folder, some):
+    records = every_record(folder.spec)
+    if some:
+        records[0] = records[0].model_copy(update={"fallbacks": {"no target": 3, "not valid": 0}})
+    folder.append(records)
+    assert folder.read() == records
+    folder.finish()
+    assert RunFolder.open(folder.path).read() == records
+
+
+def test_older_rows_hold_a_total_without_names():
+    row = make_record(make_spec(), "random", 1).model_dump()
+    for stored, meant in ((0, {}), (4, {UNNAMED: 4}), (None, {}), ({"a": 1, "b": None}, {"a": 1})):
+        assert EpisodeRecord.model_validate({**row, "fallbacks": stored}).fallbacks == meant
+    for nonsense in ("3", {"a": "many"}, [1]):
+        with pytest.raises(ValidationError):
+            EpisodeRecord.model_validate({**row, "fallbacks": nonsense})
 
 
 def test_resuming_asks_the_same_question(folder):

@@ -130,6 +130,22 @@ def test_every_markdown_table_is_rectangular() -> None:
     assert "odd\\|name" in text
 
 
+def test_fallbacks_are_told_by_reason_where_there_are_any() -> None:
+    assert "Fallbacks per 500 steps" not in markdown()
+    spec = make_spec(("no-defense", "full"), episodes=2, steps=250)
+    rows = [
+        row.model_copy(update={"fallbacks": {"no target": 6 * row.index, "not valid": 0}})
+        if row.policy == "full"
+        else row
+        for row in make_records(spec)
+    ]
+    text = markdown(summarise(spec, rows))
+    table = text[text.index("Fallbacks per 500 steps") :]
+    assert "| policy | no target | not valid |" in table
+    assert "| full | 6.0 | 0.0 |" in table  # three per episode of 250 steps
+    assert "| no-defense |" not in table.split("##")[0]
+
+
 def test_figures_are_linked_in_markdown_and_inlined_in_html() -> None:
     assert "![Scores of the episodes](scores.svg)" in markdown()
     page = html()

@@ -71,6 +71,18 @@ def test_everything_is_counted_once(policy):
         assert sum(record.actions.values()) == 5 * 89
 
 
+class Stumbling(Remembering):
+    """Says that it could not do what it wanted, of one kind in every step, of another never."""
+
+    def fallbacks(self, memory):
+        return {"always": memory["count"], "never": np.zeros_like(memory["count"])}
+
+
+def test_fallbacks_are_recorded_by_reason():
+    assert all(record.fallbacks == {"always": 29, "never": 0} for record in play_all(Stumbling(), 2, steps=30))
+    assert all(record.fallbacks == {} for record in play_all(NoDefense(), 2, steps=30))
+
+
 def test_no_defense_sleeps_and_random_stays_valid():
     for record in play_all(NoDefense(), 2):
         assert record.actions["Sleep"] == 5 * (STEPS - 1)

@@ -91,6 +91,20 @@ def test_the_report_shows_every_row_and_the_verdict(rows):
     text = render(summary)
     assert all(f"| {row.label} |" in text for row in rows)
     assert "the full system beats the baselines and every control" in text
+    assert "fallbacks per episode by reason" in text and "no target" not in text
+
+
+def test_fallbacks_have_a_column_per_reason(rows):
+    scores = scores_of(rows)
+    row = scores["bundle:mine"][0]
+    scores["bundle:mine"][0] = row.model_copy(update={"fallbacks": {"no target": 80, "not valid": 2}})
+    assert zero_shot._figures(scores["bundle:mine"], 0)["fallbacks"] == {"no target": 2.0, "not valid": 0.05}
+    summary = {
+        "study": "s", "engine": "native", "variant": "base-v1", "episodes": 40, "seed": 0, "comparisons": [],
+        "rows": [{**row._asdict(), **zero_shot._figures(scores[row.policy], 0)} for row in rows], "claims": [],
+    }  # fmt: skip
+    lines = [line for line in render(summary).splitlines() if line.startswith("|")]
+    assert "| no target | not valid |" in lines[0] and len({line.count("|") for line in lines}) == 1
 
 
 def test_a_study_without_a_bundle_is_refused(tmp_path):
