@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
 import cage4.observation as observation
 import cage4.rich as rich
@@ -32,6 +29,7 @@ from adapters.messages import Codec
 from adapters.policy import LinearMap, TransferredPolicy
 from adapters.scorer import LinearMapper
 from native_sim.api import FloatArray, Layout, Policy
+from native_sim.tensors import read_tensors
 
 FORMAT: Final = 1
 """Version of the folder; raised when an older reader would misread it."""
@@ -112,6 +110,8 @@ class Bundle:
         Raises:
             BundleError: If the folder cannot be written.
         """
+        from safetensors.numpy import save as save_tensors  # not needed to play
+
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tensors = save_tensors({name: np.ascontiguousarray(value) for name, (_, value) in _expected(self).items()})
@@ -147,7 +147,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"bundle {folder} was made for another layout of {different[0]}; calibrate it again")
     _check_files(folder, document["files"])
     try:
-        tensors = load_tensors((folder / TENSORS).read_bytes())
+        tensors = read_tensors((folder / TENSORS).read_bytes())
         parts = {name: tensors[name].astype(np.float64) for name in _TENSOR_NAMES}
         return Bundle(
             name=str(document["name"]),
@@ -164,8 +164,13 @@ def load_bundle(folder: Path) -> Bundle:
         )
     except BundleError as error:
         raise BundleError(f"bundle {folder} is damaged: {error}") from error
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"bundle {folder} is damaged ({error}); restore it or calibrate again") from error
+
+
+def bundle_files(folder: Path) -> list[Path]:
+    """Return the files of the bundle in a folder, its index first; other files that lie there do not belong to it."""
+    return [folder / INDEX, *(folder / name for name in sorted(_read_index(folder)["files"]))]
 
 
 def layout_digests() -> dict[str, str]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 import cage4.actions as actions
 import native_sim.soc.spec as soc
@@ -185,6 +184,8 @@ def fit_scorer(taught: Sequence[Lessons], penalty: float = 1e-4, rounds: int = 1
     Raises:
         ValueError: If there is no lesson.
     """
+    from scipy.optimize import minimize  # not needed to play
+
     count = sum(len(one.taken) for one in taught)
     if not count:
         raise ValueError("a scorer needs at least one lesson; given none")

@@ -98,7 +98,9 @@ def evaluate(
 
 @app.command()
 def export(
-    policy: Annotated[str, typer.Option(help="A registered name, or module:object.", show_default=False)],
+    policy: Annotated[
+        str, typer.Option(help="A registered name, bundle:PATH[@CONTROL] or module:object.", show_default=False)
+    ],
     out: Annotated[Path, typer.Option(help="The zip to write.")] = Path("submission.zip"),
     name: Annotated[str, typer.Option(help="What the leaderboard shows.", show_default="the policy's name")] = "",
     team: Annotated[str, typer.Option(help="Your team.")] = "hmarl-transfer",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import io
+import json
 import string
 import sys
 import zipfile
@@ -18,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from adapters.bundle import bundle_files, load_bundle
 from cage4.submitted import check_policy
+from evaluation import exported, transfer
 from evaluation.errors import BadInput
-from evaluation.policies import LOADERS, POLICIES, is_submission, make_policy
+from evaluation.policies import DEFAULT_BUNDLE, LOADERS, POLICIES, is_submission, make_policy
 
 AT_THE_JUDGE: Final = frozenset({"CybORG", "gym", "gymnasium", "matplotlib", "networkx", "numpy", "torch", "yaml"})
 """Packages that the official evaluation has: CybORG's requirements, as far as a policy could use them."""
@@ -55,9 +58,44 @@ class Entry:
     """File name -> content, such as weights."""
 
 
-EXPORTERS: Final[dict[str, Callable[[str, Path], Entry]]] = {}
-"""Kind -> maker(policy, path) of entries for policies named ``KIND:PATH``: the place to add another kind, such as
-learned weights, whose files then are the entry's data."""
+def bundle_entry(policy: str, path: Path) -> Entry:
+    """Let a bundle's files travel with the submission; its policy makes its draws itself, from what it sees.
+
+    Raises:
+        BadInput: If there is no such bundle, or it carries what cannot play at the judge.
+    """
+    del path
+    name = transfer.with_own_draws(policy)
+    check_policy(transfer.make_transferred(name))
+    folder = transfer.bundle_folder(policy)
+    inside = f"{exported.BUNDLE}/"
+    data = {inside + file.relative_to(folder).as_posix(): file.read_bytes() for file in bundle_files(folder)}
+    data[exported.CONTROL] = name.partition("@")[2].encode()
+    if load_bundle(folder).carried["kind"] == "trained":
+        data[exported.SETTINGS] = _settings(policy, folder / transfer.POLICY_FOLDER)
+    return Entry(policy, exported.__name__, exported.load.__name__, data)
+
+
+def _settings(policy: str, weights: Path) -> bytes:
+    """Return the settings of trained weights as JSON, with every default filled in."""
+    from hmarl_soc import checkpoint
+    from hmarl_soc.config import parse
+    from hmarl_soc.registry import config_class, find
+
+    saved = checkpoint.load(weights, "weights")
+    if find(saved.method).policy != exported.PLAYABLE:
+        raise BadInput(f"{policy} carries weights of {saved.method}, which cannot be exported; carry a hierarchy's")
+    settings = parse(saved.config, config_class(saved.method)).method.to_dict()
+    return (json.dumps(settings, indent=1) + "\n").encode()
+
+
+EXPORTERS: Final[dict[str, Callable[[str, Path], Entry]]] = {"bundle": bundle_entry}
+"""Kind -> maker(policy, path) of entries for policies named ``KIND:PATH``: the place to add another kind. It refuses
+what cannot play at the judge."""
+
+
+_NAMED: Final = {"full": f"bundle:{DEFAULT_BUNDLE}", "ops-only": f"bundle:{DEFAULT_BUNDLE}@ops-only"}
+"""Registered names of bundles."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +111,8 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
     """Write a policy's submission to ``out``, and return the names of its files.
 
     Args:
-        policy: A registered name, ``KIND:PATH`` of a kind of :data:`EXPORTERS`, or ``module:object``.
+        policy: A registered name, ``KIND:PATH`` of a kind of :data:`EXPORTERS` such as ``bundle:PATH@CONTROL``, or
+            ``module:object``.
         out: The zip to write; an existing one is replaced.
         labels: What the leaderboard shows.
 
@@ -103,6 +142,11 @@ def entry_of(policy: str) -> Entry:
     """
     if is_submission(policy):
         raise BadInput(f"{policy} is a submission already; give a registered policy or module:object")
+    if policy in POLICIES:
+        policy = _NAMED.get(policy, policy)
+    module, _, attribute = policy.partition(":")
+    if module in EXPORTERS:
+        return EXPORTERS[module](policy, Path(attribute))
     try:
         check_policy(make_policy(policy))
     except BadInput:
@@ -112,9 +156,6 @@ def entry_of(policy: str) -> Entry:
     if policy in POLICIES:
         factory = POLICIES[policy]
         return Entry(policy, factory.__module__, factory.__qualname__)
-    module, _, attribute = policy.partition(":")
-    if module in EXPORTERS:
-        return EXPORTERS[module](policy, Path(attribute))
     if module in LOADERS:
         raise BadInput(f"{policy} is kept in a file of a kind that cannot be exported; give a registered policy")
     return Entry(policy, module, attribute)

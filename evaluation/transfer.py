@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from adapters.bundle import POLICY as POLICY_FOLDER
-from adapters.bundle import Bundle, BundleError, load_bundle
+from adapters.bundle import Bundle, BundleError, MakeCarried, load_bundle
+from adapters.draws import OwnDraws
 from adapters.policy import LinearMap
 from evaluation.errors import BadInput
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
@@ -149,6 +150,8 @@ CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
 """What may follow a bundle's path after ``@``, with ``.SEED`` where chance takes part."""
 PAPER: Final = "paper"
 """Before a control or alone: the paper's assignment, as in ``@paper`` or ``@paper+ops-only``."""
+OWN_DRAWS: Final = "own-draws"
+"""Before everything else or alone: the policy makes its draws itself from what it sees, as an exported one does."""
 
 
 def bundle_folder(name: str) -> Path:
@@ -158,32 +161,62 @@ def bundle_folder(name: str) -> Path:
     return packaged if not path.exists() and packaged.is_dir() else path
 
 
+def with_own_draws(name: str) -> str:
+    """Return the name under which the same policy makes its draws itself."""
+    bundle, _, wanted = name.partition("@")
+    if wanted.partition("+")[0] == OWN_DRAWS:
+        return name
+    return f"{bundle}@{OWN_DRAWS}" + (f"+{wanted}" if wanted else "")
+
+
 def make_transferred(name: str) -> Policy:
-    """Make the policy of a bundle by path or packaged name, or of a control, ``PATH@[paper+]CONTROL[.SEED]``.
+    """Make the policy of a bundle by path or packaged name, or of a control of it.
+
+    The name is ``bundle:PATH`` or ``bundle:PATH@[own-draws+][paper+][CONTROL[.SEED]]``.
 
     Raises:
         BadInput: If there is no such bundle or control.
     """
-    assignment, control, seed = _parse(name)
-    folder = bundle_folder(name)
+    return make_played(bundle_folder(name), name.partition("@")[2], make_carried)
+
+
+def make_played(folder: Path, wanted: str, make: MakeCarried) -> Policy:
+    """Make the policy of the bundle in a folder.
+
+    Args:
+        folder: Of the bundle.
+        wanted: What follows ``@`` in a name; empty for the bundle as it is.
+        make: Makes the carried policy.
+
+    Raises:
+        BadInput: If there is no such bundle or control.
+    """
+    own_draws, assignment, control, seed = _parse(wanted)
     try:
         bundle = load_bundle(folder)
         if assignment:
             bundle = bundle.with_assignment(assignment)
         played, directive, change = CONTROLS[control](bundle, seed) if control else (bundle, None, _keep)
-        return played.policy(lambda described, where: change(make_carried(described, where)), folder, directive)
+        policy = played.policy(lambda described, where: change(make(described, where)), folder, directive)
     except BundleError as error:
         raise BadInput(str(error)) from error
+    return OwnDraws(policy) if own_draws else policy
 
 
-def _parse(name: str) -> tuple[str | None, str, int]:
-    """Return assignment (None for the bundle's own), control and seed of ``bundle:PATH@[paper+]CONTROL[.SEED]``."""
-    wanted = name.removeprefix(PREFIX).partition("@")[2]
-    assignment = PAPER if wanted == PAPER or wanted.startswith(f"{PAPER}+") else None
-    control, _, seed = wanted.removeprefix(PAPER).removeprefix("+").partition(".")
+def _parse(wanted: str) -> tuple[bool, str | None, str, int]:
+    """Return own draws or not, assignment (None for the bundle's own), control and seed of what follows ``@``."""
+    own_draws, rest = _leads(OWN_DRAWS, wanted)
+    assigned, rest = _leads(PAPER, rest)
+    control, _, seed = rest.partition(".")
     if (control and control not in CONTROLS) or (seed and not seed.isdigit()):
         raise BadInput(
             f"unknown control {wanted!r} of a bundle; allowed are {PAPER}, {', '.join(CONTROLS)}, "
-            f"{PAPER}+ before one of these, and .SEED after it"
+            f"{PAPER}+ before one of these, .SEED after it, and {OWN_DRAWS}+ before everything"
         )
-    return assignment, control, int(seed or 0)
+    return own_draws, PAPER if assigned else None, control, int(seed or 0)
+
+
+def _leads(word: str, text: str) -> tuple[bool, str]:
+    """Return whether a text is a word or begins with it and a plus, and what follows."""
+    first, _, rest = text.partition("+")
+    return (True, rest) if first == word else (False, text)

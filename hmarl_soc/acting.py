@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hmarl_soc.config import HmarlConfig, MethodConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.tokens import FLOOR, LARGEST, Tokens, make_tokens
 from hmarl_soc.views import make_view
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
+
+if TYPE_CHECKING:
+    from hmarl_soc.config import HmarlConfig, MethodConfig
 
 LOWER: Final = ("hunter", "triage", "responder")
 _TYPES, OUTPUTS = 4, 8  # response types: hold, isolate, remediate, both; numbers per segment
@@ -188,6 +190,8 @@ def respond(outputs: Array) -> Array:
 
 def make_policy(config: MethodConfig, interface: Interface, arrays: Mapping[str, Array]) -> HierarchyPolicy:
     """Make the policy whose :meth:`HierarchyPolicy.weights` are given."""
+    from hmarl_soc.config import HmarlConfig  # an exported policy acts without the library that checks settings
+
     if not isinstance(config, HmarlConfig):
         raise ValueError(f"settings are of {type(config).__name__}; the hierarchy needs HmarlConfig")
     return HierarchyPolicy(config, interface, arrays)

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from native_sim.api import Array
+from native_sim.tensors import read_tensors
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -71,9 +72,6 @@ def load(folder: str | Path, kind: str | None = None) -> Checkpoint:
     Raises:
         CheckpointError: If there is none, it is damaged, of another format, or not of the wanted kind.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
-
     folder = Path(folder)
     manifest = _read_manifest(folder)
     if kind is not None and manifest["kind"] != kind:
@@ -85,8 +83,8 @@ def load(folder: str | Path, kind: str | None = None) -> Checkpoint:
     if hashlib.sha256(data).hexdigest() != manifest["sha256"]:
         raise CheckpointError(f"checkpoint {folder} is damaged: {manifest['arrays']} is not what was written")
     try:
-        state = _join(manifest["state"], from_bytes(data))
-    except (SafetensorError, KeyError, TypeError, IndexError) as error:
+        state = _join(manifest["state"], read_tensors(data))
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"checkpoint {folder} is damaged ({error}); use another checkpoint") from error
     return Checkpoint(manifest["kind"], manifest["method"], manifest["interface"], manifest["config"], state)
 

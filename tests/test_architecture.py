@@ -26,7 +26,10 @@ TOP_LEVEL = {
     "LICENSE",
     "constraints.txt",
 }
-CONTRACTS = {"native_sim", "native_sim.api", "native_sim.checks", "native_sim.jit", "native_sim.rng", "native_sim.rows"}
+CONTRACTS = {
+    "native_sim",
+    *(f"native_sim.{name}" for name in ("api", "checks", "jit", "rng", "rows", "tensors")),
+}
 TABLES = {"native_sim.soc.spec", "cage4.spec", "cage4.actions", "cage4.observation", "cage4.rich"}
 """What an adapter reads of both worlds: vocabulary, layouts and codecs, pure data that loads no simulator."""
 ALLOWED = {

@@ -6,18 +6,22 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from adapters.bundle import load_bundle
 from cage4 import score
-from evaluation import policies
+from evaluation import exported, policies
 from evaluation.errors import BadInput
 from evaluation.export import EXPORTERS, Entry, Labels, entry_of, export
 from evaluation.policies import POLICIES, make_policy
 from evaluation.rollout import Episode
 from evaluation.rollout import Labels as RowLabels
+from evaluation.transfer import bundle_folder, with_own_draws
+from native_sim.soc.spec import AGENTS, OBSERVATION_SIZES
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = Labels("name", "team", "technique")
@@ -64,6 +68,8 @@ FAKE_CYBORG = """
 JUDGE = """
     import json, sys
     source = sys.argv[1]
+    for name in ("joblib", "numba", "pettingzoo", "pyarrow", "pydantic", "safetensors", "scipy", "sklearn", "typer"):
+        sys.modules[name] = None  # the judge has none of these
     sys.path.insert(0, source)  # the official script's way of loading
     if source.endswith(".zip"):
         from submission.submission import Submission
@@ -76,7 +82,7 @@ JUDGE = """
         actions = {name: agent.get_action(observations[name], env.action_space(name))
                    for name, agent in Submission.AGENTS.items() if name in env.agents}
         observations, *_ = env.step(actions)
-    ours = ("cage4", "native_sim", "evaluation", "own", "helper")
+    ours = ("adapters", "cage4", "hmarl_soc", "native_sim", "evaluation", "own", "helper")
     homes = {m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours}
     print(json.dumps([actions, Submission.NAME, sorted(h for h in homes if not h.startswith(source))]))
 """
@@ -146,6 +152,68 @@ def test_the_zip_and_the_extracted_folder_play_from_their_own_files(tmp_path, po
     assert len(zipped[0]) == 5
 
 
+@pytest.fixture
+def trained(tmp_path):
+    """A bundle that carries untrained weights of the hierarchy, as training saves them."""
+    from hmarl_soc import checkpoint
+    from hmarl_soc.config import HmarlConfig, NetworkConfig, RunConfig
+    from hmarl_soc.interface import Agent, Interface
+    from hmarl_soc.registry import make_learner
+    from native_sim.soc import spec as soc
+
+    sizes = zip(soc.AGENTS, soc.ACTION_SIZES, strict=True)
+    agents = [Agent(role, soc.OBSERVATIONS[role], size, role == "triage") for role, size in sizes]
+    interface, config = Interface(tuple(agents), 0), HmarlConfig(network=NetworkConfig(hidden=8, heads=2))
+    policy = make_learner("hmarl-soc", config, interface, 1, seed=0).policy()
+    settings = RunConfig(method=config).to_dict()
+    weights = {"steps": 1, "score": 0.0, "arrays": dict(policy.weights())}
+    saved = checkpoint.Checkpoint("weights", "hmarl-soc", interface.to_dict(), settings, weights)
+    checkpoint.save(tmp_path / "carrying" / "policy", saved)
+    adaptive = load_bundle(bundle_folder("soc-adaptive"))
+    replace(adaptive, carried={"kind": "trained", "name": "mine"}).save(tmp_path / "carrying")
+    return tmp_path / "carrying"
+
+
+@pytest.mark.parametrize("which", ["soc-adaptive", "trained", "soc-adaptive@paper+untrained.1"])
+def test_a_bundle_travels_with_its_files(tmp_path, which, trained):
+    policy = f"bundle:{trained}" if which == "trained" else f"bundle:{which}"
+    names = export(policy, tmp_path / "a.zip", LABELS)
+    assert {"submission_data/bundle/bundle.json", "submission_data/bundle/tensors.safetensors"} <= set(names)
+    assert ("submission_data/settings.json" in names) == (which == "trained")
+    assert not [name for name in names if name.endswith((".pt", ".pkl", ".pickle", ".npy"))]
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        archive.extractall(tmp_path / "folder")
+    zipped, extracted = (judge(tmp_path, tmp_path / place) for place in ("a.zip", "folder"))
+    assert zipped == extracted and zipped[2] == []
+
+
+def test_the_exported_policy_is_the_one_that_makes_its_own_draws(tmp_path, trained):
+    export(f"bundle:{trained}@ops-only", tmp_path / "a.zip", LABELS)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        archive.extractall(tmp_path / "folder")
+    there = exported.load(tmp_path / "folder" / "submission_data")
+    here = make_policy(f"bundle:{trained}@own-draws+ops-only")
+    assert there.draws_per_agent == here.draws_per_agent == 0 and there.wants == here.wants
+    assert not there.policy.directive.any()
+    carried, same = there.policy.carried, here.policy.carried
+    assert type(carried) is type(same) and carried.weights().keys() == same.weights().keys()
+    assert all((carried.weights()[name] == value).all() for name, value in same.weights().items())
+    shown = {role: np.random.default_rng(0).random((3, n)) for role, n in zip(AGENTS, OBSERVATION_SIZES, strict=True)}
+    one, other = (p.act(shown, {}, p.initial_memory(3), np.zeros((3, 4, 0))).actions for p in (carried, same))
+    assert all(np.array_equal(one[role], other[role]) for role in one)
+
+
+def test_bundles_that_cannot_play_at_the_judge_are_refused(tmp_path, trained):
+    manifest = trained / "policy" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"hmarl-soc"', '"iql"'))
+    with pytest.raises(BadInput, match="was changed"):
+        entry_of(f"bundle:{trained}")
+    with pytest.raises(BadInput, match="is not a bundle"):
+        entry_of(f"bundle:{tmp_path}")
+    with pytest.raises(BadInput, match="unknown control"):
+        entry_of("bundle:soc-adaptive@magic")
+
+
 def test_a_users_policy_brings_its_helpers_along(workplace):
     (workplace / "helper.py").write_text("ANSWER = 42\n")
     write_policy(workplace, extra="from helper import ANSWER")
@@ -211,24 +279,28 @@ def test_nonsense_is_refused(tmp_path):
 
 
 @pytest.mark.cyborg
-@pytest.mark.parametrize("policy", ["sentinel", "uc"])
+@pytest.mark.parametrize("policy", ["sentinel", "uc", "bundle:soc-adaptive"])
 def test_it_plays_the_rows_of_the_policy_itself(tmp_path, policy):
     import cage4
     from evaluation.rollout import play
     from evaluation.submissions import play_submission
 
     export(policy, tmp_path / "a.zip", LABELS)
+    policy = with_own_draws(policy) if policy.startswith("bundle:") else policy
     episodes, labels = (Episode(0, 11), Episode(1, 12)), RowLabels(policy, "cyborg", "base-v1", 60)
     env = cage4.vector_env("cyborg", num_envs=1, steps=60, rich=True)
     ours = [row.model_dump(exclude={"wall_s"}) for row in play(env, make_policy(policy), episodes, labels)]
     theirs = [row.model_dump(exclude={"wall_s"}) for row in play_submission(str(tmp_path / "a.zip"), episodes, labels)]
+    for row in ours:
+        row["fallbacks"] = {}  # CybORG does not tell what a submission thinks
     assert theirs == ours
     assert sum(ours[0]["actions"].values()) > ours[0]["actions"]["Sleep"]
 
 
 @pytest.mark.cyborg
 @pytest.mark.slow
-def test_the_official_script_gives_the_score_of_the_engine(tmp_path):
+@pytest.mark.parametrize("name", ["sentinel", "bundle:soc-adaptive"])
+def test_the_official_script_gives_the_score_of_the_engine(tmp_path, name):
     """CybORG's own script, unmodified and in its own process, on the zip; ray is a stand-in of one class."""
     from cage4.cyborg_engine import CyborgEpisode, locate
 
@@ -236,7 +308,7 @@ def test_the_official_script_gives_the_score_of_the_engine(tmp_path):
     stub = tmp_path / "stub" / "ray" / "rllib" / "env"
     stub.mkdir(parents=True)
     (stub / "multi_agent_env.py").write_text("class MultiAgentEnv: pass\n")
-    export("sentinel", tmp_path / "a.zip", LABELS)
+    export(name, tmp_path / "a.zip", LABELS)
     options = ["--max-eps", str(episodes), "--seed", str(seed)]
     subprocess.run(
         [sys.executable, "-m", "CybORG.Evaluation.evaluation", "a.zip", "out", *options],
@@ -246,15 +318,18 @@ def test_the_official_script_gives_the_score_of_the_engine(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(locate().path), str(tmp_path / "stub")])},
     )
     official = json.loads((tmp_path / "out" / "summary.json").read_text())["reward"]
-    game, policy, totals = CyborgEpisode("base", 500, seed, rich=True), make_policy("sentinel"), []
+    game, totals = CyborgEpisode("base", 500, seed, rich=True), []
+    policy = make_policy(with_own_draws(name) if name.startswith("bundle:") else name)
     for _ in range(episodes):
         frame, rewards, memory = game.reset(), [], policy.initial_memory(1)
         while not frame.done:
-            obs = {name: vector[None] for name, vector in frame.observations.items()}
+            obs = {agent: vector[None] for agent, vector in frame.observations.items()}
             obs |= {"busy": frame.busy[None], "rich": dict(zip(obs, (v[None] for v in frame.rich), strict=True))}
-            decision = policy.act(obs, {}, memory, np.zeros((1, 5, 0)))
-            memory = decision.memory
-            frame = game.step({name: int(chosen[0]) for name, chosen in decision.actions.items()})
+            mask = {agent: valid[None] for agent, valid in frame.action_mask.items()}
+            decision = policy.act(obs, mask, memory, np.zeros((1, 5, 0)))
+            memory, said = decision.memory, decision.messages
+            chosen = {agent: int(action[0]) for agent, action in decision.actions.items()}
+            frame = game.step(chosen, None if said is None else said[0])
             rewards.append(frame.reward)
         totals.append(score.official_score(np.array(rewards)).score)
     assert official["mean"] == pytest.approx(np.mean(totals), abs=1e-9)

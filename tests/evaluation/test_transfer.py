@@ -3,6 +3,7 @@ import pytest
 
 from adapters import features, terms
 from adapters.bundle import Bundle
+from adapters.draws import OwnDraws
 from adapters.messages import Codec
 from adapters.policy import LinearMap, TransferredPolicy
 from evaluation import policies, transfer
@@ -55,6 +56,19 @@ def test_the_papers_assignment_goes_with_every_control(folder):
     assert policies.make_policy(f"bundle:{folder}@paper").assignment.name == "paper"
 
 
+def test_own_draws_go_before_everything_else(folder):
+    for rest in ("", "+ops-only", "+paper", "+paper+ops-only", "+untrained.1"):
+        policy = policies.make_policy(f"bundle:{folder}@own-draws{rest}")
+        assert isinstance(policy, OwnDraws) and policy.draws_per_agent == 0 and policy.wants == ("busy", "rich")
+        assert policy.policy.assignment.name == ("paper" if "paper" in rest else "natural")
+        assert (policy.policy.directive is not None) == ("ops-only" in rest)
+    name = f"bundle:{folder}"
+    assert transfer.with_own_draws(name) == f"{name}@own-draws"
+    assert transfer.with_own_draws(f"{name}@paper+ops-only") == f"{name}@own-draws+paper+ops-only"
+    for already in (f"{name}@own-draws", f"{name}@own-draws+ops-only"):
+        assert transfer.with_own_draws(already) == already
+
+
 def test_a_seed_decides_a_random_control(folder):
     first, second, other = (
         policies.make_policy(f"bundle:{folder}@random-projection{seed}").projections[0].coef
@@ -90,6 +104,8 @@ def test_untrained_weights_answer_in_the_range_of_every_role():
         ("@magic", "unknown control 'magic' of a bundle; allowed are paper, ops-only"),
         ("@untrained.x", "unknown control 'untrained.x'"),
         ("@papers", "unknown control 'papers'"),
+        ("@ops-only+own-draws", "unknown control 'ops-only.own-draws'"),
+        ("@own-drawsops-only", "unknown control"),
     ],
 )
 def test_unknown_controls_are_refused(folder, suffix, message):
