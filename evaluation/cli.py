@@ -263,15 +263,19 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help="Environment steps.", show_default="1.2 million, or as configured")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="soc, or cc4 for CAGE Challenge 4.", show_default="soc, or as configured"),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a defender in the SOC simulator; its best weights are in OUT/best."""
+    """Train a defender in the SOC simulator or on CAGE Challenge 4; its best weights are in OUT/best."""
     console = _console(as_json)
     with _one_sentence(console):
         from evaluation.training import train as run
 
-        result = run(method, config, seed, out, steps, resume, console)
+        result = run(method, config, seed, out, steps, resume, console, engine)
     code = INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK
     _finish(as_json, result, code)
 

@@ -113,7 +113,7 @@ class Registry:
     """Names that are played unless others are asked for."""
     where: str = ""
     """For messages: where these names are known, with a leading space."""
-    others: str = "bundle:PATH, module:object, or the path of an existing CC4 submission folder or zip"
+    others: str = "bundle:PATH, weights:DIR, module:object, or the path of an existing CC4 submission folder or zip"
     """For messages: what may be given instead of a name."""
     wants: tuple[str, ...] | None = None
     """Entries that a policy's ``wants`` may name; None where that is not checked."""
@@ -161,11 +161,9 @@ def _load_bundle(path: Path, game: str) -> Policy:
 
 def _load_weights(path: Path, game: str) -> Policy:
     """Load what training saved; needs no tensor library."""
-    if game != "soc":
-        raise ValueError("trained weights play the SOC simulator; use --engine soc")
-    from hmarl_soc import load_policy
+    from evaluation.weights import load_weights
 
-    return load_policy(path)
+    return load_weights(path, game)
 
 
 LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {

@@ -10,9 +10,19 @@ from evaluation.errors import BadInput
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hmarl_soc.config import RunConfig
+    from hmarl_soc.runs import MakeTrainer
+
 
 def train(
-    method: str, config: Path | None, seed: int, out: Path, steps: int | None, resume: bool, console: Console
+    method: str,
+    config: Path | None,
+    seed: int,
+    out: Path,
+    steps: int | None,
+    resume: bool,
+    console: Console,
+    engine: str | None = None,
 ) -> dict[str, Any]:
     """Train one method with one seed.
 
@@ -24,6 +34,7 @@ def train(
         steps: Environment steps, or None for as many as configured.
         resume: Go on with the run in the folder.
         console: Where progress is shown.
+        engine: "soc", "cc4", or None for the one configured.
 
     Returns:
         ``{"out", "steps", "episodes", "best_score", "interrupted", "failure"}``; ``failure`` is a sentence or None.
@@ -31,9 +42,7 @@ def train(
     Raises:
         BadInput: If something given is wrong.
     """
-    from hmarl_soc.config import from_toml, parse
     from hmarl_soc.progress import Bar
-    from hmarl_soc.registry import config_class
     from hmarl_soc.runs import train as run
     from hmarl_soc.trainer import TrainingDiverged
 
@@ -41,12 +50,8 @@ def train(
         raise BadInput(f"--seed must not be negative; given {seed}")
     result: dict[str, Any] = {"out": str(out), "interrupted": False, "failure": None}
     try:
-        kind = config_class(method)
-        settings = from_toml(config, kind) if config is not None else parse({}, kind)
-        if steps is not None:
-            data = settings.to_dict()
-            settings = parse(data | {"trainer": data["trainer"] | {"steps": steps}}, kind)
-        outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"))
+        settings, make = _resolve(method, config, steps, engine)
+        outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"), make)
     except ValueError as error:
         raise BadInput(str(error)) from error
     except (TrainingDiverged, OSError) as error:
@@ -59,6 +64,34 @@ def train(
     finite = outcome.best_score if best else None
     numbers = {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": finite}
     return result | numbers | {"interrupted": outcome.interrupted}
+
+
+def _resolve(method: str, config: Path | None, steps: int | None, engine: str | None) -> tuple[RunConfig, MakeTrainer]:
+    """Return the settings of a run, and what puts it together on its engine.
+
+    Raises:
+        ValueError: If something given is wrong.
+    """
+    from hmarl_soc import runs
+    from hmarl_soc.config import from_toml, parse
+    from hmarl_soc.registry import config_class
+
+    kind = config_class(method)
+    settings = from_toml(config, kind) if config is not None else parse({}, kind)
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    if steps is not None:
+        given["trainer"] = given.get("trainer", {}) | {"steps": steps}
+    if engine is not None:
+        configured = given.get("environment", {}).get("engine", engine)
+        if configured != engine:
+            raise ValueError(f"--engine {engine} was given, but {config} says {configured!r}; leave one of them out")
+        given["environment"] = given.get("environment", {}) | {"engine": engine}
+    settings = parse(given, kind)
+    if settings.environment.engine == "soc":
+        return settings, runs.make_trainer
+    from evaluation import training_cc4
+
+    return training_cc4.settings(settings, method), training_cc4.make_trainer
 
 
 def bench(seconds: float, console: Console) -> dict[str, Any]:

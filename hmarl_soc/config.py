@@ -174,13 +174,17 @@ class HmarlConfig(MethodConfig):
 class EnvironmentConfig(Settings):
     """The simulation that is trained in."""
 
+    engine: Literal["soc", "cc4"] = Field(default="soc", description="the SOC simulator, or CAGE Challenge 4")
     level: str = Field(default="default", description="complexity level of the SOC simulator")
     num_envs: int = Field(default=128, ge=1, le=65_536, description="environments that play at once")
     threads: int = Field(default=1, ge=1, description="threads of the simulator")
     teacher: str = Field(
         default="adaptive", description="policy of the SOC simulator whose advice learners get at first, or none"
     )
-    knobs: dict[str, Any] = Field(default_factory=dict, description="fields of SocConfig that differ from the level")
+    knobs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="fields of SocConfig that differ from the level; of CAGE Challenge 4 variant and steps",
+    )
 
 
 class TrainerConfig(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,8 @@ def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEn
     Raises:
         ValueError: If a level or knob is unknown or out of range.
     """
+    if config.engine != "soc":
+        raise ValueError(f"engine {config.engine!r} is not of the SOC simulator; train there with hmarl-transfer train")
     if "held_out" in config.knobs:
         raise ValueError("held_out is not a setting of training: held-out networks are kept for reports")
     count = config.num_envs if num_envs is None else num_envs
@@ -61,8 +64,18 @@ def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, met
     return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
 
 
+MakeTrainer = Callable[[str, RunConfig, int, str | Path, Meter | None], Trainer]
+"""Puts a run together from method, settings, seed, folder and meter."""
+
+
 def train(
-    method: str, config: RunConfig, seed: int, out: str | Path, resume: bool = False, meter: Meter | None = None
+    method: str,
+    config: RunConfig,
+    seed: int,
+    out: str | Path,
+    resume: bool = False,
+    meter: Meter | None = None,
+    make: MakeTrainer = make_trainer,
 ) -> Outcome:
     """Train one method with one seed into a run folder.
 
@@ -73,6 +86,7 @@ def train(
         out: Run folder; must not hold a run unless ``resume``.
         resume: Go on from the last checkpoint of the folder.
         meter: Shows progress.
+        make: Puts the run together.
 
     Raises:
         ValueError: If something given is wrong, or the folder holds a run already.
@@ -83,7 +97,7 @@ def train(
     if not resume and (Path(out) / "log.jsonl").exists():
         raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with that one")
     torch.set_num_threads(config.trainer.threads)
-    trainer = make_trainer(method, config, seed, out, meter)
+    trainer = make(method, config, seed, out, meter)
     if resume:
         trainer.resume()
     return trainer.run()

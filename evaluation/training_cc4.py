@@ -1,0 +1,94 @@
+"""Training on CAGE Challenge 4: what differs from training in the SOC simulator, put together for the same trainer.
+
+Only flat methods learn there: one policy per blue agent under its action mask. The hierarchy has roles that CC4 lacks;
+it comes there by :mod:`adapters`. There is no teacher, and no true state is shown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import cage4
+from hmarl_soc.config import EnvironmentConfig, RunConfig, parse
+from hmarl_soc.interface import describe
+from hmarl_soc.progress import Meter
+from hmarl_soc.registry import config_class, make_learner
+from hmarl_soc.trainer import Trainer
+from hmarl_soc.validation import Validator
+from native_sim.api import VectorEnv
+
+ENGINE: Final = "cc4"
+METHODS: Final = ("ippo", "mappo", "iql", "qmix", "single-drl")
+"""What learns on any discrete agents."""
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "environment": {"engine": ENGINE, "num_envs": 64, "teacher": "none"},
+    "trainer": {
+        "steps": 1_000_000,
+        "validate_every": 64_000,
+        "validation_episodes": 32,
+        "save_every": 256_000,
+        "log_every": 16_000,
+    },
+    "method": {"reward_scale": 0.01},
+}
+"""Defaults that are others on CC4. An episode is 499 steps long and loses 100 to 7,000 points, up to 50 in a step."""
+PPO_DEFAULTS: Final = {"rollout": 8_192, "minibatch": 1_024, "epochs": 4}
+"""Settings of PPO on CC4: 128 steps of every environment between two updates."""
+KNOBS: Final = ("variant", "steps")
+"""What ``environment.knobs`` may hold: arguments of :func:`cage4.vector_env`."""
+
+
+def settings(given: RunConfig, method: str) -> RunConfig:
+    """Return the settings of a run on CC4: what was given, on the defaults of CC4.
+
+    Raises:
+        ValueError: If the method cannot learn there, or a setting means nothing there.
+    """
+    if method not in METHODS:
+        raise ValueError(
+            f"method {method!r} does not learn on CAGE Challenge 4; {', '.join(METHODS)} do, and what was trained in "
+            "the SOC simulator is carried there by hmarl-transfer calibrate"
+        )
+    defaults = DEFAULTS
+    if "rollout" in config_class(method).model_fields:
+        defaults = {**DEFAULTS, "method": DEFAULTS["method"] | PPO_DEFAULTS}
+    chosen = given.model_dump(mode="json", exclude_unset=True)
+    merged = {part: {**defaults.get(part, {}), **chosen.get(part, {})} for part in ("environment", "trainer", "method")}
+    merged["environment"]["engine"] = ENGINE
+    found = parse(merged, config_class(method))
+    _check(found.environment)
+    return found
+
+
+def _check(config: EnvironmentConfig) -> None:
+    if config.level != "default" or config.teacher != "none":
+        name, value = ("level", config.level) if config.level != "default" else ("teacher", config.teacher)
+        raise ValueError(f"setting {name!r} is of the SOC simulator; leave it out on CAGE Challenge 4; given {value!r}")
+    unknown = sorted(set(config.knobs) - set(KNOBS))
+    if unknown:
+        raise ValueError(f"unknown knob {unknown[0]!r} of CAGE Challenge 4; known: {', '.join(KNOBS)}")
+
+
+def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEnv:
+    """Make the environments of a run on the compiled engine.
+
+    Raises:
+        ValueError: If a knob is out of range.
+    """
+    count = config.num_envs if num_envs is None else num_envs
+    return cage4.vector_env("native", num_envs=count, threads=config.threads, **config.knobs)
+
+
+def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:
+    """Put a run together without starting it.
+
+    Raises:
+        ValueError: If the method or a setting is wrong.
+    """
+    env = make_env(config.environment)
+    interface = describe(env)
+    learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
+    episodes = config.trainer.validation_episodes
+    validator = Validator(make_env(config.environment, min(episodes, 64)), episodes)
+    return Trainer(env, learner, config, method, interface, seed, out, validator, meter)

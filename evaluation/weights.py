@@ -1,0 +1,41 @@
+"""Trained weights as a policy of the game that they were trained in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from cage4 import spec
+from hmarl_soc import checkpoint, load_policy
+from native_sim.api import Policy
+from native_sim.soc.spec import AGENTS
+
+_PLAYERS: Final = {"soc": AGENTS, "cc4": spec.BLUE_AGENTS}
+_HOMES: Final = {
+    "soc": "the SOC simulator; use --engine soc, or carry them onto CC4 with hmarl-transfer calibrate",
+    "cc4": "CAGE Challenge 4; use --engine native or cyborg",
+}
+
+
+def load_weights(path: Path, game: str) -> Policy:
+    """Load what training saved, without the tensor library.
+
+    Args:
+        path: A run folder, or its ``best``.
+        game: "soc" or "cc4".
+
+    Raises:
+        ValueError: One sentence: there are no usable weights, or they belong to another game.
+    """
+    policy = load_policy(path)
+    best = path if (path / checkpoint.MANIFEST).exists() else path / "best"
+    agents = checkpoint.load(best, "weights").interface["agents"]
+    names = tuple(agent["name"] for agent in agents)
+    if names != _PLAYERS[game]:
+        home = next((home for home, players in _PLAYERS.items() if names == players), None)
+        place = _HOMES[home] if home else f"another game, of {', '.join(names)}"
+        raise ValueError(f"these weights were trained in {place}")
+    sizes = tuple(agent["actions"] for agent in agents)
+    if game == "cc4" and sizes != spec.NUM_ACTIONS:
+        raise ValueError(f"these weights choose among {sizes} actions; the blue agents have {spec.NUM_ACTIONS}")
+    return policy

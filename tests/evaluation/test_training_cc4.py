@@ -1,0 +1,146 @@
+"""Flat methods on CC4: settings, seeds apart from those of reports, and weights that know their game."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cage4 import spec
+from evaluation import training_cc4
+from evaluation.cli import app
+from evaluation.errors import BadInput
+from evaluation.policies import make_policy, soc_registry
+from evaluation.schema import EvalSpec
+from hmarl_soc import checkpoint
+from hmarl_soc.config import parse
+from hmarl_soc.playing import TRAINING, VALIDATION, episode_seeds
+from hmarl_soc.registry import METHODS, config_class
+
+SMALL = """
+[environment]
+engine = "cc4"
+num_envs = 4
+knobs = {steps = 12}
+[trainer]
+log_every = 40
+save_every = 80
+validate_every = 80
+validation_episodes = 2
+[method]
+rollout = 40
+minibatch = 20
+epochs = 1
+[method.network]
+hidden = 8
+attention = false
+"""
+
+
+def given(name="ippo", /, **sections):
+    return parse(sections, config_class(name))
+
+
+def test_defaults_of_cc4_hold_unless_others_are_given():
+    found = training_cc4.settings(given(), "ippo")
+    assert (found.environment.engine, found.environment.teacher) == ("cc4", "none")
+    assert found.method.reward_scale == 0.01 and found.method.rollout == training_cc4.PPO_DEFAULTS["rollout"]
+    asked = {"environment": {"num_envs": 3}, "trainer": {"steps": 7}, "method": {"rollout": 50, "gamma": 0.9}}
+    found = training_cc4.settings(given(**asked), "mappo")
+    assert (found.environment.num_envs, found.trainer.steps, found.trainer.validation_episodes) == (3, 7, 32)
+    assert (found.method.rollout, found.method.gamma, found.method.epochs) == (50, 0.9, 4)
+    assert training_cc4.settings(given("qmix"), "qmix").method.reward_scale == 0.01
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - set(training_cc4.METHODS)))
+def test_hierarchies_are_carried_not_trained_there(method):
+    with pytest.raises(ValueError, match="does not learn on CAGE Challenge 4"):
+        training_cc4.settings(given(method), method)
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"level": "small"}, "'level' is of the SOC simulator"),
+        ({"teacher": "adaptive"}, "'teacher' is of the SOC simulator"),
+        ({"knobs": {"max_steps": 9}}, "unknown knob 'max_steps' of CAGE Challenge 4; known: variant, steps"),
+    ],
+)
+def test_settings_of_the_other_simulator_are_refused(environment, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        training_cc4.settings(given(environment=environment), "ippo")
+
+
+def test_training_and_validation_never_see_the_seeds_of_reports():
+    reported = {seed for base in (0, 1000, 1001) for seed in _spec(base).episode_seeds()}
+    for purpose in (TRAINING, VALIDATION):
+        for seed in (0, 1, 1000):
+            assert not reported & set(episode_seeds(seed, purpose, 0, 2000))
+    assert not set(episode_seeds(0, TRAINING, 0, 2000)) & set(episode_seeds(0, VALIDATION, 0, 2000))
+
+
+def _spec(seed):
+    return EvalSpec(
+        engine="native", variant="base-v1", variant_knobs={}, policies=("random",), episodes=2000, seed=seed
+    )
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.mark.parametrize("method", ["ippo", "mappo"])
+def test_train_resume_and_play(tmp_path, small, method):
+    run = ["--method", method, "--config", small, "--seed", 1, "--out", tmp_path / "run"]
+    done = command(*run, "--steps", 88, "--json")
+    assert done.exit_code == 0, done.output
+    assert np.isfinite(json.loads(done.stdout.splitlines()[-1])["best_score"])
+    more = command(*run, "--steps", 168, "--resume", "--engine", "cc4")
+    assert more.exit_code == 0 and "168 steps" in more.output, more.output
+    assert checkpoint.load(tmp_path / "run" / "best").config["environment"]["engine"] == "cc4"
+    policy = make_policy(f"weights:{tmp_path / 'run'}")
+    shown = {name: np.zeros((3, n)) for name, n in zip(spec.BLUE_AGENTS, spec.OBSERVATION_SIZES, strict=True)}
+    masks = {name: np.ones((3, n), np.int8) for name, n in zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS, strict=True)}
+    masks["blue_agent_2"][:, :80] = 0
+    chosen = policy.act(shown, masks, policy.initial_memory(3), np.zeros((3, 5, 0))).actions
+    assert set(chosen) == set(spec.BLUE_AGENTS) and (chosen["blue_agent_2"] >= 80).all()
+    with pytest.raises(BadInput, match="were trained in CAGE Challenge 4; use --engine native or cyborg"):
+        make_policy(f"weights:{tmp_path / 'run'}", soc_registry("corrected"))
+
+
+def test_weights_of_the_soc_simulator_do_not_play_cc4(tmp_path):
+    from hmarl_soc.baselines.config import PpoConfig
+    from hmarl_soc.config import NetworkConfig, RunConfig
+    from hmarl_soc.interface import Agent, Interface
+    from hmarl_soc.registry import make_learner
+    from native_sim.soc import spec as soc
+
+    sizes = zip(soc.AGENTS, soc.ACTION_SIZES, strict=True)
+    agents = tuple(Agent(role, soc.OBSERVATIONS[role], size, role == "triage") for role, size in sizes)
+    interface, config = Interface(agents, 0), PpoConfig(network=NetworkConfig(hidden=8, attention=False))
+    policy = make_learner("ippo", config, interface, 1, seed=0).policy()
+    weights = {"steps": 1, "score": 0.0, "arrays": policy.weights()}
+    settings = RunConfig(method=config).to_dict()
+    checkpoint.save(tmp_path, checkpoint.Checkpoint("weights", "ippo", interface.to_dict(), settings, weights))
+    assert make_policy(f"weights:{tmp_path}", soc_registry("corrected")).wants == ()
+    with pytest.raises(BadInput, match="trained in the SOC simulator; use --engine soc, or carry them"):
+        make_policy(f"weights:{tmp_path}")
+    with pytest.raises(BadInput, match="holds no checkpoint"):
+        make_policy(f"weights:{tmp_path / 'nothing'}")
+
+
+def test_contradictions_are_refused(tmp_path, small):
+    done = command("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--engine", "soc")
+    assert done.exit_code == 2 and "leave one of them out" in done.output.replace("\n", " ")
+    done = command("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--engine", "moon")
+    assert done.exit_code == 2 and "'soc' or 'cc4'" in done.output.replace("\n", " ")
+    done = command("--seed", 1, "--out", tmp_path / "run", "--engine", "cc4")
+    assert done.exit_code == 2 and "does not learn on CAGE Challenge 4" in done.output.replace("\n", " ")
+    assert not (tmp_path / "run").exists()
