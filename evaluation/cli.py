@@ -171,7 +171,8 @@ def study(
     name: Annotated[
         str,
         typer.Argument(
-            help="table3, table4, k-sweep, reward-weights, apt, scaling or explain (training); transfer-zero-shot."
+            help="table3, table4, k-sweep, reward-weights, apt, scaling or explain (training); "
+            "transfer-zero-shot or cross-simulator (transfer)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of all studies; equal training runs are shared.")] = Path(
@@ -182,7 +183,9 @@ def study(
     steps: Annotated[
         int | None, typer.Option(help="Training: environment steps per run.", show_default="600000")
     ] = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="Training: tiny; shows that all works, in seconds.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Training, cross-simulator: tiny; shows that all works.")
+    ] = False,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Training: play nothing; report what is there.")
     ] = False,
@@ -191,14 +194,16 @@ def study(
     ] = None,
     episodes: Annotated[int, typer.Option(help="Transfer: episodes per row.")] = 100,
     engine: Annotated[str, typer.Option(help="Transfer: native, cyborg or auto.")] = "auto",
-    variant: Annotated[str, typer.Option(help="Transfer: variant by name, or a TOML file of knobs.")] = "base",
+    variant: Annotated[
+        str, typer.Option(help="Transfer: variant by name, or a TOML file; cross-simulator: several, comma-separated.")
+    ] = "base",
     seed: Annotated[int, typer.Option(help="Transfer: base seed of which all episode seeds are spawned.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
     console = _console(as_json)
     with _one_sentence(console):
-        from evaluation.studies import transfer_zero_shot
+        from evaluation.studies import cross_simulator, transfer_zero_shot
         from evaluation.studies.study import study as run
 
         try:
@@ -207,6 +212,11 @@ def study(
                 result = transfer_zero_shot.study(
                     bundles, out / name, engine, variant, episodes, seed, workers, console
                 )
+            elif name == cross_simulator.NAME:
+                size = cross_simulator.SMOKE if smoke else cross_simulator.Size(episodes)
+                carrying = str(bundle[0]) if bundle else "soc-adaptive"
+                variants = variant.split(",")
+                result = cross_simulator.study(carrying, out / name, engine, variants, size, seed, workers, console)
             else:
                 result = run(name, out, seeds, workers, steps, smoke, report_only, console)
         except KeyboardInterrupt:

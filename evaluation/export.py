@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from adapters.bundle import bundle_files, load_bundle
+from adapters.bundle import POLICY, bundle_files, load_bundle
 from cage4.submitted import check_policy
 from evaluation import exported, transfer
 from evaluation.errors import BadInput
@@ -72,7 +72,7 @@ def bundle_entry(policy: str, path: Path) -> Entry:
     data = {inside + file.relative_to(folder).as_posix(): file.read_bytes() for file in bundle_files(folder)}
     data[exported.CONTROL] = name.partition("@")[2].encode()
     if load_bundle(folder).carried["kind"] == "trained":
-        data[exported.SETTINGS] = _settings(policy, folder / transfer.POLICY_FOLDER)
+        data[exported.SETTINGS] = _settings(policy, folder / POLICY)
     return Entry(policy, exported.__name__, exported.load.__name__, data)
 
 

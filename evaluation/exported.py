@@ -13,7 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from evaluation.transfer import POLICY_FOLDER, make_carried, make_played
+from adapters.bundle import POLICY
+from evaluation.transfer import make_carried, make_played
 from hmarl_soc import checkpoint
 from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.interface import from_dict
@@ -36,5 +37,5 @@ def _carried(described: Mapping[str, Any], folder: Path) -> Policy:
         return make_carried(described, folder)
     text = (folder.parent / SETTINGS).read_text(encoding="utf-8")
     settings: Any = json.loads(text, object_hook=lambda entries: SimpleNamespace(**entries))
-    saved = checkpoint.load(folder / POLICY_FOLDER, "weights")
+    saved = checkpoint.load(folder / POLICY, "weights")
     return HierarchyPolicy(settings, from_dict(saved.interface), saved.state["arrays"])

@@ -161,3 +161,35 @@ def _fpr_csr(arms: Mapping[str, Any]) -> Figure:
     panels[0].set_ylabel("csr")
     add_legend(figure, *panels[0].get_legend_handles_labels())
     return figure
+
+
+def cross_simulator_figure(summary: Mapping[str, Any]) -> str:
+    """Return the SVG of normalised scores on CC4 against those in the SOC simulator, a panel per variant.
+
+    Args:
+        summary: What :func:`evaluation.studies.cross_simulator.summarise` returned, and its ``pairs``.
+    """
+    return to_svg(summary["study"], partial(_cross_simulator, summary))
+
+
+def _cross_simulator(summary: Mapping[str, Any]) -> Figure:
+    figure = new_figure(4.4)
+    (_, here), *variants = summary["games"].items()
+    labels = [pair["label"] for pair in summary["pairs"]]
+    colours = colours_of(labels)
+    for axes, (name, there) in zip(figure.subplots(1, len(variants), squeeze=False)[0], variants, strict=True):
+        for number, (label, x, y) in enumerate(zip(labels, here, there, strict=True)):
+            if x["normalised"] is None or y["normalised"] is None:
+                continue
+            marker = "o" if number < len(COLOURS) else "s"
+            axes.plot(x["normalised"], y["normalised"], marker, color=colours[label], label=label)
+            if x["normalised_ci95"] is not None:
+                axes.plot(x["normalised_ci95"], [y["normalised"]] * 2, color=colours[label], alpha=0.5)
+            if y["normalised_ci95"] is not None:
+                axes.plot([x["normalised"]] * 2, y["normalised_ci95"], color=colours[label], alpha=0.5)
+        found = summary["correlations"][name]["spearman"]["value"]
+        axes.set_title(name if found is None else f"{name}: Spearman {found:.2f}")
+        axes.set_xlabel("normalised score, SOC simulator")
+    figure.axes[0].set_ylabel("normalised score, CC4")
+    add_legend(figure, *figure.axes[0].get_legend_handles_labels())
+    return figure

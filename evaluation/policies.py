@@ -135,7 +135,7 @@ def soc_registry(rules: str) -> Registry:
         named,
         tuple(name for name in named if name not in CHEATS),
         f" under the {rules} rules of the SOC simulator",
-        "constant:FILE.json, weights:DIR or module:object",
+        "constant:FILE.json, weights:DIR, without:ROLE/NAME or module:object",
         ("state",) if rules == "corrected" else (),
     )
 
@@ -166,10 +166,21 @@ def _load_weights(path: Path, game: str) -> Policy:
     return load_weights(path, game)
 
 
+def _load_without(path: Path, game: str) -> Policy:
+    """Make ``ROLE/NAME``: a policy of the SOC simulator of which one role does nothing."""
+    if game != "soc":
+        raise ValueError("roles are of the SOC simulator; on CC4 use bundle:PATH@without-ROLE")
+    from evaluation.silenced import Silenced
+
+    role, _, name = path.as_posix().partition("/")
+    return Silenced(make_policy(name, soc_registry("corrected")), role)
+
+
 LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {
     "constant": _load_constant,
     "bundle": _load_bundle,
     "weights": _load_weights,
+    "without": _load_without,
 }
 """Kind -> loader(path, game) of policies named ``KIND:PATH``: the place to add another kind.
 

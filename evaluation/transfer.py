@@ -15,6 +15,7 @@ from adapters.bundle import Bundle, BundleError, MakeCarried, load_bundle
 from adapters.draws import OwnDraws
 from adapters.policy import LinearMap
 from evaluation.errors import BadInput
+from evaluation.silenced import Silenced
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
@@ -137,6 +138,16 @@ def _keep(policy: Policy) -> Policy:
     return policy
 
 
+def _carrying(name: str) -> Callable[[Bundle, int], Made]:
+    """Return the control in which another scripted policy is carried."""
+    return lambda bundle, seed: (bundle, None, lambda policy: soc_policies.make_policy(name))
+
+
+def _silencing(role: str) -> Callable[[Bundle, int], Made]:
+    """Return the control in which a role does nothing."""
+    return lambda bundle, seed: (bundle, None, lambda policy: Silenced(policy, role))
+
+
 CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "ops-only": lambda bundle, seed: (bundle, np.zeros(8), _keep),
     "constant-directive": lambda bundle, seed: (bundle, bundle.usual_directive, _keep),
@@ -146,6 +157,8 @@ CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "untrained": lambda bundle, seed: (bundle, None, lambda policy: RandomNetwork(seed)),
     "random-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.RandomActions()),
     "idle-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.NoDefense()),
+    **{name: _carrying(name) for name in ("best-constant", "rule-soar")},
+    **{f"without-{role}": _silencing(role) for role in soc.AGENTS},
 }
 """What may follow a bundle's path after ``@``, with ``.SEED`` where chance takes part."""
 PAPER: Final = "paper"

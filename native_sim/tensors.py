@@ -53,4 +53,4 @@ def _array(entry: dict[str, list[int]], data: bytes, start: int) -> Array:
     first, last = entry["data_offsets"]
     if not 0 <= first <= last <= len(data) - start or last - first != dtype.itemsize * math.prod(shape):
         raise ValueError(f"an array of shape {shape} does not lie in bytes {first} to {last} of a safetensors file")
-    return np.ndarray(shape, dtype, data, start + first).copy()
+    return np.array(np.ndarray(shape, dtype, data, start + first))
