@@ -186,18 +186,14 @@ class Hierarchy(Learner):
 
     def _fit_inputs(self) -> None:
         """Fit the scalers of the lower agents to what the warm-up brought."""
-        filled = slice(0, self.replay.size)
-        names = list(self.replay.entries)
-        tensors = dict(
-            zip(names, to_tensors([kept[filled] for kept in self.replay.entries.values()], self.device), strict=True)
-        )
         for name in LOWER:
-            getattr(self, name).fit_inputs(self._batch(name, tensors))
+            kept = [self.replay.entries[key][: self.replay.size] for key in (f"{name}/view", "state")]
+            getattr(self, name).fit_inputs(*to_tensors(kept, self.device))
 
     @property
-    def pull(self) -> float:
-        """Weight of the teacher's advice now."""
-        return self.config.advice.at(self.steps) if self.advised else 0.0
+    def pull(self) -> float | None:
+        """Weight of the teacher's advice now; None without a teacher."""
+        return self.config.advice.at(self.steps) if self.advised else None
 
     def learn(self) -> dict[str, float]:
         """Do one gradient step of every lower agent."""

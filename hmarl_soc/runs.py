@@ -39,11 +39,14 @@ def make_teacher(config: EnvironmentConfig) -> Policy | None:
     """Make the policy whose advice learners get at first; None for the name "none".
 
     Raises:
-        ValueError: If the simulator has no policy of that name.
+        ValueError: If the simulator has no policy of that name under the rules that are played.
     """
     if config.teacher == "none":
         return None
-    return make_policy(config.teacher, config.knobs.get("rules", "corrected"))
+    try:
+        return make_policy(config.teacher, config.knobs.get("rules", "corrected"))
+    except ValueError as error:
+        raise ValueError(f"setting 'environment.teacher' is wrong: {error}, none") from error
 
 
 def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:

@@ -88,14 +88,14 @@ class Coordinator(Saved):
         log_prob = losses.gaussian_log_prob(raw, mean, self.log_std)
         return torch.tanh(raw).cpu().numpy(), raw.cpu().numpy(), log_prob.cpu().numpy()
 
-    def decide(self, rows: Array, observations: Array, states: Array, advice: Array) -> Array:
+    def decide(self, rows: Array, observations: Array, states: Array, advice: Array | None = None) -> Array:
         """Begin a macro step in ``rows`` [N], ending the running one; return the directives [N, D] to execute.
 
         Args:
             rows: [N].
             observations: [N, F].
             states: [N, S].
-            advice: [N, D] what a teacher would do, for :meth:`update`.
+            advice: [N, D] or [N] what a teacher would do, for :meth:`update`; None where there is no teacher.
         """
         seen = to_tensors([observations], self.device)[0]
         values = self._values(observations, states)
@@ -104,7 +104,8 @@ class Coordinator(Saved):
         if not self.config.enabled:
             directives = np.zeros_like(directives)
         fresh = {"observation": observations, "state": states, "raw": raw, "log_prob": log_prob, "value": values}
-        fresh["advice"] = advice.reshape(len(rows), -1)
+        if advice is not None:
+            fresh["advice"] = advice.reshape(len(rows), -1)
         for name, value in fresh.items():
             self._open[name][rows] = value
         self._open["reward"][rows], self._open["discount"][rows] = 0.0, 1.0
@@ -128,11 +129,11 @@ class Coordinator(Saved):
             values = np.where(terminated[ended], 0.0, self._values(observations[ended], states[ended]))
             self._close(ended, values, True)
 
-    def update(self, pull: float = 0.0) -> dict[str, float]:
+    def update(self, pull: float | None = None) -> dict[str, float]:
         """Learn from the macro steps collected, if there are enough; the first ones only tell the scale of inputs.
 
         Args:
-            pull: Weight of the distance from the advice.
+            pull: Weight of the distance from the advice; None where there is no teacher.
         """
         if len(self.rollout) < self.config.rollout:
             return {}
@@ -169,23 +170,26 @@ class Coordinator(Saved):
         super().load_state_dict(state)
         self.rollout.load_state_dict(state["rollout"])
 
-    def _learn(self, batch: list[Tensor], pull: float) -> dict[str, float]:
+    def _learn(self, batch: list[Tensor], pull: float | None) -> dict[str, float]:
         """Do one gradient step."""
         observations, states, raw, advice, old_log_probs, advantages, returns = batch
         outputs = self.actor(observations)[0]
         log_probs, entropy = self._judge(outputs, raw)
-        away = self._distance(outputs, advice)
         policy_loss = losses.ppo_loss(log_probs, old_log_probs, advantages, self.config.clip)
+        actor_loss = policy_loss - self.config.entropy * entropy
+        off_advice = {}
+        if pull is not None and self.config.enabled:
+            away = self._distance(outputs, advice)
+            actor_loss = actor_loss + pull * away
+            off_advice = {"off_advice": float(away.detach())}
         if self.config.enabled:
-            actor_loss = policy_loss - self.config.entropy * entropy + pull * away
             clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         values = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
         value_loss = (values - returns).square().mean()
         clip_and_step(self.critic_adam, value_loss, self.config.value_gradient_norm)
         ratios = (log_probs.detach() - old_log_probs).exp()
-        return {
+        return off_advice | {
             "policy_loss": float(policy_loss.detach()),
-            "off_advice": float(away.detach()),
             "value_loss": float(value_loss.detach()),
             "entropy": float(entropy.detach()),
             "clipped": float(((ratios - 1.0).abs() > self.config.clip).float().mean()),
@@ -200,6 +204,7 @@ class Coordinator(Saved):
         """Fit the scalers to the first rollout, which is then not learned from: other networks acted in it."""
         fit_inputs(self.actor, observations)
         fit_inputs(self.critic, observations, states)
+        self._open["value"] = self._values(self._open["observation"], self._open["state"])
         self.fitted = True
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:

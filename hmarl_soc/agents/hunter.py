@@ -65,20 +65,20 @@ class Hunter(Saved):
         mean, log_std = self._head(views)
         return torch.tanh(mean + normals(mean, self.generator) * log_std.exp()) if explore else torch.tanh(mean)
 
-    def fit_inputs(self, batch: Tensors) -> None:
-        """Fit the scalers to transitions."""
-        fit_inputs(self.actor, batch["view"])
+    def fit_inputs(self, views: Tensor, states: Tensor) -> None:
+        """Fit the scalers to views [N, F] and states [N, S]."""
+        fit_inputs(self.actor, views)
         for critic in (self.critic, self.target):
-            fit_inputs(critic, batch["view"], batch["state"])
+            fit_inputs(critic, views, states)
 
-    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
+    def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch.
 
         Args:
             batch: ``view``, ``next_view`` [B, F], ``state``, ``next_state`` [B, S], ``action`` [B, U], ``reward``,
-                ``terminated`` and ``discount`` [B], and ``advice`` [B, U].
+                ``terminated`` and ``discount`` [B], and with a teacher ``advice`` [B, U].
             weights: [B] importance weights.
-            pull: Weight of the distance from the advice.
+            pull: Weight of the distance from the advice; None where there is no teacher.
 
         Returns:
             Metrics, and absolute TD errors [B].
@@ -96,8 +96,12 @@ class Hunter(Saved):
         self.critic.requires_grad_(False)
         action, log_prob = self._draw(batch["view"])
         own = self.critic(self._inputs(batch["view"], batch["state"], action)).squeeze(-1).amin(dim=0)
-        away = distance(action, batch["advice"])
-        actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight) + pull * away
+        actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight)
+        off_advice = {}
+        if pull is not None:
+            away = distance(action, batch["advice"])
+            actor_loss = actor_loss + pull * away
+            off_advice = {"hunter/off_advice": float(away.detach())}
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
@@ -111,9 +115,8 @@ class Hunter(Saved):
             "hunter/value": float(own.detach().mean()),
             "hunter/entropy": -float(log_prob.detach().mean()),
             "hunter/entropy_weight": float(entropy_weight),
-            "hunter/off_advice": float(away.detach()),
         }
-        return metrics, errors
+        return metrics | off_advice, errors
 
     @staticmethod
     def _inputs(views: Tensor, states: Tensor, actions: Tensor) -> Tensor:

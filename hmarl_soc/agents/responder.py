@@ -107,21 +107,21 @@ class Responder(Saved):
         outputs = self._outputs(self.target_actor, views)
         return emit(outputs, hard_types(outputs[..., : len(TYPES)]))
 
-    def fit_inputs(self, batch: Tensors) -> None:
-        """Fit the scalers to transitions."""
+    def fit_inputs(self, views: Tensor, states: Tensor) -> None:
+        """Fit the scalers to views [N, F] and states [N, S]."""
         for actor in (self.actor, self.target_actor):
-            fit_inputs(actor, batch["view"])
+            fit_inputs(actor, views)
         for critic in (self.critic, self.target_critic):
-            fit_inputs(critic, batch["view"], batch["state"])
+            fit_inputs(critic, views, states)
 
-    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
+    def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch.
 
         Args:
             batch: As of :meth:`Hunter.update`, and ``others`` [B, O], the other agents' actions as they were executed,
                 and ``next_others``, what their target policies do next.
             weights: [B] importance weights.
-            pull: Weight of the distance from the advice.
+            pull: Weight of the distance from the advice; None where there is no teacher.
 
         Returns:
             Metrics, and absolute TD errors [B].
@@ -141,8 +141,12 @@ class Responder(Saved):
         logits = outputs[..., : len(TYPES)]
         chosen = emit(outputs, hard_types(logits))
         own = self.critic(torch.cat([given, chosen], dim=1))[0]
-        away = distance(chosen, batch["advice"])
-        actor_loss = pull * away - own.mean() + _LOGIT_DECAY * logits.square().mean()
+        actor_loss = -own.mean() + _LOGIT_DECAY * logits.square().mean()
+        off_advice = {}
+        if pull is not None:
+            away = distance(chosen, batch["advice"])
+            actor_loss = actor_loss + pull * away
+            off_advice = {"responder/off_advice": float(away.detach())}
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
@@ -150,12 +154,12 @@ class Responder(Saved):
         soft_update(self.target_actor, self.actor, self.config.tau)
         errors = (values.detach()[0] - targets).abs()
         held = hard_types(logits.detach())[..., 0].mean()
-        return {
+        metrics = {
             "responder/critic_loss": float(critic_loss.detach()),
             "responder/value": float(own.detach().mean()),
             "responder/hold_share": float(held),
-            "responder/off_advice": float(away.detach()),
-        }, errors
+        }
+        return metrics | off_advice, errors
 
     def _outputs(self, actor: Mlp, views: Tensor) -> Tensor:
         """Return what each segment's actor emits, [S, N, OUTPUTS]."""

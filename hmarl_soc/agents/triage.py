@@ -74,13 +74,13 @@ class Triage(Saved):
         chosen: Array = best.numpy()
         return chosen
 
-    def fit_inputs(self, batch: Tensors) -> None:
-        """Fit the scalers to transitions."""
+    def fit_inputs(self, views: Tensor, states: Tensor) -> None:
+        """Fit the scalers to views [N, F] and states [N, S]."""
         for net in (self.net, self.target):
-            fit_inputs(net.advantage, batch["view"])
-            fit_inputs(net.value, batch["view"], batch["state"])
+            fit_inputs(net.advantage, views)
+            fit_inputs(net.value, views, states)
 
-    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
+    def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch as :meth:`Hunter.update` does; ``action`` and ``advice`` are [B] int64."""
         with torch.no_grad():
             online = self.net.advantage(batch["next_view"])[0]
@@ -89,17 +89,23 @@ class Triage(Saved):
         values = self.net(batch["view"], batch["state"])
         taken = values.gather(1, batch["action"].unsqueeze(1)).squeeze(1)
         loss = losses.huber_loss(taken, targets, weights)
-        away = losses.margin_loss(values, batch["advice"], self.config.margin)
-        clip_and_step(self.adam, loss + pull * away, self.config.gradient_norm)
+        off_advice = {}
+        if pull is None:
+            clip_and_step(self.adam, loss, self.config.gradient_norm)
+        else:
+            away = losses.margin_loss(values, batch["advice"], self.config.margin)
+            clip_and_step(self.adam, loss + pull * away, self.config.gradient_norm)
+            differs = values.detach().argmax(dim=1) != batch["advice"]
+            off_advice = {"triage/off_advice": float(differs.float().mean())}
         self.updates += 1
         if self.updates % self.config.target_every == 0:
             self.target.load_state_dict(self.net.state_dict())
         errors = (taken.detach() - targets).abs()
         gap = (values.detach().amax(dim=1) - values.detach().mean(dim=1)).mean()
-        agreed = (values.detach().argmax(dim=1) == batch["advice"]).float().mean()
         metrics = {
-            "triage/off_advice": 1.0 - float(agreed),
             "triage/loss": float(loss.detach()),
             "triage/value": float(taken.detach().mean()),
+            "triage/gap": float(gap),
+            "triage/epsilon": self.epsilon,
         }
-        return metrics | {"triage/gap": float(gap), "triage/epsilon": self.epsilon}, errors
+        return metrics | off_advice, errors

@@ -156,7 +156,7 @@ class PpoHierarchy(Learner):
     def update(self) -> dict[str, float]:
         """Let every agent learn that has collected enough."""
         metrics: dict[str, float] = {}
-        pull = self.config.advice.at(self.steps) if self.advised else 0.0
+        pull = self.config.advice.at(self.steps) if self.advised else None
         for agent in self.agents.values():
             metrics |= agent.update(pull)
         return metrics
