@@ -144,9 +144,9 @@ def test_shared_means_one_batch_for_all(shared, monkeypatch):
 
 
 def _spy(update, used, name):
-    def spied(batch, weights):
+    def spied(batch, weights, pull):
         used[name] = batch
-        return update(batch, weights)
+        return update(batch, weights, pull)
 
     return spied
 
