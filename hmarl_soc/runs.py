@@ -55,12 +55,11 @@ def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, met
     Raises:
         ValueError: If the method or a setting is wrong.
     """
-    env = make_env(config.environment)
+    env, teacher = make_env(config.environment), make_teacher(config.environment)
     interface = describe(env, STATE.size)
     learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
     episodes = config.trainer.validation_episodes
     validator = Validator(make_env(config.environment, min(episodes, 256)), episodes, METRICS)
-    teacher = make_teacher(config.environment)
     return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
 
 
