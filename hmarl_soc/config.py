@@ -98,6 +98,9 @@ class HunterConfig(Settings):
     )
     target_entropy: float = Field(default=-16.0, description="entropy that auto aims at, nats over the 16 outputs")
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+    exploration: float = Field(
+        default=0.1, ge=0, le=1, description="share of numbers that are drawn uniformly from their range instead"
+    )
 
 
 class TriageConfig(Settings):
@@ -131,6 +134,18 @@ class ResponderConfig(Settings):
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
 
 
+class PotentialConfig(Settings):
+    """Value whose gain is added to the lower agents' rewards."""
+
+    enabled: bool = Field(default=True, description="false: the lower agents learn from the plain reward")
+    learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="mixes one-step and full returns")
+    rollout: int = Field(default=2048, ge=8, description="environment steps between two updates")
+    epochs: int = Field(default=8, ge=1, description="passes over a rollout")
+    minibatch: int = Field(default=256, ge=2, description="environment steps of one gradient step")
+    gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+
+
 class AdviceConfig(Settings):
     """How far a learner follows a teacher at first, where the environment has one (kickstarting)."""
 
@@ -159,9 +174,7 @@ class HmarlConfig(MethodConfig):
     hunter: HunterConfig = HunterConfig()
     triage: TriageConfig = TriageConfig()
     responder: ResponderConfig = ResponderConfig()
-    potential: bool = Field(
-        default=True, description="add to the lower agents' reward by how much the coordinator's value rose"
-    )
+    potential: PotentialConfig = PotentialConfig()
     n_steps: int = Field(
         default=1, ge=1, le=20, description="steps of reward that a target adds up before the value of what follows"
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, distance, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import INNER, Saved, fit_inputs, make_actor, make_critic, normals
 from hmarl_soc.config import CoordinatorConfig, NetworkConfig
 from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.replay import Rollout
@@ -208,8 +208,14 @@ class Coordinator(Saved):
         self.fitted = True
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
-        """Return how far the decisions of outputs [B, D] are from advice, a scalar."""
-        return distance(torch.tanh(outputs), advice)
+        """Return how unlikely advice is under outputs [B, D], a scalar."""
+        return self._unlikely(outputs, self.log_std, advice)
+
+    @staticmethod
+    def _unlikely(means: Tensor, log_std: Tensor, advice: Tensor) -> Tensor:
+        """Return the mean negative log density of advised numbers up to a constant; the spread gets no gradient."""
+        wanted = torch.atanh(advice.clamp(-INNER, INNER))
+        return 0.5 * ((means - wanted) * (-log_std.detach()).exp()).square().sum(dim=1).mean()
 
     @torch.no_grad()
     def value(self, observations: Tensor, states: Tensor) -> Tensor:

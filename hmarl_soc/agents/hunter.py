@@ -61,9 +61,17 @@ class Hunter(Saved):
 
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:
-        """Return actions [N, U] for views [N, F]: drawn, or the squashed mean."""
+        """Return actions [N, U] for views [N, F]: drawn, or the squashed mean.
+
+        A share of the explored numbers is uniform: near the end of its range a squashed draw hardly varies, and the
+        critics, who learn off policy, could not tell what another number would have done.
+        """
         mean, log_std = self._head(views)
-        return torch.tanh(mean + normals(mean, self.generator) * log_std.exp()) if explore else torch.tanh(mean)
+        if not explore:
+            return torch.tanh(mean)
+        drawn = torch.tanh(mean + normals(mean, self.generator) * log_std.exp())
+        anywhere, dice = (torch.rand(mean.shape, generator=self.generator).to(mean.device) for _ in range(2))
+        return torch.where(dice < self.config.exploration, 2.0 * anywhere - 1.0, drawn)
 
     def fit_inputs(self, views: Tensor, states: Tensor) -> None:
         """Fit the scalers to views [N, F] and states [N, S]."""

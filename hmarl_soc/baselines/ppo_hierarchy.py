@@ -24,6 +24,9 @@ from hmarl_soc.networks import make_adam
 from hmarl_soc.views import make_view
 from native_sim.api import Array
 
+_ADVICE_SCALE = 50.0
+"""Weight of a squared distance beside negative log densities, whose spreads are near 0.2."""
+
 
 class LowerPpo(Coordinator):
     """PPO of a lower agent, whose macro steps are single steps.
@@ -73,11 +76,11 @@ class LowerPpo(Coordinator):
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
         if self.role == "hunter":
-            return distance(torch.tanh(outputs), advice)
+            return self._unlikely(outputs, self.log_std, advice)
         if self.role == "triage":
             return nn.functional.cross_entropy(outputs, advice[:, 0].long())
         each = outputs.view(len(outputs), -1, OUTPUTS).transpose(0, 1)
-        return distance(emit(each, hard_types(each[..., : len(TYPES)])), advice)
+        return _ADVICE_SCALE * distance(emit(each, hard_types(each[..., : len(TYPES)])), advice)
 
     def _judge(self, outputs: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         log_prob, entropy = super()._judge(outputs[:, self._means], raw[:, self._means])
