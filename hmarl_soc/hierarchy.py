@@ -166,7 +166,8 @@ class Hierarchy(Learner):
         overview = after.observations["coordinator"]
         self.coordinator.credit(rewards, overview, state, step.terminations, step.truncations)
         situation = _join(overview, state)
-        self.potential.watch(self.pending["situation"], rewards, situation, step.terminations, ended)
+        if self.config.potential.enabled:
+            self.potential.watch(self.pending["situation"], rewards, situation, step.terminations, ended)
         self.pending |= {"reward": rewards, "terminated": step.terminations, "ended": ended}
         self.pending |= {"next_state": state, "next_situation": situation}
         for name, view in self.views.items():

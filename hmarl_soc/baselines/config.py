@@ -59,7 +59,7 @@ class QmixConfig(QConfig):
 
 
 class PpoHierarchyConfig(HmarlConfig):
-    """The hierarchy with PPO for every agent (ablation); replay, SAC, DQN, MADDPG and the potential are left out."""
+    """The hierarchy with PPO for every agent (ablation); replay, SAC, DQN, MADDPG and potential are left out."""
 
     lower: CoordinatorConfig = Field(
         default=CoordinatorConfig(rollout=2048, minibatch=256, epochs=8),

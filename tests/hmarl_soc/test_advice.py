@@ -28,6 +28,7 @@ OFF_POLICY = {
     "hunter": {"learning_rate": 3e-3, "entropy_weight": 1e-6},
     "triage": {"learning_rate": 3e-3, "epsilon_start": 0.1, "target_every": 10},
     "responder": {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3},
+    "potential": {"rollout": 64, "minibatch": 32, "epochs": 2},
     "warm_up": 32,
     "updates_per_step": 1 / 16,
 }

@@ -19,6 +19,7 @@ SMALL = {
     "replay": {"capacity": 400, "batch_size": 16},
     "coordinator": {"rollout": 16, "minibatch": 8, "epochs": 2, "every": 3},
     "triage": {"target_every": 3},
+    "potential": {"rollout": 16, "minibatch": 8, "epochs": 2},
     "warm_up": 16,
     "updates_per_step": 0.25,
 }
@@ -48,7 +49,7 @@ def advance(learner, field, steps):
 
 def tensors(learner):
     found = {}
-    for name in ("coordinator", *LOWER):
+    for name in ("coordinator", "potential", *LOWER):
         agent = getattr(learner, name)
         for attribute, value in vars(agent).items():
             if isinstance(value, torch.nn.Module):
@@ -182,7 +183,7 @@ def _spy(update, used, name):
 def test_without_a_coordinator_the_directive_is_neutral_and_nothing_else_changes():
     learner, field = make(coordinator=SMALL["coordinator"] | {"enabled": False})
     before = [p.detach().clone() for p in learner.coordinator.actor.parameters()]
-    judged = [p.detach().clone() for p in learner.coordinator.critic.parameters()]
+    judged = [p.detach().clone() for p in learner.potential.net.parameters()]
     for _ in range(15):
         actions = learner.act(field.seen())
         assert (actions["coordinator"] == 0).all()
@@ -191,8 +192,8 @@ def test_without_a_coordinator_the_directive_is_neutral_and_nothing_else_changes
         learner.update()
         field.restart(step)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.coordinator.actor.parameters(), strict=True))
-    # Its value is learned all the same: it is the potential of the others' rewards.
-    assert not any(torch.equal(a, b) for a, b in zip(judged, learner.coordinator.critic.parameters(), strict=True))
+    # The potential of the others' rewards is no part of the coordinator.
+    assert not any(torch.equal(a, b) for a, b in zip(judged, learner.potential.net.parameters(), strict=True))
     policy = learner.policy()
     decision = policy.act(field.seen().observations, {}, policy.initial_memory(8), np.zeros((8, 4, 0)))
     assert (decision.actions["coordinator"] == 0).all()

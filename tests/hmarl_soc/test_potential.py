@@ -1,11 +1,12 @@
-"""The coordinator's value as potential: whatever it is, it moves the sum of an episode's rewards by its ends only."""
+"""The potential of the lower agents' rewards: whatever it is, it moves the sum of an episode's rewards by its ends only."""
 
 import numpy as np
 import pytest
 import torch
 from toys import ToyEnv
 
-from hmarl_soc.config import HmarlConfig
+from hmarl_soc.agents.potential import Potential
+from hmarl_soc.config import HmarlConfig, NetworkConfig, PotentialConfig
 from hmarl_soc.hierarchy import Hierarchy
 from hmarl_soc.interface import describe
 from hmarl_soc.playing import Field
@@ -15,9 +16,9 @@ SPACES = {"coordinator": (3, 1, False), "hunter": (2, 2, False), "triage": (2, 4
 GAMMA, LENGTH, ENVS = 0.9, 5, 3
 
 
-def any_value(observations, states):
-    """An arbitrary function of what the coordinator's value sees."""
-    return 3.0 * torch.sin(5.0 * observations.sum(dim=1)) + states[:, 0] * states[:, 2] + 1.0
+def any_value(situations):
+    """An arbitrary function of what the coordinator sees and of the truth."""
+    return 3.0 * torch.sin(5.0 * situations[:, :3].sum(dim=1)) + situations[:, 3] * situations[:, 5] + 1.0
 
 
 def played(terminates, **settings):
@@ -25,7 +26,7 @@ def played(terminates, **settings):
     env = ToyEnv(SPACES, lambda x, actions: x.sum(axis=1), ENVS, LENGTH, terminates)
     small = {"network": {"hidden": 8, "heads": 2}, "replay": {"capacity": 100, "batch_size": 4}, "gamma": GAMMA}
     learner = Hierarchy(HmarlConfig.model_validate(small | {"warm_up": 100} | settings), describe(env, 4), ENVS, 0)
-    learner.coordinator.value = any_value
+    learner.potential.value = any_value
     field, steps = Field(env, 0), []
     for _ in range(2 * LENGTH + 4):
         step = field.step(learner.act(field.seen()))
@@ -41,8 +42,8 @@ def all_of(learner):
 
 
 def value_of(seen):
-    shown = torch.as_tensor(seen.observations["coordinator"]), torch.as_tensor(seen.state)
-    return any_value(*shown).numpy().astype(float)
+    situations = np.concatenate([seen.observations["coordinator"], seen.state], axis=1)
+    return any_value(torch.as_tensor(situations)).numpy().astype(float)
 
 
 @pytest.mark.parametrize("terminates", [True, False])
@@ -60,6 +61,20 @@ def test_gains_add_up_to_the_ends_of_an_episode(terminates, n_steps):
 
 
 def test_without_potential_rewards_are_those_of_the_team():
-    learner, _ = played(False, potential=False)
+    learner, _ = played(False, potential={"enabled": False})
     batch = all_of(learner)
     assert (learner._tensors(batch)[0]["reward"].numpy() == batch.entries["reward"]).all()
+    assert len(learner.potential.rollout) == 0
+
+
+@pytest.mark.parametrize(("terminates", "worth"), [(True, 1.0), (False, 2.0)])
+def test_it_learns_that_a_time_limit_is_no_end(terminates, worth):
+    config = PotentialConfig(rollout=32, minibatch=32, epochs=4, learning_rate=0.01)
+    potential = Potential(2, 8, config, NetworkConfig(hidden=8, heads=2), 0.5, torch.Generator(), torch.device("cpu"))
+    rng, every, none = np.random.default_rng(0), np.ones(8, bool), np.zeros(8, bool)
+    situations = rng.normal(size=(400, 8, 2)).astype(np.float32)
+    for now, after in zip(situations[:-1], situations[1:], strict=True):  # episodes of one step that earns 1
+        potential.watch(now, np.ones(8), after, every if terminates else none, every)
+        potential.update()
+    found = potential.value(torch.as_tensor(situations[0]))
+    assert found.numpy() == pytest.approx(worth, abs=0.1)
