@@ -1,4 +1,6 @@
-"""The potential of the lower agents' rewards: whatever it is, it moves the sum of an episode's rewards by its ends only."""
+"""The potential of the lower agents' rewards: whatever it is, it moves an episode's sum of rewards by its ends only."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -73,7 +75,7 @@ def test_it_learns_that_a_time_limit_is_no_end(terminates, worth):
     potential = Potential(2, 8, config, NetworkConfig(hidden=8, heads=2), 0.5, torch.Generator(), torch.device("cpu"))
     rng, every, none = np.random.default_rng(0), np.ones(8, bool), np.zeros(8, bool)
     situations = rng.normal(size=(400, 8, 2)).astype(np.float32)
-    for now, after in zip(situations[:-1], situations[1:], strict=True):  # episodes of one step that earns 1
+    for now, after in itertools.pairwise(situations):  # episodes of one step that earns 1
         potential.watch(now, np.ones(8), after, every if terminates else none, every)
         potential.update()
     found = potential.value(torch.as_tensor(situations[0]))
