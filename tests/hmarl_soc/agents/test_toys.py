@@ -107,6 +107,24 @@ def make_coordinator(network, num_envs=16, **changes):
     return Coordinator(LAYOUT, 2, 0, num_envs, CoordinatorConfig(**settings), network, 0.9, generator(), CPU)
 
 
+def test_the_first_rollout_tells_the_scale_of_inputs_and_nothing_is_learned_from_it(network):
+    agent, noise = make_coordinator(network, rollout=32), generator()
+    before = {name: tensor.clone() for name, tensor in agent.actor.state_dict().items()}
+    none, never = np.zeros((16, 0), np.float32), np.zeros(16, bool)
+    shown = []
+    while not agent.fitted:
+        shown.append(5.0 + 3.0 * views(16, noise).numpy())
+        agent.decide(np.arange(16), shown[-1], none)
+        agent.credit(np.ones(16), shown[-1], none, never, never)
+        assert agent.update() == {}
+    moved = {name for name, tensor in agent.actor.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {"scaler.shift", "scaler.scale"}
+    used = np.concatenate(shown[:2])  # the third macro step of each row is still running
+    assert agent.actor.scaler.shift.numpy() == pytest.approx(used.mean(axis=0), abs=1e-4)
+    assert agent.critic.scaler.scale.numpy() == pytest.approx(1.0 / used.std(axis=0), rel=1e-3)
+    assert agent._open["value"] == pytest.approx(agent._values(shown[-1], none))
+
+
 def test_coordinator_finds_the_directive_that_pays(network):
     agent, noise = make_coordinator(network), generator()
     rows, none = np.arange(16), np.zeros((16, 0), np.float32)
