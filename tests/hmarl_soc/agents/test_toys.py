@@ -147,8 +147,8 @@ def test_executed_directives_are_the_credited_ones_and_the_first_pass_has_ratio_
     agent.credit(np.zeros(2), seen, none, np.ones(2, bool), np.zeros(2, bool))
     grid, filled = agent.rollout.take()
     assert np.tanh(grid["raw"][filled]) == pytest.approx(directives)
-    batch = [torch.as_tensor(grid[name][filled]) for name in ("observation", "state", "raw", "log_prob")]
-    metrics = agent._learn([*batch, torch.ones(2), torch.zeros(2)])
+    batch = [torch.as_tensor(grid[name][filled]) for name in ("observation", "state", "raw", "advice", "log_prob")]
+    metrics = agent._learn([*batch, torch.ones(2), torch.zeros(2)], None)
     assert metrics["policy_loss"] == pytest.approx(-1.0, abs=1e-5)  # ratio 1 times advantage 1
     assert metrics["clipped"] == 0.0
 
