@@ -84,7 +84,8 @@ class CoordinatorConfig(Settings):
 class HunterConfig(Settings):
     """Threat hunter: SAC."""
 
-    learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, actor and critics")
+    actor_learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, actor")
+    critic_learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, critics")
     tau: float = Field(
         default=0.005, gt=0, le=1, description="share of the online net taken over by the target per step"
     )
@@ -150,11 +151,12 @@ class AdviceConfig(Settings):
     """How far a learner follows a teacher at first, where the environment has one (kickstarting)."""
 
     weight: float = Field(default=1.0, ge=0, description="of the loss that pulls decisions towards the advice")
-    steps: int = Field(default=600_000, ge=1, description="environment steps over which it falls linearly to 0")
+    steps: int = Field(default=600_000, ge=1, description="environment steps over which it falls linearly")
+    final: float = Field(default=0.0, ge=0, description="where it stays from then on")
 
     def at(self, steps: int) -> float:
         """Return the weight after some environment steps."""
-        return self.weight * max(0.0, 1.0 - steps / self.steps)
+        return self.final + (self.weight - self.final) * max(0.0, 1.0 - steps / self.steps)
 
 
 class MethodConfig(Settings):

@@ -55,8 +55,8 @@ class Hunter(Saved):
         fixed = config.entropy_weight
         start = config.initial_entropy_weight if fixed == "auto" else float(fixed)
         self.log_weight = nn.Parameter(torch.tensor(math.log(max(start, 1e-8)), device=device))
-        self.actor_adam = make_adam(self.actor.parameters(), config.learning_rate)
-        self.critic_adam = make_adam(self.critic.parameters(), config.learning_rate)
+        self.actor_adam = make_adam(self.actor.parameters(), config.actor_learning_rate)
+        self.critic_adam = make_adam(self.critic.parameters(), config.critic_learning_rate)
         self.weight_adam = make_adam([self.log_weight], config.weight_learning_rate)
 
     @torch.no_grad()
