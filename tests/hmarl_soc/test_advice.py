@@ -25,7 +25,7 @@ TEAM = {
 }
 OFF_POLICY = {
     "replay": {"capacity": 4000, "batch_size": 32},
-    "hunter": {"learning_rate": 3e-3, "entropy_weight": 1e-6},
+    "hunter": {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3, "entropy_weight": 1e-6},
     "triage": {"learning_rate": 3e-3, "epsilon_start": 0.1, "target_every": 10},
     "responder": {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3},
     "potential": {"rollout": 64, "minibatch": 32, "epochs": 2},
@@ -165,9 +165,11 @@ def test_wrong_teachers_are_refused_before_a_run_begins(environment, message, tm
     assert not list(tmp_path.iterdir())
 
 
-def test_the_weight_falls_linearly_to_nothing():
+def test_the_weight_falls_linearly_to_where_it_stays():
     advice = AdviceConfig(weight=2.0, steps=100)
     assert [advice.at(steps) for steps in (0, 50, 100, 10**6)] == [2.0, 1.0, 0.0, 0.0]
+    lasting = AdviceConfig(weight=2.0, steps=100, final=0.5)
+    assert [lasting.at(steps) for steps in (0, 50, 100, 10**6)] == [2.0, 1.25, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("method", ["hmarl-soc", "hmarl-soc-ppo", "mappo", "qmix"])

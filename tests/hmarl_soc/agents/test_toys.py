@@ -41,7 +41,8 @@ def batch(view, action, reward, **more):
 
 
 def test_hunter_finds_the_action_that_pays(network):
-    config = HunterConfig(tau=0.05, initial_entropy_weight=0.05, target_entropy=-4.0, **FAST)
+    fast = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3}
+    config = HunterConfig(tau=0.05, initial_entropy_weight=0.05, target_entropy=-4.0, **fast)
     agent, noise = Hunter(LAYOUT, 2, 0, config, network, generator(), CPU), generator()
     for _ in range(400):
         view = views(64, noise)
