@@ -103,7 +103,7 @@ def test_the_numpy_net_scales_as_the_trained_one(attention):
     trained.scaler.fit(x)
     acting = Net({name: value.numpy() for name, value in trained.state_dict().items()}, LAYOUT, 2)
     far = torch.cat([x, 100.0 * x[:5]])
-    assert acting(far.numpy()) == pytest.approx(trained(far)[0].detach().numpy(), abs=1e-4)
+    assert acting(far.numpy()) == pytest.approx(trained(far)[0].detach().numpy(), rel=1e-4, abs=1e-4)
     if attention:
         expected = trained.attention.weights(trained.scaler(far)).detach().numpy()
         assert acting.attend(far.numpy()) == pytest.approx(expected, abs=1e-5)
