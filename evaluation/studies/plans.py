@@ -65,6 +65,7 @@ _TINY_HIERARCHY: Final = {
     "warm_up": 256,
     "replay": {"capacity": 2048, "batch_size": 32},
     "coordinator": _TINY_DIRECTIVES,
+    "potential": _TINY_DIRECTIVES,
 }
 SMOKE: Final = Size(
     1_024,
