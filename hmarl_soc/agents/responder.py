@@ -67,7 +67,7 @@ class Responder(Saved):
         device: Where the networks live.
     """
 
-    _saved = ("actor", "target_actor", "critic", "target_critic", "actor_adam", "critic_adam")
+    _saved = ("actor", "slow", "target_actor", "critic", "target_critic", "actor_adam", "critic_adam")
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class Responder(Saved):
         self.actor = make_actor(layout, segments * OUTPUTS, network, generator).to(device)
         inputs = layout.size + state_size + others + 2 * segments + _VOTES
         self.critic = make_critic(inputs, network, generator).to(device)
+        self.slow = copy.deepcopy(self.actor)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
         self.actor_adam = make_adam(self.actor.parameters(), config.actor_learning_rate)
         self.critic_adam = make_adam(self.critic.parameters(), config.critic_learning_rate)
@@ -92,7 +93,7 @@ class Responder(Saved):
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:
         """Return actions [N, 2 S + 2] for views [N, F]."""
-        outputs = self._outputs(self.actor, views)
+        outputs = self._outputs(self.actor if explore else self.slow, views)
         logits = outputs[..., : len(TYPES)]
         if not explore:
             return emit(outputs, hard_types(logits))
@@ -109,7 +110,7 @@ class Responder(Saved):
 
     def fit_inputs(self, batch: Tensors) -> None:
         """Fit the scalers to transitions."""
-        for actor in (self.actor, self.target_actor):
+        for actor in (self.actor, self.slow, self.target_actor):
             fit_inputs(actor, batch["view"])
         for critic in (self.critic, self.target_critic):
             fit_inputs(critic, batch["view"], batch["state"])
@@ -143,10 +144,16 @@ class Responder(Saved):
         own = self.critic(torch.cat([given, chosen], dim=1))[0]
         away = distance(chosen, batch["advice"])
         actor_loss = pull * away - own.mean() + _LOGIT_DECAY * logits.square().mean()
+        if self.config.proximity:
+            with torch.no_grad():
+                slow = self._outputs(self.slow, batch["view"])
+                before = emit(slow, hard_types(slow[..., : len(TYPES)]))
+            actor_loss = actor_loss + self.config.proximity * (chosen - before).square().mean()
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
         soft_update(self.target_critic, self.critic, self.config.tau)
+        soft_update(self.slow, self.actor, max(self.config.slow_tau, 0.02 * pull))
         soft_update(self.target_actor, self.actor, self.config.tau)
         errors = (values.detach()[0] - targets).abs()
         held = hard_types(logits.detach())[..., 0].mean()
