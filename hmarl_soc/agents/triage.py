@@ -89,7 +89,8 @@ class Triage(Saved):
             return torch.zeros_like(batch["reward"])
         values = self.target.advantage(batch["view"])[0] / self.config.temperature
         likely = values.log_softmax(dim=1).gather(1, batch["action"].unsqueeze(1)).squeeze(1)
-        return self.config.memory * (self.config.temperature * likely).clamp(min=-1.0)
+        recalled: Tensor = self.config.memory * (self.config.temperature * likely).clamp(min=-1.0)
+        return recalled
 
     def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch as :meth:`Hunter.update` does; ``action`` and ``advice`` are [B] int64."""
