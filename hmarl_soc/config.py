@@ -102,6 +102,12 @@ class HunterConfig(Settings):
     exploration: float = Field(
         default=0.1, ge=0, le=1, description="share of numbers that are drawn uniformly from their range instead"
     )
+    proximity: float = Field(
+        default=2.0, ge=0, description="weight of the distance from the slow actor: how small a step of the policy is"
+    )
+    slow_tau: float = Field(
+        default=0.001, gt=0, le=1, description="share of the actor taken over by the slow actor per gradient step"
+    )
 
 
 class TriageConfig(Settings):
@@ -112,6 +118,10 @@ class TriageConfig(Settings):
     epsilon_end: float = Field(default=0.05, ge=0, le=1, description="share of random choices in the end")
     epsilon_steps: int = Field(default=50_000, ge=1, description="decisions over which it falls linearly")
     target_every: int = Field(default=1000, ge=1, description="learner steps between two copies into the target net")
+    memory: float = Field(
+        default=0.95, ge=0, lt=1, description="share of the log policy that a reward is given back (Munchausen)"
+    )
+    temperature: float = Field(default=0.03, gt=0, description="of that policy, in units of scaled reward")
     margin: float = Field(
         default=0.05, gt=0, description="by how much the value of an advised choice should lead while advice counts"
     )
@@ -132,6 +142,12 @@ class ResponderConfig(Settings):
     temperature: float = Field(
         default=1.0, gt=0, description="of the Gumbel noise with which response types are explored"
     )
+    proximity: float = Field(
+        default=2.0, ge=0, description="weight of the distance from the slow actor: how small a step of the policy is"
+    )
+    slow_tau: float = Field(
+        default=0.001, gt=0, le=1, description="share of the actor taken over by the slow actor per gradient step"
+    )
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
 
 
@@ -145,6 +161,13 @@ class PotentialConfig(Settings):
     epochs: int = Field(default=8, ge=1, description="passes over a rollout")
     minibatch: int = Field(default=256, ge=2, description="environment steps of one gradient step")
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+    bootstrap: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of an agent's own next value in its targets: what follows is worth the potential already, "
+        "and values of their own only pile up errors",
+    )
 
 
 class AdviceConfig(Settings):

@@ -228,6 +228,7 @@ class Hierarchy(Learner):
         tensors = dict(zip(draw.entries, entries, strict=True))
         if self.config.potential.enabled:
             tensors["reward"] = tensors["reward"] + self.potential.gain(tensors)
+            tensors["discount"] = self.config.potential.bootstrap * tensors["discount"]
         return tensors, weights
 
     def _batch(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -261,9 +262,9 @@ class Hierarchy(Learner):
         """Return a greedy copy that acts without the tensor library."""
         nets = {
             "coordinator": self.coordinator.actor,
-            "hunter": self.hunter.actor,
+            "hunter": self.hunter.slow,
             "triage": self.triage.net.advantage,
-            "responder": self.responder.actor,
+            "responder": self.responder.slow,
         }
         arrays = {
             f"{role}.{name}": tensor.detach().cpu().numpy().copy()

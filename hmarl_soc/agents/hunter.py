@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hmarl_soc import losses
 from hmarl_soc.agents.parts import Saved, Tensors, distance, fit_inputs, make_actor, make_critic, normals
 from hmarl_soc.config import HunterConfig, NetworkConfig
-from hmarl_soc.networks import clip_and_step, make_adam, soft_update
+from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
 from native_sim.api import Layout
 
 _LOG_STD = (-4.0, 0.0)
@@ -33,7 +33,7 @@ class Hunter(Saved):
         device: Where the networks live.
     """
 
-    _saved = ("actor", "critic", "target", "log_weight", "actor_adam", "critic_adam", "weight_adam")
+    _saved = ("actor", "slow", "critic", "target", "log_weight", "actor_adam", "critic_adam", "weight_adam")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Hunter(Saved):
         self.actor = make_actor(layout, 2 * actions, network, generator).to(device)
         with torch.no_grad():
             self.actor.last.bias[..., :actions] += config.initial_mean
+        self.slow = copy.deepcopy(self.actor)
         inputs = layout.size + state_size + actions
         self.critic = make_critic(inputs, network, generator, members=2).to(device)
         self.target = copy.deepcopy(self.critic)
@@ -68,14 +69,15 @@ class Hunter(Saved):
         """
         mean, log_std = self._head(views)
         if not explore:
-            return torch.tanh(mean)
+            return torch.tanh(self._head(views, self.slow)[0])
         drawn = torch.tanh(mean + normals(mean, self.generator) * log_std.exp())
         anywhere, dice = (torch.rand(mean.shape, generator=self.generator).to(mean.device) for _ in range(2))
         return torch.where(dice < self.config.exploration, 2.0 * anywhere - 1.0, drawn)
 
     def fit_inputs(self, views: Tensor, states: Tensor) -> None:
         """Fit the scalers to views [N, F] and states [N, S]."""
-        fit_inputs(self.actor, views)
+        for actor in (self.actor, self.slow):
+            fit_inputs(actor, views)
         for critic in (self.critic, self.target):
             fit_inputs(critic, views, states)
 
@@ -110,6 +112,10 @@ class Hunter(Saved):
             away = distance(action, batch["advice"])
             actor_loss = actor_loss + pull * away
             off_advice = {"hunter/off_advice": float(away.detach())}
+        if self.config.proximity:
+            with torch.no_grad():
+                before = torch.tanh(self._head(batch["view"], self.slow)[0])
+            actor_loss = actor_loss + self.config.proximity * (action - before).square().mean()
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
@@ -117,6 +123,7 @@ class Hunter(Saved):
             weight_loss = losses.entropy_weight_loss(self.log_weight, log_prob, self.config.target_entropy)
             clip_and_step(self.weight_adam, weight_loss, self.config.gradient_norm)
         soft_update(self.target, self.critic, self.config.tau)
+        soft_update(self.slow, self.actor, min(1.0, max(self.config.slow_tau, 0.02 * (pull or 0.0))))
         errors = (values.detach() - targets).abs().mean(dim=0)
         metrics = {
             "hunter/critic_loss": float(critic_loss.detach()),
@@ -130,8 +137,8 @@ class Hunter(Saved):
     def _inputs(views: Tensor, states: Tensor, actions: Tensor) -> Tensor:
         return torch.cat([views, states, actions], dim=1)
 
-    def _head(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = self.actor(views)[0].chunk(2, dim=1)
+    def _head(self, views: Tensor, actor: Mlp | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_std = (actor or self.actor)(views)[0].chunk(2, dim=1)
         low, high = _LOG_STD
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
 

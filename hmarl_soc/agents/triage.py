@@ -80,12 +80,25 @@ class Triage(Saved):
             fit_inputs(net.advantage, views)
             fit_inputs(net.value, views, states)
 
+    def _recall(self, batch: Tensors) -> Tensor:
+        """Return what an action's reward is raised by for being likely already, [B], at most 0.
+
+        Values then add up over successive targets, and the errors of each average out (Vieillard et al. 2020).
+        """
+        if self.config.memory == 0.0:
+            return torch.zeros_like(batch["reward"])
+        values = self.target.advantage(batch["view"])[0] / self.config.temperature
+        likely = values.log_softmax(dim=1).gather(1, batch["action"].unsqueeze(1)).squeeze(1)
+        recalled: Tensor = self.config.memory * (self.config.temperature * likely).clamp(min=-1.0)
+        return recalled
+
     def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch as :meth:`Hunter.update` does; ``action`` and ``advice`` are [B] int64."""
         with torch.no_grad():
             online = self.net.advantage(batch["next_view"])[0]
             target = self.target(batch["next_view"], batch["next_state"])
-            targets = losses.double_dqn_target(batch["reward"], batch["terminated"], online, target, batch["discount"])
+            rewards = batch["reward"] + self._recall(batch)
+            targets = losses.double_dqn_target(rewards, batch["terminated"], online, target, batch["discount"])
         values = self.net(batch["view"], batch["state"])
         taken = values.gather(1, batch["action"].unsqueeze(1)).squeeze(1)
         loss = losses.huber_loss(taken, targets, weights)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hmarl_soc.acting import LOWER, HierarchyPolicy
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.parts import distance, normals
-from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit, hard_types
+from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
 from hmarl_soc.baselines.config import PpoHierarchyConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Learner, Seen, State, Transition
@@ -80,7 +80,7 @@ class LowerPpo(Coordinator):
         if self.role == "triage":
             return nn.functional.cross_entropy(outputs, advice[:, 0].long())
         each = outputs.view(len(outputs), -1, OUTPUTS).transpose(0, 1)
-        return _ADVICE_SCALE * distance(emit(each, hard_types(each[..., : len(TYPES)])), advice)
+        return _ADVICE_SCALE * distance(emit(each, each[..., : len(TYPES)].softmax(dim=-1)), advice)
 
     def _judge(self, outputs: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         log_prob, entropy = super()._judge(outputs[:, self._means], raw[:, self._means])
