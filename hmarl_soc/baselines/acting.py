@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hmarl_soc.baselines.config import BaselineConfig, PpoConfig
+from hmarl_soc.baselines.config import BaselineConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, ObservationEncoding, make_kinds, parts_and_outputs
 from hmarl_soc.baselines.normalise import Moments
 from hmarl_soc.interface import Interface
@@ -24,7 +24,6 @@ class GreedyBranches(Policy):
         interface: The agents.
         levels: Levels of each number of a box.
         joint: One network sees and decides everything.
-        blend: The networks give log probabilities, and numbers of a box are means over their levels.
         arrays: Weights and the scale of observations, as :meth:`weights` returns them; copied.
 
     Raises:
@@ -32,10 +31,7 @@ class GreedyBranches(Policy):
         KeyError: If an array is missing.
     """
 
-    def __init__(
-        self, interface: Interface, levels: int, joint: bool, arrays: Mapping[str, Any], blend: bool = False
-    ) -> None:
-        self._blend = blend
+    def __init__(self, interface: Interface, levels: int, joint: bool, arrays: Mapping[str, Any]) -> None:
         self._observations = ObservationEncoding(interface)
         self._actions = ActionEncoding(interface, levels)
         self._slices, outputs = parts_and_outputs(self._observations, self._actions, joint)
@@ -58,13 +54,10 @@ class GreedyBranches(Policy):
         """Remember nothing."""
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
-        """Take the choice with the largest number among those allowed, or blend numbers of a box."""
+        """Take the choice with the largest number among those allowed."""
+        numbers = self.numbers(obs)
         allowed = self._actions.unpack(self._actions.pack(mask))
-        numbers = np.where(allowed, self.numbers(obs), -np.inf)
-        if not self._blend:
-            return Decision(self._actions.decode(numbers.argmax(axis=2)), None)
-        weights = np.exp(numbers - numbers.max(axis=2, keepdims=True))
-        return Decision(self._actions.blend(weights / weights.sum(axis=2, keepdims=True)), None)
+        return Decision(self._actions.decode(np.where(allowed, numbers, -np.inf).argmax(axis=2)), None)
 
     def numbers(self, obs: ObservationBatch) -> npt.NDArray[np.float32]:
         """Return a number for each choice of each branch, [N, B, C] float32; 0 beyond a branch's size."""
@@ -97,9 +90,9 @@ class GreedyBranches(Policy):
 
 def make_policy(config: BaselineConfig, interface: Interface, arrays: Mapping[str, Array]) -> GreedyBranches:
     """Make the policy of a baseline with one network per agent from its saved weights."""
-    return GreedyBranches(interface, config.levels, False, arrays, isinstance(config, PpoConfig))
+    return GreedyBranches(interface, config.levels, False, arrays)
 
 
 def make_joint_policy(config: BaselineConfig, interface: Interface, arrays: Mapping[str, Array]) -> GreedyBranches:
     """Make the policy of a baseline with one network for everything from its saved weights."""
-    return GreedyBranches(interface, config.levels, True, arrays, isinstance(config, PpoConfig))
+    return GreedyBranches(interface, config.levels, True, arrays)

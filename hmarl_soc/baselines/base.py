@@ -38,7 +38,6 @@ class BranchLearner(Learner):
     """
 
     method = ""
-    blends = False  # whether numbers of a box are played as means over their levels
 
     def __init__(
         self,
@@ -72,21 +71,19 @@ class BranchLearner(Learner):
     # ------------------------------------------------------------------------------------------------ the contract
     def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
         """Return agent -> actions; see :meth:`hmarl_soc.learner.Learner.act`."""
-        if not explore:
-            return self.policy().act(seen.observations, seen.masks, None, np.zeros((len(seen.rows), 0, 0))).actions
         rows = self.to_tensor(self.observed.scale(self.observations.join(seen.observations)))
         with torch.no_grad():
             found: Array = self.net(rows).cpu().numpy()
         allowed = self.actions.unpack(self.actions.pack(seen.masks))
         numbers = np.where(allowed, found, np.float32(_FORBIDDEN))
-        return self.actions.decode(self._explore(numbers))
+        return self.actions.decode(self._explore(numbers) if explore else numbers.argmax(axis=2))
 
     def policy(self) -> GreedyBranches:
         """Return a copy of the greedy policy; see :meth:`hmarl_soc.learner.Learner.policy`."""
         arrays: dict[str, Any] = self.observed.state_dict()
         for name, tensor in self.net.nets.bodies.state_dict().items():
             arrays[name] = tensor.cpu().numpy()[0]  # the first axis counts the members of a stack: one
-        return GreedyBranches(self.interface, self.actions.levels, self._joint, arrays, self.blends)
+        return GreedyBranches(self.interface, self.actions.levels, self._joint, arrays)
 
     def state_dict(self) -> State:
         """Return everything; see :meth:`hmarl_soc.learner.Learner.state_dict`."""

@@ -75,22 +75,6 @@ class ActionEncoding:
             actions[agent.name] = mine[:, 0].copy() if agent.discrete else 2.0 * mine / (self.levels - 1) - 1.0
         return actions
 
-    def blend(self, weights: Array) -> dict[str, Array]:
-        """Return agent -> actions for weights [N, B, C] of the choices, which sum to 1 over a branch.
-
-        A number is the mean of its levels: the numbers of a box are rates and shares, so this is what drawing levels
-        would do on average. A discrete action is the choice of the largest weight.
-        """
-        actions: dict[str, Array] = {}
-        steps = np.linspace(-1.0, 1.0, self.levels)
-        for agent, there in zip(self._agents, self._slices, strict=True):
-            mine = weights[:, there]
-            if agent.discrete:
-                actions[agent.name] = mine[:, 0].argmax(axis=1)
-            else:
-                actions[agent.name] = np.clip(mine[..., : self.levels] @ steps, -1.0, 1.0)
-        return actions
-
     def encode(self, actions: ActionBatch) -> IntArray:
         """Return the choices [N, B] nearest to the actions: the inverse of :meth:`decode`."""
         columns = []

@@ -49,8 +49,6 @@ class PpoLearner(BranchLearner):
         central: One value of the state and all observations; otherwise one of each agent's own observation.
     """
 
-    blends = True
-
     def __init__(
         self,
         config: PpoConfig,
