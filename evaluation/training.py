@@ -12,13 +12,21 @@ if TYPE_CHECKING:
 
 
 def train(
-    method: str, config: Path | None, seed: int, out: Path, steps: int | None, resume: bool, console: Console
+    method: str,
+    config: Path | None,
+    base: str,
+    seed: int,
+    out: Path,
+    steps: int | None,
+    resume: bool,
+    console: Console,
 ) -> dict[str, Any]:
     """Train one method with one seed.
 
     Args:
         method: Name of the method.
-        config: TOML file of settings, or None for the defaults.
+        config: TOML file of settings, or None for those of the base alone.
+        base: "tuned", or "table2" for the defaults, those of the paper among them.
         seed: Of everything that is random in the run.
         out: Run folder.
         steps: Environment steps, or None for as many as configured.
@@ -31,18 +39,19 @@ def train(
     Raises:
         BadInput: If something given is wrong.
     """
-    from hmarl_soc.config import from_toml, parse
+    from hmarl_soc.config import parse, read_toml
     from hmarl_soc.progress import Bar
     from hmarl_soc.registry import config_class
     from hmarl_soc.runs import train as run
     from hmarl_soc.trainer import TrainingDiverged
+    from hmarl_soc.tuned import complete
 
     if seed < 0:
         raise BadInput(f"--seed must not be negative; given {seed}")
     result: dict[str, Any] = {"out": str(out), "interrupted": False, "failure": None}
     try:
         kind = config_class(method)
-        settings = from_toml(config, kind) if config is not None else parse({}, kind)
+        settings = complete(method, kind, {} if config is None else read_toml(config), base)
         if steps is not None:
             data = settings.to_dict()
             settings = parse(data | {"trainer": data["trainer"] | {"steps": steps}}, kind)

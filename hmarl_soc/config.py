@@ -261,16 +261,26 @@ def parse(data: Mapping[str, Any], method: type[MethodConfig]) -> RunConfig:
         raise ValueError(_sentence(error)) from error
 
 
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return what a TOML file of settings holds, unchecked.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
+    try:
+        data: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"settings {str(path)!r} cannot be read ({error}); give a TOML file") from error
+    return data
+
+
 def from_toml(path: str | Path, method: type[MethodConfig]) -> RunConfig:
     """Read a run's settings from a TOML file.
 
     Raises:
         ValueError: If the file cannot be read or holds a wrong setting.
     """
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"settings {str(path)!r} cannot be read ({error}); give a TOML file") from error
+    data = read_toml(path)
     try:
         return parse(data, method)
     except ValueError as error:

@@ -135,7 +135,7 @@ class Hierarchy(Learner):
             return self.policy().act(seen.observations, seen.masks, memory, np.zeros((len(seen.rows), 0, 0))).actions
         state, advice = seen.truth(self.interface.state_size), seen.advised(self.interface)
         due = np.flatnonzero(self.ages[seen.rows] == 0)
-        if len(due):
+        if self.config.coordinator.enabled and len(due):
             rows, observations = seen.rows[due], seen.observations["coordinator"][due]
             advised = advice["coordinator"][due]
             self.directives[rows] = self.coordinator.decide(rows, observations, state[due], advised)
@@ -164,7 +164,8 @@ class Hierarchy(Learner):
         after, ended = step.after, step.terminations | step.truncations
         state = after.truth(self.interface.state_size)
         overview = after.observations["coordinator"]
-        self.coordinator.credit(rewards, overview, state, step.terminations, step.truncations)
+        if self.config.coordinator.enabled:
+            self.coordinator.credit(rewards, overview, state, step.terminations, step.truncations)
         situation = _join(overview, state)
         if self.config.potential.enabled:
             self.potential.watch(self.pending["situation"], rewards, situation, step.terminations, ended)

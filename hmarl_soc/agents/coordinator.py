@@ -101,8 +101,6 @@ class Coordinator(Saved):
         values = self._values(observations, states)
         self._close(rows[self._open["running"][rows]], values[self._open["running"][rows]], False)
         directives, raw, log_prob = self.act(seen)
-        if not self.config.enabled:
-            directives = np.zeros_like(directives)
         fresh = {"observation": observations, "state": states, "raw": raw, "log_prob": log_prob, "value": values}
         if advice is not None:
             fresh["advice"] = advice.reshape(len(rows), -1)
@@ -178,12 +176,11 @@ class Coordinator(Saved):
         policy_loss = losses.ppo_loss(log_probs, old_log_probs, advantages, self.config.clip)
         actor_loss = policy_loss - self.config.entropy * entropy
         off_advice = {}
-        if pull is not None and self.config.enabled:
+        if pull is not None:
             away = self._distance(outputs, advice)
             actor_loss = actor_loss + pull * away
             off_advice = {"off_advice": float(away.detach())}
-        if self.config.enabled:
-            clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         values = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
         value_loss = (values - returns).square().mean()
         clip_and_step(self.critic_adam, value_loss, self.config.value_gradient_norm)

@@ -61,7 +61,10 @@ class LowerPpo(Coordinator):
             if explore:
                 uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(self.device)
                 logits = logits - torch.log(-torch.log(uniform))
-            raw[:, group] = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).to(raw.dtype)
+            if explore or self.role == "triage":
+                raw[:, group] = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).to(raw.dtype)
+            else:  # a response blends its types
+                raw[:, group] = logits.softmax(dim=1)
         log_prob = self._judge(outputs, raw)[0]
         return self._executed(raw), raw.cpu().numpy(), log_prob.cpu().numpy()
 
@@ -133,7 +136,7 @@ class PpoHierarchy(Learner):
         state = seen.truth(self.interface.state_size)
         advice = seen.advised(self.interface)
         due = np.flatnonzero(self.ages[seen.rows] == 0)
-        if len(due):
+        if self.config.coordinator.enabled and len(due):
             given = (seen.observations["coordinator"][due], state[due], advice["coordinator"][due])
             self.directives[seen.rows[due]] = self.agents["coordinator"].decide(seen.rows[due], *given)
         directives = self.directives[seen.rows]
@@ -147,7 +150,8 @@ class PpoHierarchy(Learner):
         """Credit every agent with the step."""
         rewards = self.config.reward_scale * step.rewards
         state, ends = step.after.truth(self.interface.state_size), (step.terminations, step.truncations)
-        self.agents["coordinator"].credit(rewards, step.after.observations["coordinator"], state, *ends)
+        if self.config.coordinator.enabled:
+            self.agents["coordinator"].credit(rewards, step.after.observations["coordinator"], state, *ends)
         for name, view in self.views.items():
             seen = view(step.after.observations[name], self.directives)
             self.agents[name].credit(rewards, seen, state, *ends)
