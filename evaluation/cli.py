@@ -267,8 +267,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything random in the run.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
     config: Annotated[
-        Path | None, typer.Option(help="TOML file of settings that differ from the defaults.", show_default=False)
+        Path | None, typer.Option(help="TOML file of settings that differ from the base.", show_default=False)
     ] = None,
+    base: Annotated[str, typer.Option(help="Settings to start from: tuned, or table2 (the paper's).")] = "tuned",
     method: Annotated[str, typer.Option(help="What learns.")] = "hmarl-soc",
     steps: Annotated[
         int | None, typer.Option(help="Environment steps.", show_default="1.2 million, or as configured")
@@ -285,7 +286,7 @@ def train(
     with _one_sentence(console):
         from evaluation.training import train as run
 
-        result = run(method, config, seed, out, steps, resume, console, engine)
+        result = run(method, config, base, seed, out, steps, resume, console, engine)
     code = INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK
     _finish(as_json, result, code)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def train(
     method: str,
     config: Path | None,
+    base: str,
     seed: int,
     out: Path,
     steps: int | None,
@@ -28,7 +29,8 @@ def train(
 
     Args:
         method: Name of the method.
-        config: TOML file of settings, or None for the defaults.
+        config: TOML file of settings, or None for those of the base alone.
+        base: "tuned", or "table2" for the defaults, those of the paper among them; CC4 has defaults of its own.
         seed: Of everything that is random in the run.
         out: Run folder.
         steps: Environment steps, or None for as many as configured.
@@ -50,7 +52,7 @@ def train(
         raise BadInput(f"--seed must not be negative; given {seed}")
     result: dict[str, Any] = {"out": str(out), "interrupted": False, "failure": None}
     try:
-        settings, make = _resolve(method, config, steps, engine)
+        settings, make = _resolve(method, config, base, steps, engine)
         outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"), make)
     except ValueError as error:
         raise BadInput(str(error)) from error
@@ -66,32 +68,36 @@ def train(
     return result | numbers | {"interrupted": outcome.interrupted}
 
 
-def _resolve(method: str, config: Path | None, steps: int | None, engine: str | None) -> tuple[RunConfig, MakeTrainer]:
+def _resolve(
+    method: str, config: Path | None, base: str, steps: int | None, engine: str | None
+) -> tuple[RunConfig, MakeTrainer]:
     """Return the settings of a run, and what puts it together on its engine.
 
     Raises:
         ValueError: If something given is wrong.
     """
     from hmarl_soc import runs
-    from hmarl_soc.config import from_toml, parse
+    from hmarl_soc.config import parse, read_toml
     from hmarl_soc.registry import config_class
+    from hmarl_soc.tuned import complete, merge
 
     kind = config_class(method)
-    settings = from_toml(config, kind) if config is not None else parse({}, kind)
-    given = settings.model_dump(mode="json", exclude_unset=True)
-    if steps is not None:
-        given["trainer"] = given.get("trainer", {}) | {"steps": steps}
+    given = {} if config is None else read_toml(config)
+    configured = parse(given, kind).environment
     if engine is not None:
-        configured = given.get("environment", {}).get("engine", engine)
-        if configured != engine:
-            raise ValueError(f"--engine {engine} was given, but {config} says {configured!r}; leave one of them out")
-        given["environment"] = given.get("environment", {}) | {"engine": engine}
-    settings = parse(given, kind)
+        if "engine" in configured.model_fields_set and configured.engine != engine:
+            raise ValueError(
+                f"--engine {engine} was given, but {config} says {configured.engine}; leave one of them out"
+            )
+        given = merge(given, {"environment": {"engine": engine}})
+    if steps is not None:
+        given = merge(given, {"trainer": {"steps": steps}})
+    settings = complete(method, kind, given, base)
     if settings.environment.engine == "soc":
         return settings, runs.make_trainer
     from evaluation import training_cc4
 
-    return training_cc4.settings(settings, method), training_cc4.make_trainer
+    return training_cc4.settings(given, method), training_cc4.make_trainer
 
 
 def bench(seconds: float, console: Console) -> dict[str, Any]:

@@ -6,6 +6,7 @@ it comes there by :mod:`adapters`. There is no teacher, and no true state is sho
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from hmarl_soc.interface import describe
 from hmarl_soc.progress import Meter
 from hmarl_soc.registry import config_class, make_learner
 from hmarl_soc.trainer import Trainer
+from hmarl_soc.tuned import merge
 from hmarl_soc.validation import Validator
 from native_sim.api import VectorEnv
 
@@ -32,15 +34,19 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     },
     "method": {"reward_scale": 0.01},
 }
-"""Defaults that are others on CC4. An episode is 499 steps long and loses 100 to 7,000 points, up to 50 in a step."""
+"""Defaults that are others on CC4. An episode is 499 steps long and loses 100 to 7,000 points."""
 PPO_DEFAULTS: Final = {"rollout": 8_192, "minibatch": 1_024, "epochs": 4}
 """Settings of PPO on CC4: 128 steps of every environment between two updates."""
 KNOBS: Final = ("variant", "steps")
 """What ``environment.knobs`` may hold: arguments of :func:`cage4.vector_env`."""
 
 
-def settings(given: RunConfig, method: str) -> RunConfig:
-    """Return the settings of a run on CC4: what was given, on the defaults of CC4.
+def settings(given: Mapping[str, Any], method: str) -> RunConfig:
+    """Return the settings of a run on CC4.
+
+    Args:
+        given: Any of ``environment``, ``trainer`` and ``method``; wins over the defaults of CC4.
+        method: What learns.
 
     Raises:
         ValueError: If the method cannot learn there, or a setting means nothing there.
@@ -50,13 +56,11 @@ def settings(given: RunConfig, method: str) -> RunConfig:
             f"method {method!r} does not learn on CAGE Challenge 4; {', '.join(METHODS)} do, and what was trained in "
             "the SOC simulator is carried there by hmarl-transfer calibrate"
         )
-    defaults = DEFAULTS
-    if "rollout" in config_class(method).model_fields:
-        defaults = {**DEFAULTS, "method": DEFAULTS["method"] | PPO_DEFAULTS}
-    chosen = given.model_dump(mode="json", exclude_unset=True)
-    merged = {part: {**defaults.get(part, {}), **chosen.get(part, {})} for part in ("environment", "trainer", "method")}
-    merged["environment"]["engine"] = ENGINE
-    found = parse(merged, config_class(method))
+    kind = config_class(method)
+    defaults: Mapping[str, Any] = DEFAULTS
+    if "rollout" in kind.model_fields:
+        defaults = merge(DEFAULTS, {"method": PPO_DEFAULTS})
+    found = parse(merge(merge(defaults, given), {"environment": {"engine": ENGINE}}), kind)
     _check(found.environment)
     return found
 

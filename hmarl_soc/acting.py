@@ -181,11 +181,13 @@ class HierarchyPolicy(Policy):
 def respond(outputs: Array) -> Array:
     """Return the responder's action [N, 2 S + 2] of outputs [N, 8 S]; see :mod:`hmarl_soc.agents.responder`."""
     each = outputs.reshape(len(outputs), -1, OUTPUTS)
-    types = each[..., :_TYPES].argmax(axis=2)
+    logits = each[..., :_TYPES]
+    types = np.exp(logits - logits.max(axis=2, keepdims=True))
+    types /= types.sum(axis=2, keepdims=True)
     numbers = np.tanh(each[..., _TYPES:])
-    isolate = np.where((types == 1) | (types == 3), numbers[..., 0], -1.0)
-    remediate = np.where(types >= 2, numbers[..., 1], -1.0)
-    return np.concatenate([isolate, remediate, numbers[..., 2:].mean(axis=1)], axis=1)
+    isolate = (types[..., 1] + types[..., 3]) * (numbers[..., 0] + 1.0) - 1.0
+    remediate = (types[..., 2] + types[..., 3]) * (numbers[..., 1] + 1.0) - 1.0
+    return np.concatenate([isolate, remediate, numbers[..., 2:].mean(axis=1)], axis=1).clip(-1.0, 1.0)
 
 
 def make_policy(config: MethodConfig, interface: Interface, arrays: Mapping[str, Array]) -> HierarchyPolicy:

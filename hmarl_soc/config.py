@@ -84,7 +84,8 @@ class CoordinatorConfig(Settings):
 class HunterConfig(Settings):
     """Threat hunter: SAC."""
 
-    learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, actor and critics")
+    actor_learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, actor")
+    critic_learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam, critics")
     tau: float = Field(
         default=0.005, gt=0, le=1, description="share of the online net taken over by the target per step"
     )
@@ -98,6 +99,15 @@ class HunterConfig(Settings):
     )
     target_entropy: float = Field(default=-16.0, description="entropy that auto aims at, nats over the 16 outputs")
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+    exploration: float = Field(
+        default=0.1, ge=0, le=1, description="share of numbers that are drawn uniformly from their range instead"
+    )
+    proximity: float = Field(
+        default=2.0, ge=0, description="weight of the distance from the slow actor: how small a step of the policy is"
+    )
+    slow_tau: float = Field(
+        default=0.001, gt=0, le=1, description="share of the actor taken over by the slow actor per gradient step"
+    )
 
 
 class TriageConfig(Settings):
@@ -108,6 +118,10 @@ class TriageConfig(Settings):
     epsilon_end: float = Field(default=0.05, ge=0, le=1, description="share of random choices in the end")
     epsilon_steps: int = Field(default=50_000, ge=1, description="decisions over which it falls linearly")
     target_every: int = Field(default=1000, ge=1, description="learner steps between two copies into the target net")
+    memory: float = Field(
+        default=0.95, ge=0, lt=1, description="share of the log policy that a reward is given back (Munchausen)"
+    )
+    temperature: float = Field(default=0.03, gt=0, description="of that policy, in units of scaled reward")
     margin: float = Field(
         default=0.05, gt=0, description="by how much the value of an advised choice should lead while advice counts"
     )
@@ -128,18 +142,44 @@ class ResponderConfig(Settings):
     temperature: float = Field(
         default=1.0, gt=0, description="of the Gumbel noise with which response types are explored"
     )
+    proximity: float = Field(
+        default=2.0, ge=0, description="weight of the distance from the slow actor: how small a step of the policy is"
+    )
+    slow_tau: float = Field(
+        default=0.001, gt=0, le=1, description="share of the actor taken over by the slow actor per gradient step"
+    )
     gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+
+
+class PotentialConfig(Settings):
+    """Value whose gain is added to the lower agents' rewards."""
+
+    enabled: bool = Field(default=True, description="false: the lower agents learn from the plain reward")
+    learning_rate: float = Field(default=3e-4, gt=0, le=0.1, description="of Adam")
+    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="mixes one-step and full returns")
+    rollout: int = Field(default=2048, ge=8, description="environment steps between two updates")
+    epochs: int = Field(default=8, ge=1, description="passes over a rollout")
+    minibatch: int = Field(default=256, ge=2, description="environment steps of one gradient step")
+    gradient_norm: float = Field(default=10.0, gt=0, description="largest norm of a gradient")
+    bootstrap: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of an agent's own next value in its targets: what follows is worth the potential already, "
+        "and values of their own only pile up errors",
+    )
 
 
 class AdviceConfig(Settings):
     """How far a learner follows a teacher at first, where the environment has one (kickstarting)."""
 
     weight: float = Field(default=1.0, ge=0, description="of the loss that pulls decisions towards the advice")
-    steps: int = Field(default=600_000, ge=1, description="environment steps over which it falls linearly to 0")
+    steps: int = Field(default=600_000, ge=1, description="environment steps over which it falls linearly")
+    final: float = Field(default=0.0, ge=0, description="where it stays from then on")
 
     def at(self, steps: int) -> float:
         """Return the weight after some environment steps."""
-        return self.weight * max(0.0, 1.0 - steps / self.steps)
+        return self.final + (self.weight - self.final) * max(0.0, 1.0 - steps / self.steps)
 
 
 class MethodConfig(Settings):
@@ -159,9 +199,7 @@ class HmarlConfig(MethodConfig):
     hunter: HunterConfig = HunterConfig()
     triage: TriageConfig = TriageConfig()
     responder: ResponderConfig = ResponderConfig()
-    potential: bool = Field(
-        default=True, description="add to the lower agents' reward by how much the coordinator's value rose"
-    )
+    potential: PotentialConfig = PotentialConfig()
     n_steps: int = Field(
         default=1, ge=1, le=20, description="steps of reward that a target adds up before the value of what follows"
     )
@@ -227,16 +265,26 @@ def parse(data: Mapping[str, Any], method: type[MethodConfig]) -> RunConfig:
         raise ValueError(_sentence(error)) from error
 
 
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Return what a TOML file of settings holds, unchecked.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
+    try:
+        data: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"settings {str(path)!r} cannot be read ({error}); give a TOML file") from error
+    return data
+
+
 def from_toml(path: str | Path, method: type[MethodConfig]) -> RunConfig:
     """Read a run's settings from a TOML file.
 
     Raises:
         ValueError: If the file cannot be read or holds a wrong setting.
     """
-    try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"settings {str(path)!r} cannot be read ({error}); give a TOML file") from error
+    data = read_toml(path)
     try:
         return parse(data, method)
     except ValueError as error:

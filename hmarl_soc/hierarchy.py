@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hmarl_soc import losses
 from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.hunter import Hunter
+from hmarl_soc.agents.potential import Potential
 from hmarl_soc.agents.responder import Responder
 from hmarl_soc.agents.triage import Triage
 from hmarl_soc.config import HmarlConfig
@@ -104,10 +104,13 @@ class Hierarchy(Learner):
         self.responder = Responder(
             self.views["responder"].layout, segments, hunter + triage, size, config.responder, *last
         )
-        overview = (coordinator.observation.size,)
+        overview = coordinator.observation.size + size
+        self.potential = Potential(
+            overview, self.num_envs, config.potential, config.network, config.gamma, self.noise, self.device
+        )
         shape: dict[str, tuple[tuple[int, ...], type]] = {
-            "overview": (overview, np.float32),
-            "next_overview": (overview, np.float32),
+            "situation": ((overview,), np.float32),
+            "next_situation": ((overview,), np.float32),
             "state": ((size,), np.float32),
             "next_state": ((size,), np.float32),
             "reward": ((), np.float32),
@@ -132,7 +135,7 @@ class Hierarchy(Learner):
             return self.policy().act(seen.observations, seen.masks, memory, np.zeros((len(seen.rows), 0, 0))).actions
         state, advice = seen.truth(self.interface.state_size), seen.advised(self.interface)
         due = np.flatnonzero(self.ages[seen.rows] == 0)
-        if len(due):
+        if self.config.coordinator.enabled and len(due):
             rows, observations = seen.rows[due], seen.observations["coordinator"][due]
             advised = advice["coordinator"][due]
             self.directives[rows] = self.coordinator.decide(rows, observations, state[due], advised)
@@ -147,7 +150,7 @@ class Hierarchy(Learner):
             "responder": self.responder.act(responder).cpu().numpy(),
         }
         self.pending = {"state": state, "urgency": measure_urgency(self.interface, seen.observations)}
-        self.pending["overview"] = np.asarray(seen.observations["coordinator"], np.float32)
+        self.pending["situation"] = _join(seen.observations["coordinator"], state)
         for name in LOWER:
             self.pending |= {f"{name}/view": views[name], f"{name}/action": actions[name]}
             self.pending[f"{name}/advice"] = advice[name]
@@ -160,10 +163,14 @@ class Hierarchy(Learner):
         rewards = self.config.reward_scale * step.rewards
         after, ended = step.after, step.terminations | step.truncations
         state = after.truth(self.interface.state_size)
-        overview = np.asarray(after.observations["coordinator"], np.float32)
-        self.coordinator.credit(rewards, overview, state, step.terminations, step.truncations)
+        overview = after.observations["coordinator"]
+        if self.config.coordinator.enabled:
+            self.coordinator.credit(rewards, overview, state, step.terminations, step.truncations)
+        situation = _join(overview, state)
+        if self.config.potential.enabled:
+            self.potential.watch(self.pending["situation"], rewards, situation, step.terminations, ended)
         self.pending |= {"reward": rewards, "terminated": step.terminations, "ended": ended}
-        self.pending |= {"next_state": state, "next_overview": overview}
+        self.pending |= {"next_state": state, "next_situation": situation}
         for name, view in self.views.items():
             self.pending[f"{name}/next_view"] = view(after.observations[name], self.directives)
         self.ages = (self.ages + 1) % self.config.coordinator.every
@@ -174,7 +181,7 @@ class Hierarchy(Learner):
 
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due."""
-        metrics = self.coordinator.update(self.pull)
+        metrics = self.coordinator.update(self.pull) | self.potential.update()
         if self.replay.size < self.config.warm_up:
             self.owed = 0.0
         if self.owed >= 1.0 and not self.updates:
@@ -186,18 +193,14 @@ class Hierarchy(Learner):
 
     def _fit_inputs(self) -> None:
         """Fit the scalers of the lower agents to what the warm-up brought."""
-        filled = slice(0, self.replay.size)
-        names = list(self.replay.entries)
-        tensors = dict(
-            zip(names, to_tensors([kept[filled] for kept in self.replay.entries.values()], self.device), strict=True)
-        )
         for name in LOWER:
-            getattr(self, name).fit_inputs(self._batch(name, tensors))
+            kept = [self.replay.entries[key][: self.replay.size] for key in (f"{name}/view", "state")]
+            getattr(self, name).fit_inputs(*to_tensors(kept, self.device))
 
     @property
-    def pull(self) -> float:
-        """Weight of the teacher's advice now."""
-        return self.config.advice.at(self.steps) if self.advised else 0.0
+    def pull(self) -> float | None:
+        """Weight of the teacher's advice now; None without a teacher."""
+        return self.config.advice.at(self.steps) if self.advised else None
 
     def learn(self) -> dict[str, float]:
         """Do one gradient step of every lower agent."""
@@ -224,15 +227,10 @@ class Hierarchy(Learner):
     def _tensors(self, draw: Batch) -> tuple[dict[str, Tensor], Tensor]:
         *entries, weights = to_tensors([*draw.entries.values(), draw.weights], self.device)
         tensors = dict(zip(draw.entries, entries, strict=True))
-        if self.config.potential:
-            tensors["reward"] = tensors["reward"] + self._gain(tensors)
+        if self.config.potential.enabled:
+            tensors["reward"] = tensors["reward"] + self.potential.gain(tensors)
+            tensors["discount"] = self.config.potential.bootstrap * tensors["discount"]
         return tensors, weights
-
-    def _gain(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Return by how much the coordinator's value rose over each transition, [B]."""
-        before = self.coordinator.value(tensors["overview"], tensors["state"])
-        after = self.coordinator.value(tensors["next_overview"], tensors["next_state"])
-        return losses.td_target(-before, tensors["terminated"], after, tensors["discount"])
 
     def _batch(self, name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return one agent's part of joint transitions."""
@@ -265,9 +263,9 @@ class Hierarchy(Learner):
         """Return a greedy copy that acts without the tensor library."""
         nets = {
             "coordinator": self.coordinator.actor,
-            "hunter": self.hunter.actor,
+            "hunter": self.hunter.slow,
             "triage": self.triage.net.advantage,
-            "responder": self.responder.actor,
+            "responder": self.responder.slow,
         }
         arrays = {
             f"{role}.{name}": tensor.detach().cpu().numpy().copy()
@@ -276,7 +274,7 @@ class Hierarchy(Learner):
         }
         return HierarchyPolicy(self.config, self.interface, arrays)
 
-    _AGENTS: Final = ("coordinator", *LOWER)
+    _AGENTS: Final = ("coordinator", "potential", *LOWER)
 
     def state_dict(self) -> State:
         """Return everything."""
@@ -313,6 +311,11 @@ class Hierarchy(Learner):
         self.pending = None if pending is None else {name: np.array(value) for name, value in pending.items()}
         self.owed, self.updates = float(state["owed"]), int(state["updates"])
         self.steps, self.advised = int(state["steps"]), bool(state["advised"])
+
+
+def _join(overview: Array, state: Array) -> Array:
+    """Return what the coordinator sees and the truth side by side, [N, F + S] float32."""
+    return np.concatenate([np.asarray(overview, np.float32), state], axis=1)
 
 
 def _check(interface: Interface) -> None:

@@ -28,7 +28,7 @@ class Seen(NamedTuple):
     observations: ObservationBatch  # agent -> [N, F]
     masks: ActionBatch  # agent -> [N, U] int8, 1 where an action is valid (all ones for a box)
     state: Array | None  # [N, S] float32, the truth, for centralised critics only; None if the simulator shows none
-    advice: ActionBatch | None = None  # agent -> what a teacher would do here, [N] or [N, U]; None without a teacher
+    advice: ActionBatch | None = None  # agent -> [N] or [N, U] valid actions of a teacher; None without a teacher
 
     def advised(self, interface: Interface) -> ActionBatch:
         """Return agent -> what the teacher would do; zeros without a teacher."""

@@ -37,12 +37,13 @@ class Field:
         teacher: Whose advice is shown beside the observations: a policy without memory and draws, or None.
 
     Raises:
-        ValueError: If the teacher has a memory or draws.
+        ValueError: If the teacher has a memory, draws, or wants what no learner is shown; from :meth:`seen` on, if it
+            leaves an agent without advice.
     """
 
     def __init__(self, env: VectorEnv, seed: int, teacher: Policy | None = None) -> None:
-        if teacher is not None and (teacher.draws_per_agent or teacher.initial_memory(1) is not None):
-            raise ValueError("a teacher must decide by what it sees alone; this one has a memory or draws")
+        if teacher is not None:
+            _check_teacher(teacher)
         self.env, self.seed, self.teacher = env, seed, teacher
         count = env.num_envs
         self.rows = np.arange(count)
@@ -132,7 +133,11 @@ class Field:
             return seen
         shown = {**seen.observations, **({} if seen.state is None else {"state": seen.state})}
         nothing = np.zeros((len(seen.rows), len(self.env.agents), 0))
-        return seen._replace(advice=self.teacher.act(shown, seen.masks, None, nothing).actions)
+        advice = self.teacher.act(shown, seen.masks, None, nothing).actions
+        for name in self.env.agents:
+            if name not in advice or np.isnan(advice[name]).any():
+                raise ValueError(f"a teacher must advise every agent; this one leaves out {name}: name another or none")
+        return seen._replace(advice=advice)
 
     def _reset(self, rows: Array) -> Seen:
         seeds = episode_seeds(self.seed, TRAINING, self.given, len(rows))
@@ -155,6 +160,13 @@ class Field:
     @staticmethod
     def _show(rows: Array, observations: dict[str, Array], infos: dict[str, Any]) -> Seen:
         return Seen(rows, observations, infos["action_mask"], infos.get("state"))
+
+
+def _check_teacher(teacher: Policy) -> None:
+    if teacher.draws_per_agent or teacher.initial_memory(1) is not None:
+        raise ValueError("a teacher must decide by what it sees alone; this one has a memory or draws")
+    if set(teacher.wants) - {"state"}:
+        raise ValueError(f"a teacher sees observations and state alone; this one wants {', '.join(teacher.wants)}")
 
 
 def _replace(old: Seen, rows: Array, fresh: Seen) -> Seen:

@@ -42,11 +42,14 @@ def make_teacher(config: EnvironmentConfig) -> Policy | None:
     """Make the policy whose advice learners get at first; None for the name "none".
 
     Raises:
-        ValueError: If the simulator has no policy of that name.
+        ValueError: If the simulator has no policy of that name under the rules that are played.
     """
     if config.teacher == "none":
         return None
-    return make_policy(config.teacher, config.knobs.get("rules", "corrected"))
+    try:
+        return make_policy(config.teacher, config.knobs.get("rules", "corrected"))
+    except ValueError as error:
+        raise ValueError(f"setting 'environment.teacher' is wrong: {error}, none") from error
 
 
 def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:
@@ -55,12 +58,11 @@ def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, met
     Raises:
         ValueError: If the method or a setting is wrong.
     """
-    env = make_env(config.environment)
+    env, teacher = make_env(config.environment), make_teacher(config.environment)
     interface = describe(env, STATE.size)
     learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
     episodes = config.trainer.validation_episodes
     validator = Validator(make_env(config.environment, min(episodes, 256)), episodes, METRICS)
-    teacher = make_teacher(config.environment)
     return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
 
 

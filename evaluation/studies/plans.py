@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hmarl_soc.tuned import TUNED, merge
+
 SCRIPTED: Final = "scripted"
 REFERENCE: Final = "hmarl-soc"
 """The arm that every other arm is tested against."""
@@ -65,6 +67,7 @@ _TINY_HIERARCHY: Final = {
     "warm_up": 256,
     "replay": {"capacity": 2048, "batch_size": 32},
     "coordinator": _TINY_DIRECTIVES,
+    "potential": _TINY_DIRECTIVES,
 }
 SMOKE: Final = Size(
     1_024,
@@ -151,7 +154,7 @@ def run_settings(arm: Arm, size: Size) -> dict[str, Any]:
             "validation_episodes": size.validation_episodes,
             "log_every": max(1, size.validate_every // 4),
         },
-        "method": _merged(size.settings.get(arm.method, {}), arm.settings),
+        "method": merge(merge(TUNED[arm.method], size.settings.get(arm.method, {})), arm.settings),
     }
 
 
@@ -159,12 +162,3 @@ def run_name(method: str, config: Mapping[str, Any]) -> str:
     """Return the folder of an arm's runs: equal for equal methods and resolved settings, whatever the study."""
     text = json.dumps(config, sort_keys=True)
     return f"{method}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings in which those of ``above`` win."""
-    both = dict(below)
-    for name, value in above.items():
-        inner = both.get(name)
-        both[name] = _merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return both

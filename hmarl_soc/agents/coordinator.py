@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, distance, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import INNER, Saved, fit_inputs, make_actor, make_critic, normals
 from hmarl_soc.config import CoordinatorConfig, NetworkConfig
 from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.replay import Rollout
@@ -88,23 +88,22 @@ class Coordinator(Saved):
         log_prob = losses.gaussian_log_prob(raw, mean, self.log_std)
         return torch.tanh(raw).cpu().numpy(), raw.cpu().numpy(), log_prob.cpu().numpy()
 
-    def decide(self, rows: Array, observations: Array, states: Array, advice: Array) -> Array:
+    def decide(self, rows: Array, observations: Array, states: Array, advice: Array | None = None) -> Array:
         """Begin a macro step in ``rows`` [N], ending the running one; return the directives [N, D] to execute.
 
         Args:
             rows: [N].
             observations: [N, F].
             states: [N, S].
-            advice: [N, D] what a teacher would do, for :meth:`update`.
+            advice: [N, D] or [N] what a teacher would do, for :meth:`update`; None where there is no teacher.
         """
         seen = to_tensors([observations], self.device)[0]
         values = self._values(observations, states)
         self._close(rows[self._open["running"][rows]], values[self._open["running"][rows]], False)
         directives, raw, log_prob = self.act(seen)
-        if not self.config.enabled:
-            directives = np.zeros_like(directives)
         fresh = {"observation": observations, "state": states, "raw": raw, "log_prob": log_prob, "value": values}
-        fresh["advice"] = advice.reshape(len(rows), -1)
+        if advice is not None:
+            fresh["advice"] = advice.reshape(len(rows), -1)
         for name, value in fresh.items():
             self._open[name][rows] = value
         self._open["reward"][rows], self._open["discount"][rows] = 0.0, 1.0
@@ -128,11 +127,11 @@ class Coordinator(Saved):
             values = np.where(terminated[ended], 0.0, self._values(observations[ended], states[ended]))
             self._close(ended, values, True)
 
-    def update(self, pull: float = 0.0) -> dict[str, float]:
+    def update(self, pull: float | None = None) -> dict[str, float]:
         """Learn from the macro steps collected, if there are enough; the first ones only tell the scale of inputs.
 
         Args:
-            pull: Weight of the distance from the advice.
+            pull: Weight of the distance from the advice; None where there is no teacher.
         """
         if len(self.rollout) < self.config.rollout:
             return {}
@@ -169,23 +168,25 @@ class Coordinator(Saved):
         super().load_state_dict(state)
         self.rollout.load_state_dict(state["rollout"])
 
-    def _learn(self, batch: list[Tensor], pull: float) -> dict[str, float]:
+    def _learn(self, batch: list[Tensor], pull: float | None) -> dict[str, float]:
         """Do one gradient step."""
         observations, states, raw, advice, old_log_probs, advantages, returns = batch
         outputs = self.actor(observations)[0]
         log_probs, entropy = self._judge(outputs, raw)
-        away = self._distance(outputs, advice)
         policy_loss = losses.ppo_loss(log_probs, old_log_probs, advantages, self.config.clip)
-        if self.config.enabled:
-            actor_loss = policy_loss - self.config.entropy * entropy + pull * away
-            clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        actor_loss = policy_loss - self.config.entropy * entropy
+        off_advice = {}
+        if pull is not None:
+            away = self._distance(outputs, advice)
+            actor_loss = actor_loss + pull * away
+            off_advice = {"off_advice": float(away.detach())}
+        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         values = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
         value_loss = (values - returns).square().mean()
         clip_and_step(self.critic_adam, value_loss, self.config.value_gradient_norm)
         ratios = (log_probs.detach() - old_log_probs).exp()
-        return {
+        return off_advice | {
             "policy_loss": float(policy_loss.detach()),
-            "off_advice": float(away.detach()),
             "value_loss": float(value_loss.detach()),
             "entropy": float(entropy.detach()),
             "clipped": float(((ratios - 1.0).abs() > self.config.clip).float().mean()),
@@ -200,11 +201,18 @@ class Coordinator(Saved):
         """Fit the scalers to the first rollout, which is then not learned from: other networks acted in it."""
         fit_inputs(self.actor, observations)
         fit_inputs(self.critic, observations, states)
+        self._open["value"] = self._values(self._open["observation"], self._open["state"])
         self.fitted = True
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
-        """Return how far the decisions of outputs [B, D] are from advice, a scalar."""
-        return distance(torch.tanh(outputs), advice)
+        """Return how unlikely advice is under outputs [B, D], a scalar."""
+        return self._unlikely(outputs, self.log_std, advice)
+
+    @staticmethod
+    def _unlikely(means: Tensor, log_std: Tensor, advice: Tensor) -> Tensor:
+        """Return the mean negative log density of advised numbers up to a constant; the spread gets no gradient."""
+        wanted = torch.atanh(advice.clamp(-INNER, INNER))
+        return 0.5 * ((means - wanted) * (-log_std.detach()).exp()).square().sum(dim=1).mean()
 
     @torch.no_grad()
     def value(self, observations: Tensor, states: Tensor) -> Tensor:

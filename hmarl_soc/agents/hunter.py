@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hmarl_soc import losses
 from hmarl_soc.agents.parts import Saved, Tensors, distance, fit_inputs, make_actor, make_critic, normals
 from hmarl_soc.config import HunterConfig, NetworkConfig
-from hmarl_soc.networks import clip_and_step, make_adam, soft_update
+from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
 from native_sim.api import Layout
 
 _LOG_STD = (-4.0, 0.0)
@@ -33,7 +33,7 @@ class Hunter(Saved):
         device: Where the networks live.
     """
 
-    _saved = ("actor", "critic", "target", "log_weight", "actor_adam", "critic_adam", "weight_adam")
+    _saved = ("actor", "slow", "critic", "target", "log_weight", "actor_adam", "critic_adam", "weight_adam")
 
     def __init__(
         self,
@@ -49,36 +49,46 @@ class Hunter(Saved):
         self.actor = make_actor(layout, 2 * actions, network, generator).to(device)
         with torch.no_grad():
             self.actor.last.bias[..., :actions] += config.initial_mean
+        self.slow = copy.deepcopy(self.actor)
         inputs = layout.size + state_size + actions
         self.critic = make_critic(inputs, network, generator, members=2).to(device)
         self.target = copy.deepcopy(self.critic)
         fixed = config.entropy_weight
         start = config.initial_entropy_weight if fixed == "auto" else float(fixed)
         self.log_weight = nn.Parameter(torch.tensor(math.log(max(start, 1e-8)), device=device))
-        self.actor_adam = make_adam(self.actor.parameters(), config.learning_rate)
-        self.critic_adam = make_adam(self.critic.parameters(), config.learning_rate)
+        self.actor_adam = make_adam(self.actor.parameters(), config.actor_learning_rate)
+        self.critic_adam = make_adam(self.critic.parameters(), config.critic_learning_rate)
         self.weight_adam = make_adam([self.log_weight], config.weight_learning_rate)
 
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:
-        """Return actions [N, U] for views [N, F]: drawn, or the squashed mean."""
+        """Return actions [N, U] for views [N, F]: drawn, or the squashed mean.
+
+        A share of the explored numbers is uniform: near the end of its range a squashed draw hardly varies, and the
+        critics, who learn off policy, could not tell what another number would have done.
+        """
         mean, log_std = self._head(views)
-        return torch.tanh(mean + normals(mean, self.generator) * log_std.exp()) if explore else torch.tanh(mean)
+        if not explore:
+            return torch.tanh(self._head(views, self.slow)[0])
+        drawn = torch.tanh(mean + normals(mean, self.generator) * log_std.exp())
+        anywhere, dice = (torch.rand(mean.shape, generator=self.generator).to(mean.device) for _ in range(2))
+        return torch.where(dice < self.config.exploration, 2.0 * anywhere - 1.0, drawn)
 
-    def fit_inputs(self, batch: Tensors) -> None:
-        """Fit the scalers to transitions."""
-        fit_inputs(self.actor, batch["view"])
+    def fit_inputs(self, views: Tensor, states: Tensor) -> None:
+        """Fit the scalers to views [N, F] and states [N, S]."""
+        for actor in (self.actor, self.slow):
+            fit_inputs(actor, views)
         for critic in (self.critic, self.target):
-            fit_inputs(critic, batch["view"], batch["state"])
+            fit_inputs(critic, views, states)
 
-    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
+    def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch.
 
         Args:
             batch: ``view``, ``next_view`` [B, F], ``state``, ``next_state`` [B, S], ``action`` [B, U], ``reward``,
-                ``terminated`` and ``discount`` [B], and ``advice`` [B, U].
+                ``terminated`` and ``discount`` [B], and with a teacher ``advice`` [B, U].
             weights: [B] importance weights.
-            pull: Weight of the distance from the advice.
+            pull: Weight of the distance from the advice; None where there is no teacher.
 
         Returns:
             Metrics, and absolute TD errors [B].
@@ -96,8 +106,16 @@ class Hunter(Saved):
         self.critic.requires_grad_(False)
         action, log_prob = self._draw(batch["view"])
         own = self.critic(self._inputs(batch["view"], batch["state"], action)).squeeze(-1).amin(dim=0)
-        away = distance(action, batch["advice"])
-        actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight) + pull * away
+        actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight)
+        off_advice = {}
+        if pull is not None:
+            away = distance(action, batch["advice"])
+            actor_loss = actor_loss + pull * away
+            off_advice = {"hunter/off_advice": float(away.detach())}
+        if self.config.proximity:
+            with torch.no_grad():
+                before = torch.tanh(self._head(batch["view"], self.slow)[0])
+            actor_loss = actor_loss + self.config.proximity * (action - before).square().mean()
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
@@ -105,22 +123,22 @@ class Hunter(Saved):
             weight_loss = losses.entropy_weight_loss(self.log_weight, log_prob, self.config.target_entropy)
             clip_and_step(self.weight_adam, weight_loss, self.config.gradient_norm)
         soft_update(self.target, self.critic, self.config.tau)
+        soft_update(self.slow, self.actor, min(1.0, max(self.config.slow_tau, 0.02 * (pull or 0.0))))
         errors = (values.detach() - targets).abs().mean(dim=0)
         metrics = {
             "hunter/critic_loss": float(critic_loss.detach()),
             "hunter/value": float(own.detach().mean()),
             "hunter/entropy": -float(log_prob.detach().mean()),
             "hunter/entropy_weight": float(entropy_weight),
-            "hunter/off_advice": float(away.detach()),
         }
-        return metrics, errors
+        return metrics | off_advice, errors
 
     @staticmethod
     def _inputs(views: Tensor, states: Tensor, actions: Tensor) -> Tensor:
         return torch.cat([views, states, actions], dim=1)
 
-    def _head(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = self.actor(views)[0].chunk(2, dim=1)
+    def _head(self, views: Tensor, actor: Mlp | None = None) -> tuple[Tensor, Tensor]:
+        mean, log_std = (actor or self.actor)(views)[0].chunk(2, dim=1)
         low, high = _LOG_STD
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
 

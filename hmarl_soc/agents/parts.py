@@ -54,10 +54,11 @@ def distance(numbers: Tensor, advice: Tensor) -> Tensor:
 
     Advice at the ends of the range is moved inwards a little: a squashed output that sits there has no gradient left.
     """
-    return (numbers - advice.clamp(-_INNER, _INNER)).square().mean()
+    return (numbers - advice.clamp(-INNER, INNER)).square().mean()
 
 
-_INNER = 0.95
+INNER = 0.95
+"""Advice beyond this is moved inwards."""
 
 
 class Saved:

@@ -3,9 +3,10 @@
 The actors have an output layer each on top of two hidden layers that they share: all see the same view, and five whole
 networks cost five times as much. Each actor decides for its segment: a response type (hold, isolate, remediate, or
 both) with an intensity for isolating and one for remediating, and two votes (throttle, release) whose means over the
-actors are the global outputs. Types are chosen by the largest logit; gradients flow through their softmax
-(straight-through). As the reward is the team's, one critic serves all actors, and all of them are moved at once along
-its gradient at their joint action.
+actors are the global outputs. A type is drawn when exploring. Otherwise an intensity is what it would be on average
+over the types: intensities are rates, so this is what drawing does in the long run, and nothing is held back because
+holding is merely the likeliest of four. As the reward is the team's, one critic serves all actors, and all of them are
+moved at once along its gradient at their joint action.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def emit(outputs: Tensor, types: Tensor, noise: Tensor | float = 0.0) -> Tensor:
 
     Args:
         outputs: [S, B, OUTPUTS] of the actors.
-        types: [S, B, 4] one-hot response types.
+        types: [S, B, 4] how much each response type counts, 0 to 1: one-hot where one was drawn, else probabilities.
         noise: [S, B, 4], added to intensities and votes after squashing.
     """
     continuous = (torch.tanh(outputs[..., len(TYPES) :]) + noise).clamp(-1.0, 1.0)
@@ -44,13 +45,6 @@ def emit(outputs: Tensor, types: Tensor, noise: Tensor | float = 0.0) -> Tensor:
     intensities = wanted * (continuous[..., :_INTENSITIES] + 1.0) - 1.0  # [S, B, 2], -1 is off
     votes = continuous[..., _INTENSITIES:].mean(dim=0)  # [B, 2]
     return torch.cat([intensities[..., 0].T, intensities[..., 1].T, votes], dim=1)
-
-
-def hard_types(logits: Tensor) -> Tensor:
-    """Return one-hot types whose gradient is that of the softmax."""
-    soft = logits.softmax(dim=-1)
-    hard = functional.one_hot(logits.argmax(dim=-1), logits.shape[-1]).to(soft.dtype)
-    return hard + soft - soft.detach()
 
 
 class Responder(Saved):
@@ -67,7 +61,7 @@ class Responder(Saved):
         device: Where the networks live.
     """
 
-    _saved = ("actor", "target_actor", "critic", "target_critic", "actor_adam", "critic_adam")
+    _saved = ("actor", "slow", "target_actor", "critic", "target_critic", "actor_adam", "critic_adam")
 
     def __init__(
         self,
@@ -85,6 +79,7 @@ class Responder(Saved):
         self.actor = make_actor(layout, segments * OUTPUTS, network, generator).to(device)
         inputs = layout.size + state_size + others + 2 * segments + _VOTES
         self.critic = make_critic(inputs, network, generator).to(device)
+        self.slow = copy.deepcopy(self.actor)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
         self.actor_adam = make_adam(self.actor.parameters(), config.actor_learning_rate)
         self.critic_adam = make_adam(self.critic.parameters(), config.critic_learning_rate)
@@ -92,36 +87,38 @@ class Responder(Saved):
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:
         """Return actions [N, 2 S + 2] for views [N, F]."""
-        outputs = self._outputs(self.actor, views)
+        outputs = self._outputs(self.actor if explore else self.slow, views)
         logits = outputs[..., : len(TYPES)]
         if not explore:
-            return emit(outputs, hard_types(logits))
+            return emit(outputs, logits.softmax(dim=-1))
         uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(logits.device)
         gumbel = -torch.log(-torch.log(uniform))
         noise = self.config.noise * normals(outputs[..., len(TYPES) :], self.generator)
-        return emit(outputs, hard_types(logits + self.config.temperature * gumbel), noise)
+        chosen = (logits + self.config.temperature * gumbel).argmax(dim=-1)
+        types = functional.one_hot(chosen, len(TYPES)).to(outputs.dtype)
+        return emit(outputs, types, noise)
 
     @torch.no_grad()
     def target_action(self, views: Tensor) -> Tensor:
         """Return what the target actors do, [B, 2 S + 2]."""
         outputs = self._outputs(self.target_actor, views)
-        return emit(outputs, hard_types(outputs[..., : len(TYPES)]))
+        return emit(outputs, outputs[..., : len(TYPES)].softmax(dim=-1))
 
-    def fit_inputs(self, batch: Tensors) -> None:
-        """Fit the scalers to transitions."""
-        for actor in (self.actor, self.target_actor):
-            fit_inputs(actor, batch["view"])
+    def fit_inputs(self, views: Tensor, states: Tensor) -> None:
+        """Fit the scalers to views [N, F] and states [N, S]."""
+        for actor in (self.actor, self.slow, self.target_actor):
+            fit_inputs(actor, views)
         for critic in (self.critic, self.target_critic):
-            fit_inputs(critic, batch["view"], batch["state"])
+            fit_inputs(critic, views, states)
 
-    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
+    def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch.
 
         Args:
             batch: As of :meth:`Hunter.update`, and ``others`` [B, O], the other agents' actions as they were executed,
                 and ``next_others``, what their target policies do next.
             weights: [B] importance weights.
-            pull: Weight of the distance from the advice.
+            pull: Weight of the distance from the advice; None where there is no teacher.
 
         Returns:
             Metrics, and absolute TD errors [B].
@@ -139,23 +136,32 @@ class Responder(Saved):
         self.critic.requires_grad_(False)
         outputs = self._outputs(self.actor, batch["view"])
         logits = outputs[..., : len(TYPES)]
-        chosen = emit(outputs, hard_types(logits))
+        chosen = emit(outputs, logits.softmax(dim=-1))
         own = self.critic(torch.cat([given, chosen], dim=1))[0]
-        away = distance(chosen, batch["advice"])
-        actor_loss = pull * away - own.mean() + _LOGIT_DECAY * logits.square().mean()
+        actor_loss = -own.mean() + _LOGIT_DECAY * logits.square().mean()
+        off_advice = {}
+        if pull is not None:
+            away = distance(chosen, batch["advice"])
+            actor_loss = actor_loss + pull * away
+            off_advice = {"responder/off_advice": float(away.detach())}
+        if self.config.proximity:
+            with torch.no_grad():
+                before = self.act(batch["view"], explore=False)
+            actor_loss = actor_loss + self.config.proximity * (chosen - before).square().mean()
         clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
         self.critic.requires_grad_(True)
 
         soft_update(self.target_critic, self.critic, self.config.tau)
+        soft_update(self.slow, self.actor, min(1.0, max(self.config.slow_tau, 0.02 * (pull or 0.0))))
         soft_update(self.target_actor, self.actor, self.config.tau)
         errors = (values.detach()[0] - targets).abs()
-        held = hard_types(logits.detach())[..., 0].mean()
-        return {
+        held = logits.detach().softmax(dim=-1)[..., 0].mean()
+        metrics = {
             "responder/critic_loss": float(critic_loss.detach()),
             "responder/value": float(own.detach().mean()),
             "responder/hold_share": float(held),
-            "responder/off_advice": float(away.detach()),
-        }, errors
+        }
+        return metrics | off_advice, errors
 
     def _outputs(self, actor: Mlp, views: Tensor) -> Tensor:
         """Return what each segment's actor emits, [S, N, OUTPUTS]."""

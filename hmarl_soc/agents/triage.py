@@ -74,32 +74,51 @@ class Triage(Saved):
         chosen: Array = best.numpy()
         return chosen
 
-    def fit_inputs(self, batch: Tensors) -> None:
-        """Fit the scalers to transitions."""
+    def fit_inputs(self, views: Tensor, states: Tensor) -> None:
+        """Fit the scalers to views [N, F] and states [N, S]."""
         for net in (self.net, self.target):
-            fit_inputs(net.advantage, batch["view"])
-            fit_inputs(net.value, batch["view"], batch["state"])
+            fit_inputs(net.advantage, views)
+            fit_inputs(net.value, views, states)
 
-    def update(self, batch: Tensors, weights: Tensor, pull: float = 0.0) -> tuple[dict[str, float], Tensor]:
+    def _recall(self, batch: Tensors) -> Tensor:
+        """Return what an action's reward is raised by for being likely already, [B], at most 0.
+
+        Values then add up over successive targets, and the errors of each average out (Vieillard et al. 2020).
+        """
+        if self.config.memory == 0.0:
+            return torch.zeros_like(batch["reward"])
+        values = self.target.advantage(batch["view"])[0] / self.config.temperature
+        likely = values.log_softmax(dim=1).gather(1, batch["action"].unsqueeze(1)).squeeze(1)
+        recalled: Tensor = self.config.memory * (self.config.temperature * likely).clamp(min=-1.0)
+        return recalled
+
+    def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch as :meth:`Hunter.update` does; ``action`` and ``advice`` are [B] int64."""
         with torch.no_grad():
             online = self.net.advantage(batch["next_view"])[0]
             target = self.target(batch["next_view"], batch["next_state"])
-            targets = losses.double_dqn_target(batch["reward"], batch["terminated"], online, target, batch["discount"])
+            rewards = batch["reward"] + self._recall(batch)
+            targets = losses.double_dqn_target(rewards, batch["terminated"], online, target, batch["discount"])
         values = self.net(batch["view"], batch["state"])
         taken = values.gather(1, batch["action"].unsqueeze(1)).squeeze(1)
         loss = losses.huber_loss(taken, targets, weights)
-        away = losses.margin_loss(values, batch["advice"], self.config.margin)
-        clip_and_step(self.adam, loss + pull * away, self.config.gradient_norm)
+        off_advice = {}
+        if pull is None:
+            clip_and_step(self.adam, loss, self.config.gradient_norm)
+        else:
+            away = losses.margin_loss(values, batch["advice"], self.config.margin)
+            clip_and_step(self.adam, loss + pull * away, self.config.gradient_norm)
+            differs = values.detach().argmax(dim=1) != batch["advice"]
+            off_advice = {"triage/off_advice": float(differs.float().mean())}
         self.updates += 1
         if self.updates % self.config.target_every == 0:
             self.target.load_state_dict(self.net.state_dict())
         errors = (taken.detach() - targets).abs()
         gap = (values.detach().amax(dim=1) - values.detach().mean(dim=1)).mean()
-        agreed = (values.detach().argmax(dim=1) == batch["advice"]).float().mean()
         metrics = {
-            "triage/off_advice": 1.0 - float(agreed),
             "triage/loss": float(loss.detach()),
             "triage/value": float(taken.detach().mean()),
+            "triage/gap": float(gap),
+            "triage/epsilon": self.epsilon,
         }
-        return metrics | {"triage/gap": float(gap), "triage/epsilon": self.epsilon}, errors
+        return metrics | off_advice, errors

@@ -16,7 +16,7 @@ from hmarl_soc.baselines.encoding import ActionEncoding, IntArray, ObservationEn
 from hmarl_soc.baselines.nets import BranchNet
 from hmarl_soc.baselines.normalise import Moments
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Learner, Seen, State
+from hmarl_soc.learner import Learner, Seen, State, Transition
 from native_sim.api import Array
 
 _FORBIDDEN = -1e9
@@ -52,6 +52,7 @@ class BranchLearner(Learner):
         self.interface, self._joint = interface, joint
         gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         self.device = torch.device("cuda" if gpu else "cpu")
+        self.advice = config.advice
         self.actions = ActionEncoding(interface, config.levels)
         self.observations = ObservationEncoding(interface)
         weights, choices = np.random.SeedSequence(seed).spawn(2)
@@ -64,6 +65,7 @@ class BranchLearner(Learner):
         self.modules: dict[str, nn.Module] = {"net": self.net}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.steps = 0  # environment steps taken in
+        self.advised = False  # whether there is a teacher
         self.updates = 0  # gradient steps done
 
     # ------------------------------------------------------------------------------------------------ the contract
@@ -89,6 +91,7 @@ class BranchLearner(Learner):
             "method": self.method,
             "layout": self._layout(),
             "steps": self.steps,
+            "advised": self.advised,
             "updates": self.updates,
             "generator": self.generator.bit_generator.state,
             "observed": self.observed.state_dict(),
@@ -103,6 +106,7 @@ class BranchLearner(Learner):
         self._check(state)
         self._load_experience(state["experience"])
         self.steps, self.updates = int(state["steps"]), int(state["updates"])
+        self.advised = bool(state["advised"])
         self.generator.bit_generator.state = dict(state["generator"])
         self.observed.load_state_dict(state["observed"])
         self.judged.load_state_dict(state["judged"])
@@ -123,6 +127,20 @@ class BranchLearner(Learner):
     @abstractmethod
     def _load_experience(self, state: State) -> None:
         """Take over what :meth:`_experience_state` returned, or raise ValueError and change nothing."""
+
+    def count(self, step: Transition) -> None:
+        """Count the steps that were taken in, and note whether a teacher was there."""
+        self.steps += len(step.rewards)
+        self.advised = step.before.advice is not None
+
+    def encode_advice(self, seen: Seen) -> IntArray:
+        """Return the choices [N, B] nearest to what the teacher would do; without a teacher they mean nothing."""
+        return self.actions.encode(seen.advised(self.interface))
+
+    @property
+    def pull(self) -> float | None:
+        """Weight of the teacher's advice now; None without a teacher."""
+        return self.advice.at(self.steps) if self.advised else None
 
     @property
     def critic_size(self) -> int:

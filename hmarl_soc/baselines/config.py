@@ -46,6 +46,9 @@ class QConfig(BaselineConfig):
     epsilon_start: float = Field(1.0, ge=0, le=1, description="share of random choices of each branch at the start")
     epsilon_end: float = Field(0.02, ge=0, le=1, description="share of random choices of each branch in the end")
     epsilon_steps: int = Field(200_000, ge=1, description="environment steps over which it falls linearly")
+    margin: float = Field(
+        0.05, gt=0, description="by how much the utility of an advised choice should lead while advice counts"
+    )
     gradient_norm: float = Field(10.0, gt=0, description="largest norm of a gradient")
 
 
@@ -56,7 +59,7 @@ class QmixConfig(QConfig):
 
 
 class PpoHierarchyConfig(HmarlConfig):
-    """The hierarchy with PPO for every agent (ablation); settings of replay, SAC, DQN and MADDPG are not used."""
+    """The hierarchy with PPO for every agent (ablation); replay, SAC, DQN, MADDPG and potential are left out."""
 
     lower: CoordinatorConfig = Field(
         default=CoordinatorConfig(rollout=2048, minibatch=256, epochs=8),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +22,22 @@ from hmarl_soc.replay import Rollout
 from native_sim.api import Array
 
 
+class Judged(NamedTuple):
+    """How likely a policy finds a batch of N decisions."""
+
+    chosen: Tensor  # [N, actors] log-probabilities of what was done
+    entropy: Tensor  # [N, actors]
+    log_probs: Tensor  # [N, B, C] of every choice of every branch
+
+
 class PpoLearner(BranchLearner):
     """PPO with one categorical distribution per branch.
 
     The probability ratio that is clipped belongs to an agent: it is the product over the agent's branches. Advantages
     are brought to mean 0 and spread 1 over the rollout. Observations are brought to mean 0 and spread 1 by moments
     that change between updates only, so that the policy which is improved is the one that acted. An episode cut off
-    by the time limit goes on with the value of its last observation.
+    by the time limit goes on with the value of its last observation. Where there is a teacher, the loss also has the
+    cross entropy of each branch to its advice.
 
     Args:
         config: Settings.
@@ -65,6 +75,7 @@ class PpoLearner(BranchLearner):
             "critic_after": ((self.critic_size,), np.float32),
             "masks": ((self.actions.mask_size,), np.bool_),
             "choices": ((self.actions.num_branches,), np.int64),
+            "advice": ((self.actions.num_branches,), np.int64),
             "rewards": ((), np.float64),
             "terminated": ((), np.bool_),
             "ends": ((), np.bool_),
@@ -81,12 +92,13 @@ class PpoLearner(BranchLearner):
             "critic_after": self.critic_input(step.after, after),
             "masks": self.actions.pack(step.before.masks),
             "choices": self.actions.encode(step.actions),
+            "advice": self.encode_advice(step.before),
             "rewards": self.config.reward_scale * step.rewards,
             "terminated": step.terminations,
             "ends": step.terminations | step.truncations,
         }
         self._rollout.add(step.before.rows, entries)
-        self.steps += len(step.rewards)
+        self.count(step)
 
     def update(self) -> dict[str, float]:
         """Learn from the rollout once it is long enough, then forget it."""
@@ -142,13 +154,14 @@ class PpoLearner(BranchLearner):
             "observations": self.to_tensor(self.observed.scale(grid["observations"][filled])),
             "allowed": self.to_tensor(self.actions.unpack(grid["masks"][filled])),
             "choices": self.to_tensor(grid["choices"][filled]),
+            "advice": self.to_tensor(grid["advice"][filled]),
             "critic": critic,
             "advantages": self.to_tensor(gains.astype(np.float32)),
             "targets": self.to_tensor((advantages + values).astype(np.float32)),
         }
         with torch.no_grad():
             parts = torch.split(torch.arange(len(gains), device=self.device), self.config.minibatch)
-            old = [self._judge({key: value[part] for key, value in data.items()})[0] for part in parts]
+            old = [self._judge({key: value[part] for key, value in data.items()}).chosen for part in parts]
         return data | {"log_probs": torch.cat(old)}
 
     def _advantages(self, grid: dict[str, Array], filled: Array, values: Array, after: Array) -> Array:
@@ -171,26 +184,28 @@ class PpoLearner(BranchLearner):
         for _ in range(self.config.epochs):
             yield from self.to_tensor(self.generator.permutation(count)).tensor_split(pieces)
 
-    def _judge(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities [N, actors] of what was done, and the entropy [N, actors]."""
+    def _judge(self, batch: dict[str, Tensor]) -> Judged:
         logits = only_allowed(self.net(batch["observations"]), batch["allowed"])
         log_probs = nn.functional.log_softmax(logits, dim=2)
         chosen = log_probs.gather(2, batch["choices"].unsqueeze(2)).squeeze(2)
         entropy = -(log_probs.exp() * log_probs).sum(2)
         nothing = chosen.new_zeros(len(chosen), self._num_actors)
-        return nothing.index_add(1, self._owner, chosen), nothing.index_add(1, self._owner, entropy)
+        return Judged(nothing.index_add(1, self._owner, chosen), nothing.index_add(1, self._owner, entropy), log_probs)
 
     def _learn(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        now, entropy = self._judge(batch)
+        now, entropy, log_probs = self._judge(batch)
         policy_loss = ppo_loss(now, batch["log_probs"], batch["advantages"], self.config.clip)
         value_loss = nn.functional.mse_loss(self._values(batch["critic"]), batch["targets"])
-        clip_and_step(
-            self.optimisers["net"], policy_loss - self.config.entropy * entropy.mean(), self.config.gradient_norm
-        )
+        actor_loss = policy_loss - self.config.entropy * entropy.mean()
+        off_advice = {}
+        if self.pull is not None:
+            actor_loss = actor_loss - self.pull * log_probs.gather(2, batch["advice"].unsqueeze(2)).mean()
+            off_advice = {"off_advice": float((log_probs.argmax(2) != batch["advice"]).float().mean())}
+        clip_and_step(self.optimisers["net"], actor_loss, self.config.gradient_norm)
         clip_and_step(self.optimisers["value"], value_loss, self.config.value_gradient_norm)
         self.updates += 1
         moved = ((now.detach() - batch["log_probs"]).exp() - 1.0).abs() > self.config.clip
-        return {
+        return off_advice | {
             "policy_loss": float(policy_loss.detach()),
             "value_loss": float(value_loss.detach()),
             "entropy": float(entropy.detach().mean()),

@@ -16,13 +16,16 @@ from torch import Tensor, nn
 from hmarl_soc.acting import LOWER, HierarchyPolicy
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.parts import distance, normals
-from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit, hard_types
+from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
 from hmarl_soc.baselines.config import PpoHierarchyConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Learner, Seen, State, Transition
 from hmarl_soc.networks import make_adam
 from hmarl_soc.views import make_view
 from native_sim.api import Array
+
+_ADVICE_SCALE = 50.0
+"""Weight of a squared distance beside negative log densities, whose spreads are near 0.2."""
 
 
 class LowerPpo(Coordinator):
@@ -58,7 +61,10 @@ class LowerPpo(Coordinator):
             if explore:
                 uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(self.device)
                 logits = logits - torch.log(-torch.log(uniform))
-            raw[:, group] = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).to(raw.dtype)
+            if explore or self.role == "triage":
+                raw[:, group] = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).to(raw.dtype)
+            else:  # a response blends its types
+                raw[:, group] = logits.softmax(dim=1)
         log_prob = self._judge(outputs, raw)[0]
         return self._executed(raw), raw.cpu().numpy(), log_prob.cpu().numpy()
 
@@ -73,11 +79,11 @@ class LowerPpo(Coordinator):
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
         if self.role == "hunter":
-            return distance(torch.tanh(outputs), advice)
+            return self._unlikely(outputs, self.log_std, advice)
         if self.role == "triage":
             return nn.functional.cross_entropy(outputs, advice[:, 0].long())
         each = outputs.view(len(outputs), -1, OUTPUTS).transpose(0, 1)
-        return distance(emit(each, hard_types(each[..., : len(TYPES)])), advice)
+        return _ADVICE_SCALE * distance(emit(each, each[..., : len(TYPES)].softmax(dim=-1)), advice)
 
     def _judge(self, outputs: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         log_prob, entropy = super()._judge(outputs[:, self._means], raw[:, self._means])
@@ -130,7 +136,7 @@ class PpoHierarchy(Learner):
         state = seen.truth(self.interface.state_size)
         advice = seen.advised(self.interface)
         due = np.flatnonzero(self.ages[seen.rows] == 0)
-        if len(due):
+        if self.config.coordinator.enabled and len(due):
             given = (seen.observations["coordinator"][due], state[due], advice["coordinator"][due])
             self.directives[seen.rows[due]] = self.agents["coordinator"].decide(seen.rows[due], *given)
         directives = self.directives[seen.rows]
@@ -144,7 +150,8 @@ class PpoHierarchy(Learner):
         """Credit every agent with the step."""
         rewards = self.config.reward_scale * step.rewards
         state, ends = step.after.truth(self.interface.state_size), (step.terminations, step.truncations)
-        self.agents["coordinator"].credit(rewards, step.after.observations["coordinator"], state, *ends)
+        if self.config.coordinator.enabled:
+            self.agents["coordinator"].credit(rewards, step.after.observations["coordinator"], state, *ends)
         for name, view in self.views.items():
             seen = view(step.after.observations[name], self.directives)
             self.agents[name].credit(rewards, seen, state, *ends)
@@ -156,7 +163,7 @@ class PpoHierarchy(Learner):
     def update(self) -> dict[str, float]:
         """Let every agent learn that has collected enough."""
         metrics: dict[str, float] = {}
-        pull = self.config.advice.at(self.steps) if self.advised else 0.0
+        pull = self.config.advice.at(self.steps) if self.advised else None
         for agent in self.agents.values():
             metrics |= agent.update(pull)
         return metrics

@@ -15,7 +15,7 @@ from hmarl_soc.baselines.config import QConfig
 from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import State, Transition
-from hmarl_soc.losses import td_target
+from hmarl_soc.losses import margin_loss, td_target
 from hmarl_soc.networks import clip_and_step, make_adam
 from hmarl_soc.replay import Replay
 
@@ -25,7 +25,8 @@ class QLearner(BranchLearner):
 
     Each branch explores by itself with probability epsilon. The online nets choose the next action, the target nets
     value it, and an episode that was cut off by the time limit goes on with that value. Observations are brought to
-    mean 0 and spread 1 by running moments; the replay keeps them as they were.
+    mean 0 and spread 1 by running moments; the replay keeps them as they were. Where there is a teacher, the utility of
+    what it advises is pulled above those of a branch's other choices by a margin.
 
     Args:
         config: Settings.
@@ -51,8 +52,10 @@ class QLearner(BranchLearner):
             "observations_after": ((size,), np.float32),
             "critic": ((critic,), np.float32),
             "critic_after": ((critic,), np.float32),
+            "masks": ((self.actions.mask_size,), np.bool_),
             "masks_after": ((self.actions.mask_size,), np.bool_),
             "choices": ((self.actions.num_branches,), np.int16),
+            "advice": ((self.actions.num_branches,), np.int16),
             "rewards": ((), np.float32),
             "terminated": ((), np.bool_),
         }
@@ -75,15 +78,17 @@ class QLearner(BranchLearner):
                 "observations_after": after,
                 "critic": critic,
                 "critic_after": self.critic_input(step.after, after),
+                "masks": self.actions.pack(step.before.masks),
                 "masks_after": self.actions.pack(step.after.masks),
                 "choices": self.actions.encode(step.actions),
+                "advice": self.encode_advice(step.before),
                 "rewards": self.config.reward_scale * step.rewards,
                 "terminated": step.terminations,
             }
         )
         self.observed.add(before)
         self.judged.add(critic)
-        self.steps += len(step.rewards)
+        self.count(step)
 
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due."""
@@ -118,14 +123,28 @@ class QLearner(BranchLearner):
         now = self.to_tensor(self.observed.scale(drawn["observations"]))
         critic = self.to_tensor(self.judged.scale(drawn["critic"]))
         choices = self.to_tensor(drawn["choices"].astype(np.int64)).unsqueeze(2)
-        values = self._value(self.net(now).gather(2, choices).squeeze(2), critic, target=False)
-        loss = nn.functional.smooth_l1_loss(values, self._targets(drawn))
-        clip_and_step(self.optimisers["all"], loss, self.config.gradient_norm)
+        utilities = self.net(now)
+        values = self._value(utilities.gather(2, choices).squeeze(2), critic, target=False)
+        loss = whole = nn.functional.smooth_l1_loss(values, self._targets(drawn))
+        off_advice = {}
+        if self.pull is not None:
+            away, differs = self._distance(utilities, drawn)
+            whole = loss + self.pull * away
+            off_advice = {"off_advice": float(differs)}
+        clip_and_step(self.optimisers["all"], whole, self.config.gradient_norm)
         self.updates += 1
         if self.updates % self.config.target_every == 0:
             for name in self._online:
                 self.modules[_target(name)].load_state_dict(self.modules[name].state_dict())
-        return {"loss": float(loss.detach()), "value": float(values.detach().mean())}
+        return {"loss": float(loss.detach()), "value": float(values.detach().mean())} | off_advice
+
+    def _distance(self, utilities: Tensor, drawn: dict[str, npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+        """Return the margin loss of utilities [N, B, C], and the share of branches whose best is not advised."""
+        allowed = self.to_tensor(self.actions.unpack(drawn["masks"].astype(np.bool_)))
+        candidates = only_allowed(utilities, allowed).flatten(0, 1)
+        advised = self.to_tensor(drawn["advice"].astype(np.int64)).flatten()
+        differs = (candidates.detach().argmax(1) != advised).float().mean()
+        return margin_loss(candidates, advised, self.config.margin), differs
 
     @torch.no_grad()
     def _targets(self, drawn: dict[str, npt.NDArray[np.float32]]) -> Tensor:

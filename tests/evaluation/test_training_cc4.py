@@ -13,9 +13,8 @@ from evaluation.errors import BadInput
 from evaluation.policies import make_policy, soc_registry
 from evaluation.schema import EvalSpec
 from hmarl_soc import checkpoint
-from hmarl_soc.config import parse
 from hmarl_soc.playing import TRAINING, VALIDATION, episode_seeds
-from hmarl_soc.registry import METHODS, config_class
+from hmarl_soc.registry import METHODS
 
 SMALL = """
 [environment]
@@ -37,25 +36,21 @@ attention = false
 """
 
 
-def given(name="ippo", /, **sections):
-    return parse(sections, config_class(name))
-
-
 def test_defaults_of_cc4_hold_unless_others_are_given():
-    found = training_cc4.settings(given(), "ippo")
+    found = training_cc4.settings({}, "ippo")
     assert (found.environment.engine, found.environment.teacher) == ("cc4", "none")
     assert found.method.reward_scale == 0.01 and found.method.rollout == training_cc4.PPO_DEFAULTS["rollout"]
     asked = {"environment": {"num_envs": 3}, "trainer": {"steps": 7}, "method": {"rollout": 50, "gamma": 0.9}}
-    found = training_cc4.settings(given(**asked), "mappo")
+    found = training_cc4.settings(asked, "mappo")
     assert (found.environment.num_envs, found.trainer.steps, found.trainer.validation_episodes) == (3, 7, 32)
     assert (found.method.rollout, found.method.gamma, found.method.epochs) == (50, 0.9, 4)
-    assert training_cc4.settings(given("qmix"), "qmix").method.reward_scale == 0.01
+    assert training_cc4.settings({}, "qmix").method.reward_scale == 0.01
 
 
 @pytest.mark.parametrize("method", sorted(set(METHODS) - set(training_cc4.METHODS)))
 def test_hierarchies_are_carried_not_trained_there(method):
     with pytest.raises(ValueError, match="does not learn on CAGE Challenge 4"):
-        training_cc4.settings(given(method), method)
+        training_cc4.settings({}, method)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +63,7 @@ def test_hierarchies_are_carried_not_trained_there(method):
 )
 def test_settings_of_the_other_simulator_are_refused(environment, sentence):
     with pytest.raises(ValueError, match=sentence):
-        training_cc4.settings(given(environment=environment), "ippo")
+        training_cc4.settings({"environment": environment}, "ippo")
 
 
 def test_training_and_validation_never_see_the_seeds_of_reports():

@@ -3,6 +3,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from toys import same
 
 from hmarl_soc import checkpoint
 from hmarl_soc.config import HmarlConfig, parse
@@ -18,6 +19,7 @@ SMALL = {
     "replay": {"capacity": 400, "batch_size": 16},
     "coordinator": {"rollout": 16, "minibatch": 8, "epochs": 2, "every": 3},
     "triage": {"target_every": 3},
+    "potential": {"rollout": 16, "minibatch": 8, "epochs": 2},
     "warm_up": 16,
     "updates_per_step": 0.25,
 }
@@ -47,7 +49,7 @@ def advance(learner, field, steps):
 
 def tensors(learner):
     found = {}
-    for name in ("coordinator", *LOWER):
+    for name in ("coordinator", "potential", *LOWER):
         agent = getattr(learner, name)
         for attribute, value in vars(agent).items():
             if isinstance(value, torch.nn.Module):
@@ -65,6 +67,33 @@ def test_every_trainable_tensor_moves(attention):
     advance(learner, field, 24)
     still = [name for name, tensor in tensors(learner).items() if torch.equal(tensor, before[name])]
     assert still == []
+
+
+def test_inputs_are_scaled_by_what_the_warm_up_brought_and_by_nothing_later():
+    learner, field = make()
+    advance(learner, field, 2)
+    assert learner.updates == 0 and (learner.hunter.actor.scaler.scale == 1).all()
+    advance(learner, field, 1)
+    assert learner.updates > 0 and learner.replay.size == 16
+    views = learner.replay.entries["hunter/view"][:16].copy()
+    kept = {
+        f"{name}.{attribute}.{key}": value.clone()
+        for name in LOWER
+        for attribute, part in vars(getattr(learner, name)).items()
+        if isinstance(part, torch.nn.Module)
+        for key, value in part.state_dict().items()
+        if "scaler" in key
+    }
+    shift, scale = (kept[f"hunter.actor.scaler.{part}"].numpy() for part in ("shift", "scale"))
+    assert shift == pytest.approx(views.mean(axis=0), abs=1e-5)
+    spread = views.std(axis=0)
+    assert scale == pytest.approx(np.where(spread < 0.01, 1.0, 1.0 / np.maximum(spread, 0.01)), rel=1e-3)
+    for online, target in (("hunter.critic", "hunter.target"), ("responder.actor", "responder.target_actor")):
+        assert torch.equal(kept[f"{online}.scaler.scale"], kept[f"{target}.scaler.scale"])
+    advance(learner, field, 6)
+    for name, value in kept.items():
+        agent, attribute, key = name.split(".", 2)
+        assert torch.equal(getattr(getattr(learner, agent), attribute).state_dict()[key], value), name
 
 
 def test_directives_executed_are_the_ones_credited_and_seen():
@@ -144,9 +173,9 @@ def test_shared_means_one_batch_for_all(shared, monkeypatch):
 
 
 def _spy(update, used, name):
-    def spied(batch, weights):
+    def spied(batch, weights, pull):
         used[name] = batch
-        return update(batch, weights)
+        return update(batch, weights, pull)
 
     return spied
 
@@ -154,6 +183,7 @@ def _spy(update, used, name):
 def test_without_a_coordinator_the_directive_is_neutral_and_nothing_else_changes():
     learner, field = make(coordinator=SMALL["coordinator"] | {"enabled": False})
     before = [p.detach().clone() for p in learner.coordinator.actor.parameters()]
+    judged = [p.detach().clone() for p in learner.potential.net.parameters()]
     for _ in range(15):
         actions = learner.act(field.seen())
         assert (actions["coordinator"] == 0).all()
@@ -162,6 +192,8 @@ def test_without_a_coordinator_the_directive_is_neutral_and_nothing_else_changes
         learner.update()
         field.restart(step)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.coordinator.actor.parameters(), strict=True))
+    # The potential of the others' rewards is no part of the coordinator.
+    assert not any(torch.equal(a, b) for a, b in zip(judged, learner.potential.net.parameters(), strict=True))
     policy = learner.policy()
     decision = policy.act(field.seen().observations, {}, policy.initial_memory(8), np.zeros((8, 4, 0)))
     assert (decision.actions["coordinator"] == 0).all()
@@ -216,20 +248,6 @@ def test_training_resumes_exactly_and_its_weights_play_without_torch(tmp_path):
     best = checkpoint.load(tmp_path / "whole" / "best").state["arrays"]
     assert all((policy.weights()[name] == array).all() for name, array in best.items())
     assert from_dict(whole.interface.to_dict()).digest == whole.interface.digest
-
-
-def same(a, b, path=""):
-    if isinstance(a, dict):
-        assert set(a) == set(b), path
-        for key in a:
-            same(a[key], b[key], f"{path}/{key}")
-    elif isinstance(a, list):
-        for i, (x, y) in enumerate(zip(a, b, strict=True)):
-            same(x, y, f"{path}/{i}")
-    elif hasattr(a, "shape"):
-        assert np.array_equal(np.asarray(a), np.asarray(b)), path
-    else:
-        assert a == b, path
 
 
 def test_another_layout_is_refused(tmp_path):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
+from scipy import stats
 
 from hmarl_soc import losses
 
@@ -79,18 +79,6 @@ def test_log_densities_are_those_of_scipy(rng):
     assert given.numpy() == pytest.approx(stats.norm(mean, np.exp(log_std)).logpdf(raw).sum(axis=1))
 
 
-def test_the_density_of_a_squashed_draw_integrates_to_one():
-    mean, log_std = torch.tensor([[0.4]]), torch.tensor([-0.3])
-
-    def density(action):
-        raw = torch.atanh(torch.tensor([[action]], dtype=torch.float64))
-        return losses.squashed_log_prob(raw, mean, log_std).exp().item()
-
-    total, _ = integrate.quad(density, -1 + 1e-9, 1 - 1e-9)
-    assert total == pytest.approx(1.0, abs=1e-5)
-    assert torch.isfinite(losses.squash_correction(torch.tensor([[50.0, -50.0]]))).all()
-
-
 def test_double_q_lets_the_online_net_choose_and_the_target_net_value():
     online, target = torch.tensor([[1.0, 2.0], [5.0, 0.0]]), torch.tensor([[10.0, 20.0], [30.0, 99.0]])
     targets = losses.double_dqn_target(torch.zeros(2), torch.tensor([False, True]), online, target, 0.5)
@@ -101,6 +89,15 @@ def test_dueling_gives_advantages_no_say_in_the_mean():
     values = losses.dueling(torch.tensor([[3.0]]), torch.tensor([[1.0, 2.0, 6.0]]))
     assert values.mean().item() == pytest.approx(3.0)
     assert (values[0, 2] - values[0, 0]).item() == pytest.approx(5.0)
+
+
+def test_advice_must_lead_by_a_margin():
+    values = torch.tensor([[1.0, 0.9, 0.0], [0.0, 1.0, 0.0], [2.0, 0.0, 5.0]], requires_grad=True)
+    loss = losses.margin_loss(values, torch.tensor([0, 1, 0]), 0.5)
+    # Row 0: it leads by 0.1 of 0.5; row 1: it leads by enough; row 2: it lies 3 behind.
+    assert loss.item() == pytest.approx((0.4 + 0.0 + 3.5) / 3)
+    loss.backward()
+    assert values.grad.numpy() * 3 == pytest.approx(np.array([[-1, 1, 0], [0, 0, 0], [-1, 0, 1]]))
 
 
 def test_importance_weights_scale_each_error():

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from hmarl_soc.acting import Net
 from hmarl_soc.interface import make_layout
-from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
+from hmarl_soc.networks import Mlp, Scaler, clip_and_step, make_adam, soft_update
 from hmarl_soc.tokens import make_tokens
 
 LAYOUT = make_layout("x", {"a": (), "rows": (3, 4), "b": (2,)})
@@ -61,6 +63,50 @@ def test_first_weights_come_from_the_generator_alone():
     nets = [Mlp(LAYOUT.size, 8, 2, generator(3), tokens=make_tokens(LAYOUT), heads=2) for _ in range(2)]
     for a, b in zip(*(net.parameters() for net in nets), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_scaler_is_nothing_until_it_is_fitted_and_leaves_later_features_alone():
+    scaler = Scaler(4)
+    rows = torch.tensor([[1.0, 5.0, 0.3], [3.0, 5.001, 0.1]])
+    x = torch.tensor([[2.0, 5.0, 0.1, 0.7], [4.0, 9.0, 0.1, -30.0]])
+    assert torch.equal(scaler(x), x.clamp(-10.0, 10.0))
+    scaler.fit(rows)
+    expected = np.array([[0.0, -0.0005, -1.0, 0.7], [2.0, 3.9995, -1.0, -10.0]])  # the second hardly varied: no scale
+    assert scaler(x).numpy() == pytest.approx(expected, abs=1e-5)
+    scaled = scaler(torch.cat([rows, torch.zeros(2, 1)], dim=1))[:, [0, 2]]
+    assert scaled.mean(dim=0).numpy() == pytest.approx(0.0, abs=1e-6)
+    assert scaled.std(dim=0, correction=0).numpy() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_scaler_cuts_off_what_is_far_out():
+    scaler = Scaler(1)
+    scaler.fit(torch.tensor([[-1.0], [1.0]]))
+    assert scaler(torch.tensor([[1e6], [-1e6], [9.0]])).flatten().tolist() == [10.0, -10.0, 9.0]
+
+
+def test_a_scaler_belongs_to_the_state_but_is_not_trained():
+    net = Mlp(3, 8, 2, generator(), scaled=True)
+    assert not {name for name, _ in net.named_parameters() if "scaler" in name}
+    net.scaler.fit(torch.randn(20, 3, generator=generator(1)) * 5.0 + 1.0)
+    twin = Mlp(3, 8, 2, generator(2), scaled=True)
+    twin.load_state_dict(net.state_dict())
+    x = torch.randn(4, 3, generator=generator(3))
+    assert torch.equal(twin(x), net(x))
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_the_numpy_net_scales_as_the_trained_one(attention):
+    tokens = make_tokens(LAYOUT) if attention else None
+    trained = Mlp(LAYOUT.size, 8, 2, generator(), tokens=tokens, heads=2, scaled=True)
+    x = torch.randn(50, LAYOUT.size, generator=generator(1)) * torch.arange(1.0, LAYOUT.size + 1) + 3.0
+    x[:, 2] = 0.25
+    trained.scaler.fit(x)
+    acting = Net({name: value.numpy() for name, value in trained.state_dict().items()}, LAYOUT, 2)
+    far = torch.cat([x, 100.0 * x[:5]])
+    assert acting(far.numpy()) == pytest.approx(trained(far)[0].detach().numpy(), rel=1e-4, abs=1e-4)
+    if attention:
+        expected = trained.attention.weights(trained.scaler(far)).detach().numpy()
+        assert acting.attend(far.numpy()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_soft_update_moves_by_its_share():

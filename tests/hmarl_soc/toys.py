@@ -122,3 +122,18 @@ class RandomWalk(Learner):
     def load_state_dict(self, state):
         self.centre, self.updates = state["centre"], state["updates"]
         self.generator.bit_generator.state = state["generator"]
+
+
+def same(a, b, path=""):
+    """Assert that nested mappings and lists hold exactly the same."""
+    if isinstance(a, dict):
+        assert set(a) == set(b), path
+        for key in a:
+            same(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, list):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            same(x, y, f"{path}/{i}")
+    elif hasattr(a, "shape"):
+        assert np.array_equal(np.asarray(a), np.asarray(b)), path
+    else:
+        assert a == b, path

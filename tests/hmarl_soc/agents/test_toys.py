@@ -6,7 +6,7 @@ import torch
 
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.hunter import Hunter
-from hmarl_soc.agents.responder import OUTPUTS, Responder, emit, hard_types
+from hmarl_soc.agents.responder import OUTPUTS, Responder, emit
 from hmarl_soc.agents.triage import Triage
 from hmarl_soc.config import CoordinatorConfig, HunterConfig, NetworkConfig, ResponderConfig, TriageConfig
 from hmarl_soc.interface import make_layout
@@ -41,7 +41,8 @@ def batch(view, action, reward, **more):
 
 
 def test_hunter_finds_the_action_that_pays(network):
-    config = HunterConfig(tau=0.05, initial_entropy_weight=0.05, target_entropy=-4.0, **FAST)
+    fast = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3}
+    config = HunterConfig(tau=0.05, initial_entropy_weight=0.05, target_entropy=-4.0, **fast)
     agent, noise = Hunter(LAYOUT, 2, 0, config, network, generator(), CPU), generator()
     for _ in range(400):
         view = views(64, noise)
@@ -96,15 +97,32 @@ def test_types_decide_what_is_on_and_gradients_reach_every_output():
     types[0, :, 0] = types[1, :, 3] = 1.0
     action = emit(outputs, types)
     assert action[0].tolist() == [-1.0, 0.0, -1.0, 0.0, 0.0, 0.0]  # segment 0 holds, segment 1 does both
-    action = emit(outputs, hard_types(outputs[..., :4]))
+    action = emit(outputs, outputs[..., :4].softmax(dim=-1))
     (action * torch.arange(1.0, 7.0)).sum().backward()
-    assert (outputs.grad[0, 0, 4:6] == 0).all()  # a segment that holds has no intensities
-    assert (outputs.grad[:, :, 6:] != 0).all() and (outputs.grad[:, :, :4] != 0).any(dim=2).all()
+    assert (outputs.grad[:, :, 4:] != 0).all() and (outputs.grad[:, :, :4] != 0).any(dim=2).all()
 
 
 def make_coordinator(network, num_envs=16, **changes):
     settings = {"rollout": 128, "minibatch": 64, "entropy": 0.0, "initial_log_std": -1.0, **FAST, **changes}
     return Coordinator(LAYOUT, 2, 0, num_envs, CoordinatorConfig(**settings), network, 0.9, generator(), CPU)
+
+
+def test_the_first_rollout_tells_the_scale_of_inputs_and_nothing_is_learned_from_it(network):
+    agent, noise = make_coordinator(network, rollout=32), generator()
+    before = {name: tensor.clone() for name, tensor in agent.actor.state_dict().items()}
+    none, never = np.zeros((16, 0), np.float32), np.zeros(16, bool)
+    shown = []
+    while not agent.fitted:
+        shown.append(5.0 + 3.0 * views(16, noise).numpy())
+        agent.decide(np.arange(16), shown[-1], none)
+        agent.credit(np.ones(16), shown[-1], none, never, never)
+        assert agent.update() == {}
+    moved = {name for name, tensor in agent.actor.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {"scaler.shift", "scaler.scale"}
+    used = np.concatenate(shown[:2])  # the third macro step of each row is still running
+    assert agent.actor.scaler.shift.numpy() == pytest.approx(used.mean(axis=0), abs=1e-4)
+    assert agent.critic.scaler.scale.numpy() == pytest.approx(1.0 / used.std(axis=0), rel=1e-3)
+    assert agent._open["value"] == pytest.approx(agent._values(shown[-1], none))
 
 
 def test_coordinator_finds_the_directive_that_pays(network):
@@ -129,8 +147,8 @@ def test_executed_directives_are_the_credited_ones_and_the_first_pass_has_ratio_
     agent.credit(np.zeros(2), seen, none, np.ones(2, bool), np.zeros(2, bool))
     grid, filled = agent.rollout.take()
     assert np.tanh(grid["raw"][filled]) == pytest.approx(directives)
-    batch = [torch.as_tensor(grid[name][filled]) for name in ("observation", "state", "raw", "log_prob")]
-    metrics = agent._learn([*batch, torch.ones(2), torch.zeros(2)])
+    batch = [torch.as_tensor(grid[name][filled]) for name in ("observation", "state", "raw", "advice", "log_prob")]
+    metrics = agent._learn([*batch, torch.ones(2), torch.zeros(2)], None)
     assert metrics["policy_loss"] == pytest.approx(-1.0, abs=1e-5)  # ratio 1 times advantage 1
     assert metrics["clipped"] == 0.0
 

@@ -54,7 +54,7 @@ def tensors(learner):
 def test_every_agent_learns_and_every_trainable_tensor_moves():
     learner, field, _ = make()
     before = tensors(learner)
-    assert play(learner, field, 40) == {"coordinator", "hunter", "triage", "responder"}
+    assert play(learner, field, 60) == {"coordinator", "hunter", "triage", "responder"}
     after = tensors(learner)
     still = [name for name in before if torch.equal(before[name], after[name]) and len(before[name])]
     assert not still
