@@ -191,5 +191,9 @@ def _cross_simulator(summary: Mapping[str, Any]) -> Figure:
         axes.set_title(name if found is None else f"{name}: Spearman {found:.2f}")
         axes.set_xlabel("normalised score, SOC simulator")
     figure.axes[0].set_ylabel("normalised score, CC4")
-    add_legend(figure, *figure.axes[0].get_legend_handles_labels())
+    handles = {}
+    for axes in figure.axes:
+        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if handles:
+        add_legend(figure, list(handles.values()), list(handles))
     return figure
