@@ -191,7 +191,7 @@ def _cross_simulator(summary: Mapping[str, Any]) -> Figure:
         axes.set_title(name if found is None else f"{name}: Spearman {found:.2f}")
         axes.set_xlabel("normalised score, SOC simulator")
     figure.axes[0].set_ylabel("normalised score, CC4")
-    handles = {}
+    handles: dict[str, Any] = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if handles:
