@@ -41,7 +41,7 @@ def batch(view, action, reward, **more):
 
 
 def test_hunter_finds_the_action_that_pays(network):
-    fast = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3}
+    fast = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3, "slow_tau": 0.05, "proximity": 0.1}
     config = HunterConfig(tau=0.05, initial_entropy_weight=0.05, target_entropy=-4.0, **fast)
     agent, noise = Hunter(LAYOUT, 2, 0, config, network, generator(), CPU), generator()
     for _ in range(400):
@@ -71,7 +71,9 @@ def test_triage_learns_which_choice_pays_beside_a_state_it_cannot_influence(netw
 
 
 def test_responder_learns_a_type_and_an_intensity_per_segment(network):
-    config = ResponderConfig(actor_learning_rate=1e-3, critic_learning_rate=3e-3, tau=0.05, noise=0.3)
+    config = ResponderConfig(
+        actor_learning_rate=1e-3, critic_learning_rate=3e-3, tau=0.05, noise=0.3, slow_tau=0.1, proximity=0.02
+    )
     agent, noise = Responder(LAYOUT, 2, 1, 0, config, network, generator(), CPU), generator()
 
     def wanted(view):
