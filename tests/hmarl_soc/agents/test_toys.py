@@ -81,7 +81,7 @@ def test_responder_learns_a_type_and_an_intensity_per_segment(network):
         isolate = torch.cat([2.0 * on - 1.0, 1.0 - 2.0 * on], dim=1)  # segment 0 where x > 0, segment 1 elsewhere
         return torch.cat([isolate, torch.full((len(view), 2), -1.0), torch.full((len(view), 2), 0.5)], dim=1)
 
-    for _ in range(500):
+    for _ in range(900):
         view = views(64, noise)
         action, none = agent.act(view), torch.zeros(64, 1)
         reward = -(action - wanted(view)).square().sum(dim=1)
