@@ -122,6 +122,9 @@ class TriageConfig(Settings):
         default=0.95, ge=0, lt=1, description="share of the log policy that a reward is given back (Munchausen)"
     )
     temperature: float = Field(default=0.03, gt=0, description="of that policy, in units of scaled reward")
+    advice: float = Field(
+        default=0.1, ge=0, description="share of the advice's weight that counts here: values soon know better"
+    )
     margin: float = Field(
         default=0.05, gt=0, description="by how much the value of an advised choice should lead while advice counts"
     )

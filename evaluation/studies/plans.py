@@ -23,6 +23,7 @@ class Arm:
     method: str  # name in the registry of methods, or "scripted"
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the method, where they differ from its defaults
     knobs: Mapping[str, Any] = field(default_factory=dict)  # of the simulator in training
+    teacher: str = "adaptive"  # whose advice learners get at first, or none
     x: float | None = None  # where the arm stands on the axis of a sweep
 
 
@@ -104,6 +105,8 @@ PLANS: Final[dict[str, Plan]] = {
                 Arm("per-agent replay", REFERENCE, {"replay": {"shared": False}}),
                 Arm("PPO for all agents", "hmarl-soc-ppo"),
                 Arm("no attention", REFERENCE, {"network": {"attention": False}}),
+                Arm("no potential", REFERENCE, {"potential": {"enabled": False}}),
+                Arm("no teacher", REFERENCE, teacher="none"),
             ),
             ("curves", "bars"),
         ),
@@ -147,7 +150,7 @@ PLANS: Final[dict[str, Plan]] = {
 def run_settings(arm: Arm, size: Size) -> dict[str, Any]:
     """Return the nested settings of an arm's training runs."""
     return {
-        "environment": {"num_envs": size.num_envs, "knobs": dict(arm.knobs)},
+        "environment": {"num_envs": size.num_envs, "teacher": arm.teacher, "knobs": dict(arm.knobs)},
         "trainer": {
             "steps": size.steps,
             "validate_every": size.validate_every,

@@ -57,7 +57,7 @@ def distance(numbers: Tensor, advice: Tensor) -> Tensor:
     return (numbers - advice.clamp(-INNER, INNER)).square().mean()
 
 
-INNER = 0.95
+INNER = 0.99
 """Advice beyond this is moved inwards."""
 
 

@@ -107,7 +107,7 @@ class Triage(Saved):
             clip_and_step(self.adam, loss, self.config.gradient_norm)
         else:
             away = losses.margin_loss(values, batch["advice"], self.config.margin)
-            clip_and_step(self.adam, loss + pull * away, self.config.gradient_norm)
+            clip_and_step(self.adam, loss + pull * self.config.advice * away, self.config.gradient_norm)
             differs = values.detach().argmax(dim=1) != batch["advice"]
             off_advice = {"triage/off_advice": float(differs.float().mean())}
         self.updates += 1

@@ -41,7 +41,7 @@ def batch(view, action, reward, **more):
 
 
 def test_hunter_finds_the_action_that_pays(network):
-    fast = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3}
+    fast = {"actor_learning_rate": 3e-3, "critic_learning_rate": 3e-3, "slow_tau": 0.05, "proximity": 0.1}
     config = HunterConfig(tau=0.05, initial_entropy_weight=0.05, target_entropy=-4.0, **fast)
     agent, noise = Hunter(LAYOUT, 2, 0, config, network, generator(), CPU), generator()
     for _ in range(400):
@@ -71,7 +71,9 @@ def test_triage_learns_which_choice_pays_beside_a_state_it_cannot_influence(netw
 
 
 def test_responder_learns_a_type_and_an_intensity_per_segment(network):
-    config = ResponderConfig(actor_learning_rate=1e-3, critic_learning_rate=3e-3, tau=0.05, noise=0.3)
+    config = ResponderConfig(
+        actor_learning_rate=1e-3, critic_learning_rate=3e-3, tau=0.05, noise=0.3, slow_tau=0.1, proximity=0.02
+    )
     agent, noise = Responder(LAYOUT, 2, 1, 0, config, network, generator(), CPU), generator()
 
     def wanted(view):
@@ -79,7 +81,7 @@ def test_responder_learns_a_type_and_an_intensity_per_segment(network):
         isolate = torch.cat([2.0 * on - 1.0, 1.0 - 2.0 * on], dim=1)  # segment 0 where x > 0, segment 1 elsewhere
         return torch.cat([isolate, torch.full((len(view), 2), -1.0), torch.full((len(view), 2), 0.5)], dim=1)
 
-    for _ in range(500):
+    for _ in range(900):
         view = views(64, noise)
         action, none = agent.act(view), torch.zeros(64, 1)
         reward = -(action - wanted(view)).square().sum(dim=1)
