@@ -154,7 +154,8 @@ class Field:
             if kept is None:
                 kept = self._actions[name] = np.zeros((8, *action.shape), action.dtype)
             while len(kept) <= self._lengths.max():
-                kept = self._actions[name] = np.concatenate([kept, np.zeros_like(kept)])
+                more = np.zeros((max(8, len(kept)), *kept.shape[1:]), kept.dtype)  # nothing is kept right after a reset
+                kept = self._actions[name] = np.concatenate([kept, more])
             kept[self._lengths, self.rows] = action
 
     @staticmethod

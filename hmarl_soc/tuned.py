@@ -15,13 +15,7 @@ BASES: Final = ("tuned", "table2")
 """What a run's own settings are put on top of: these, or the defaults of the classes."""
 
 _ADVICE: Final = {"weight": 1.0, "steps": 150_000}
-_DIRECTIVES: Final = {
-    "initial_log_std": -1.5,
-    "rollout": 2048,
-    "minibatch": 256,
-    "epochs": 5,
-    "learning_rate": 2e-4,
-}
+_DIRECTIVES: Final = {"initial_log_std": -1.5, "minibatch": 64, "learning_rate": 1e-4}
 _PPO: Final = {"advice": _ADVICE, "entropy": 0.001, "rollout": 8192, "minibatch": 512, "epochs": 5}
 _Q: Final = {"advice": _ADVICE, "epsilon_start": 0.1, "epsilon_steps": 50_000}
 
@@ -31,8 +25,8 @@ TUNED: Final[Mapping[str, Mapping[str, Any]]] = {
         "n_steps": 3,
         "replay": {"beta": 1.0},
         "coordinator": _DIRECTIVES,
-        "hunter": {"actor_learning_rate": 2e-4, "slow_tau": 0.002, "initial_entropy_weight": 0.001},
-        "triage": {"target_every": 100, "epsilon_start": 0.1},
+        "hunter": {"actor_learning_rate": 2e-4, "initial_entropy_weight": 0.001},
+        "triage": {"target_every": 100, "epsilon_start": 0.1, "advice": 1.0},
         "responder": {"actor_learning_rate": 1e-4},
     },
     "hmarl-soc-ppo": {
