@@ -58,7 +58,7 @@ class Size:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # method -> settings, below those of an arm
 
 
-FULL: Final = Size(600_000, 128, 30_000, 256)
+FULL: Final = Size(300_000, 128, 20_000, 512)
 _TINY: Final = {"hidden": 16, "attention": False}
 _TINY_PPO: Final = {"network": _TINY, "rollout": 256, "minibatch": 128, "epochs": 1}
 _TINY_Q: Final = {"network": _TINY, "warm_up": 256, "batch_size": 32, "capacity": 2048}
