@@ -56,6 +56,8 @@ class MapperConfig:
     """Rate of responses at full level and neutral priority, per step."""
     suspect_from: float = 0.05
     """Belief from which a host is a suspect that the hunter examines; set so that few held hosts fall below it."""
+    temperature: float = 0.0
+    """Of the learned mapper's draw among its options; 0 plays the option of the highest score."""
 
 
 class Orders(NamedTuple):

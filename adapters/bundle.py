@@ -25,8 +25,9 @@ import native_sim.soc.spec as soc
 from adapters import features, terms
 from adapters.actions import Mapper, MapperConfig, TableMapper
 from adapters.assignment import get_assignment
+from adapters.carrier import Carrier, LinearMap
 from adapters.messages import Codec
-from adapters.policy import LinearMap, TransferredPolicy
+from adapters.policy import TransferredPolicy
 from adapters.scorer import LinearMapper
 from native_sim.api import FloatArray, Layout, Policy
 from native_sim.tensors import read_tensors
@@ -77,21 +78,17 @@ class Bundle:
     def policy(
         self, make_carried: MakeCarried, folder: Path = Path(), directive: FloatArray | None = None
     ) -> TransferredPolicy:
-        """Return the policy for CC4; ``directive`` as in :class:`adapters.policy.TransferredPolicy`."""
+        """Return the policy for CC4; ``directive`` as in :class:`adapters.carrier.Carrier`."""
         carried = make_carried(self.carried, folder)
         mapper: Mapper = TableMapper(self.mapper)
         if self.mapper_weights is not None:
             mapper = LinearMapper(self.mapper, self.mapper_weights)
-        return TransferredPolicy(
-            carried,
-            self.hosts,
-            self.zones,
-            mapper,
-            get_assignment(self.assignment),
-            self.segment_codec,
-            self.directive_codec,
-            directive,
-        )
+        return TransferredPolicy(carried, self.carrier(directive), mapper)
+
+    def carrier(self, directive: FloatArray | None = None) -> Carrier:
+        """Return what shows CC4 in SOC terms."""
+        assignment = get_assignment(self.assignment)
+        return Carrier(self.hosts, self.zones, assignment, self.segment_codec, self.directive_codec, directive)
 
     def describe(self) -> str:
         """Return what it is and where it comes from, in a few lines."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from adapters import projection, terms
 from adapters.actions import CONFIRMED_ODDS, MapperConfig, belief_at
+from adapters.carrier import LinearMap
 from adapters.messages import Codec, fit_codec
-from adapters.policy import LinearMap
 from native_sim.api import Array, FloatArray, Layout
 
 CONFIRMED_PRECISION: Final = 0.98

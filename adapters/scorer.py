@@ -37,11 +37,11 @@ from native_sim.api import Array, FloatArray
 HOST_VERBS: Final = (Verb.ANALYSE, Verb.REMOVE, Verb.RESTORE, Verb.DEPLOY_DECOY)
 ZONE_VERBS: Final = (Verb.MONITOR, Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)
 _BELIEF: Final = HOST_TERMS["belief"].start
-_WISHES: Final = 12
-_HOST_FACTS: Final = HOST.size + 3
-_ZONE_FACTS: Final = 4
-HOST_WIDTH: Final = _HOST_FACTS * _WISHES
-ZONE_WIDTH: Final = _ZONE_FACTS * _WISHES
+WISHES: Final = 12
+HOST_FACTS: Final = HOST.size + 3
+ZONE_FACTS: Final = 4
+HOST_WIDTH: Final = HOST_FACTS * WISHES
+ZONE_WIDTH: Final = ZONE_FACTS * WISHES
 SIZE: Final = len(HOST_VERBS) * HOST_WIDTH + len(ZONE_VERBS) * ZONE_WIDTH
 
 
@@ -67,22 +67,30 @@ def wishes(orders: Orders, agent: int) -> Array:
     )
 
 
+def host_facts(now: Situation) -> Array:
+    """Return [N, H, 31] what is known of each host."""
+    head = np.arange(now.known.exists.shape[1]) == now.alert[:, None]
+    more = np.stack([now.known.exists, now.terms[..., _BELIEF], head], axis=-1)
+    return np.concatenate([now.known.hosts, more], axis=-1)
+
+
+def zone_facts(now: Situation) -> Array:
+    """Return [N, 4] what is known of the zone."""
+    belief = np.where(now.known.exists, now.terms[..., _BELIEF], 0.0)
+    wrong, missing = wrong_traffic(now)
+    return np.stack([np.ones(len(belief)), belief.max(axis=1), wrong.any(axis=1), missing.any(axis=1)], axis=1)
+
+
 def host_options(now: Situation, wanted: Array) -> Array:
     """Return [N, H, 372] the description of each host's options."""
-    head = np.arange(now.known.exists.shape[1]) == now.alert[:, None]
-    facts = np.concatenate(
-        [now.known.hosts, np.stack([now.known.exists, now.terms[..., _BELIEF], head], axis=-1)], axis=-1
-    )
-    products = facts[..., :, None] * wanted[:, None, None, :]
-    return np.asarray(products.reshape(*facts.shape[:2], HOST_WIDTH))
+    products = host_facts(now)[..., :, None] * wanted[:, None, None, :]
+    return np.asarray(products.reshape(*now.known.exists.shape, HOST_WIDTH))
 
 
 def zone_options(now: Situation, wanted: Array) -> Array:
     """Return [N, 48] the description of the options without a host."""
-    belief = np.where(now.known.exists, now.terms[..., _BELIEF], 0.0)
-    wrong, missing = wrong_traffic(now)
-    facts = np.stack([np.ones(len(belief)), belief.max(axis=1), wrong.any(axis=1), missing.any(axis=1)], axis=1)
-    return np.asarray((facts[:, :, None] * wanted[:, None, :]).reshape(len(belief), ZONE_WIDTH))
+    products = zone_facts(now)[:, :, None] * wanted[:, None, :]
+    return np.asarray(products.reshape(len(products), ZONE_WIDTH))
 
 
 def wrong_traffic(now: Situation) -> tuple[Array, Array]:
@@ -103,7 +111,7 @@ class Lessons(NamedTuple):
 
 
 class LinearMapper(Mapper):
-    """Plays the option of the highest score.
+    """Plays the option of the highest score, or draws one by a softmax of the scores.
 
     Args:
         weights: [1632], of the host verbs first, then of the others.
@@ -117,13 +125,20 @@ class LinearMapper(Mapper):
         self._weights = weights
 
     def __call__(self, now: Situation, orders: Orders, draws: Array) -> Mapped:
-        """Choose one action per row; the draws [N, 4] are not needed."""
+        """Choose one action per row; of the draws [N, 4] the first is used, if any."""
         rows, wanted = np.arange(len(now.free)), wishes(orders, now.agent)
         indices, allowed = options(now)
         values = scores(self._weights, host_options(now, wanted), zone_options(now, wanted))
-        best = np.where(allowed, values, -np.inf).argmax(axis=1)
-        bid = Bid(np.ones(len(rows), bool), indices[rows, best])
+        values = np.where(allowed, values, -np.inf)
+        chosen = values.argmax(axis=1) if self.config.temperature == 0 else self._draw(values, draws[:, 0])
+        bid = Bid(np.ones(len(rows), bool), indices[rows, chosen])
         return settle(now, (bid,), handled_alert(now, orders, np.zeros(len(rows), bool)))
+
+    def _draw(self, values: FloatArray, draws: Array) -> Array:
+        """Return [N] options, each as likely as the softmax of scores [N, O] has it."""
+        chances = np.exp((values - values.max(axis=1, keepdims=True)) / self.config.temperature)
+        below = chances.cumsum(axis=1)
+        return np.asarray((below <= draws[:, None] * below[:, -1:]).sum(axis=1))
 
 
 def options(now: Situation) -> tuple[Array, Array]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from adapters.bundle import POLICY as POLICY_FOLDER
 from adapters.bundle import Bundle, BundleError, MakeCarried, load_bundle
+from adapters.carrier import LinearMap
 from adapters.draws import OwnDraws
-from adapters.policy import LinearMap
 from evaluation.errors import BadInput
 from evaluation.silenced import Silenced
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy

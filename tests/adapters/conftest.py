@@ -5,8 +5,8 @@ import pytest
 
 from adapters import features, terms
 from adapters.bundle import Bundle
+from adapters.carrier import LinearMap
 from adapters.messages import Codec
-from adapters.policy import LinearMap
 from cage4 import actions, rich, spec
 
 

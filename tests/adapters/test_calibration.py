@@ -3,7 +3,7 @@ import pytest
 
 from adapters import features, terms
 from adapters.calibration import Samples, belief_thresholds, calibrate, scale_term
-from adapters.policy import LinearMap
+from adapters.carrier import LinearMap
 
 BELIEF = terms.HOST_TERMS["belief"].start
 

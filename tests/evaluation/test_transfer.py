@@ -3,9 +3,10 @@ import pytest
 
 from adapters import features, terms
 from adapters.bundle import Bundle
+from adapters.carrier import LinearMap
 from adapters.draws import OwnDraws
 from adapters.messages import Codec
-from adapters.policy import LinearMap, TransferredPolicy
+from adapters.policy import TransferredPolicy
 from evaluation import policies, transfer
 from evaluation.errors import BadInput
 from native_sim.soc import policies as soc_policies
@@ -31,28 +32,28 @@ def save(path, name="adaptive", kind="scripted"):
 def test_a_bundle_is_a_policy_by_name(folder):
     policy = policies.make_policy(f"bundle:{folder}")
     assert isinstance(policy, TransferredPolicy) and isinstance(policy.carried, soc_policies.Adaptive)
-    assert policy.assignment.name == "natural" and policy.directive is None
+    assert policy.carrier.assignment.name == "natural" and policy.carrier.constant is None
 
 
 def test_controls_change_what_they_say(folder):
     made = {control: policies.make_policy(f"bundle:{folder}@{control}") for control in transfer.CONTROLS}
     full = policies.make_policy(f"bundle:{folder}")
-    assert not made["ops-only"].directive.any() and (made["constant-directive"].directive == 0.5).all()
+    assert not made["ops-only"].carrier.constant.any() and (made["constant-directive"].carrier.constant == 0.5).all()
     assert isinstance(made["untrained"].carried, transfer.RandomNetwork)
     assert isinstance(made["random-policy"].carried, soc_policies.RandomActions)
     assert isinstance(made["idle-policy"].carried, soc_policies.NoDefense)
-    learned = full.projections[0].coef
+    learned = full.carrier.projections[0].coef
     for control in ("random-projection", "shuffled-features"):
-        changed = made[control].projections[0].coef
+        changed = made[control].carrier.projections[0].coef
         assert not np.allclose(changed, learned)
         assert np.allclose(np.sort(np.abs(changed), axis=0), np.sort(np.abs(learned), axis=0))
     for control in ("ops-only", "untrained", "shuffled-observations"):
-        assert np.array_equal(made[control].projections[0].coef, full.projections[0].coef)
+        assert np.array_equal(made[control].carrier.projections[0].coef, full.projections[0].coef)
 
 
 def test_the_papers_assignment_goes_with_every_control(folder):
     policy = policies.make_policy(f"bundle:{folder}@paper+ops-only")
-    assert policy.assignment.name == "paper" and not policy.directive.any()
+    assert policy.carrier.assignment.name == "paper" and not policy.carrier.constant.any()
     assert policies.make_policy(f"bundle:{folder}@paper").assignment.name == "paper"
 
 
@@ -60,8 +61,8 @@ def test_own_draws_go_before_everything_else(folder):
     for rest in ("", "+ops-only", "+paper", "+paper+ops-only", "+untrained.1"):
         policy = policies.make_policy(f"bundle:{folder}@own-draws{rest}")
         assert isinstance(policy, OwnDraws) and policy.draws_per_agent == 0 and policy.wants == ("busy", "rich")
-        assert policy.policy.assignment.name == ("paper" if "paper" in rest else "natural")
-        assert (policy.policy.directive is not None) == ("ops-only" in rest)
+        assert policy.policy.carrier.assignment.name == ("paper" if "paper" in rest else "natural")
+        assert (policy.policy.carrier.constant is not None) == ("ops-only" in rest)
     name = f"bundle:{folder}"
     assert transfer.with_own_draws(name) == f"{name}@own-draws"
     assert transfer.with_own_draws(f"{name}@paper+ops-only") == f"{name}@own-draws+paper+ops-only"
@@ -71,7 +72,7 @@ def test_own_draws_go_before_everything_else(folder):
 
 def test_a_seed_decides_a_random_control(folder):
     first, second, other = (
-        policies.make_policy(f"bundle:{folder}@random-projection{seed}").projections[0].coef
+        policies.make_policy(f"bundle:{folder}@random-projection{seed}").carrier.projections[0].coef
         for seed in ("", ".0", ".1")
     )
     assert np.array_equal(first, second) and not np.array_equal(first, other)
