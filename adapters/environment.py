@@ -18,10 +18,11 @@ from gymnasium.vector import AutoresetMode
 import cage4.spec as spec
 import native_sim.soc.spec as soc
 from adapters import features, scorer, terms
-from adapters.actions import Bid, Mapped, Orders, handled_alert, settle
+from adapters.actions import Bid, Mapped, MapperConfig, Orders, handled_alert, host_indices, settle
 from adapters.assignment import COORDINATING_AGENT
 from adapters.carrier import Carrier, Sight
 from adapters.terms import SEGMENT_OF_AGENT
+from cage4.spec import Verb
 from native_sim.api import ActionBatch, Array, Layout, StepBatch, VectorEnv
 
 OPTION, TRIAGE, DIRECTIVE = 0, 1, slice(2, 10)
@@ -65,11 +66,14 @@ class CarriedEnv(VectorEnv):
     Observations are agent -> [N, F] float32 in :func:`observation_layout`, actions agent -> [N, 10] float32: the number
     of an option (host verbs first, as in :func:`adapters.scorer.options`), of what triage does (-1 for nothing), and a
     directive, of which the one of agent 4 counts. While an action is in progress the option is not looked at. Masks are
-    all ones. Rewards, ends and infos are those of CC4.
+    all ones. Rewards, ends and infos are those of CC4; ``infos["agent_rewards"]`` [N, 5] of a step splits its reward
+    among the agents: each has what happened in its zone, what its own Restore costs, and a fifth of what concerns no
+    zone.
 
     Args:
         env: CC4 with rich observations; nobody else may step it.
         carrier: Its assignment must give every agent the three lower roles.
+        config: Of the mapper that scores the options.
 
     Raises:
         ValueError: If the carrier has another assignment or a constant directive.
@@ -78,13 +82,13 @@ class CarriedEnv(VectorEnv):
     agents = spec.BLUE_AGENTS
     metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (Gymnasium's own attribute)
 
-    def __init__(self, env: VectorEnv, carrier: Carrier) -> None:
+    def __init__(self, env: VectorEnv, carrier: Carrier, config: MapperConfig) -> None:
         if carrier.constant is not None or carrier.assignment.name != "natural":
             raise ValueError(
                 "a bundle is fine-tuned under the natural assignment and with a coordinator; "
                 f"this one has the assignment {carrier.assignment.name!r}"
             )
-        self.env, self.carrier, self.num_envs = env, carrier, env.num_envs
+        self.env, self.carrier, self.config, self.num_envs = env, carrier, config, env.num_envs
         self.observation_layouts = {name: observation_layout(i) for i, name in enumerate(self.agents)}
         sizes = {name: layout.size for name, layout in self.observation_layouts.items()}
         self.single_observation_space = Dict(
@@ -118,28 +122,33 @@ class CarriedEnv(VectorEnv):
         chosen = self._rows(rows)
         sight: Sight = take(self._sight, chosen)
         memory = take(self._memory, chosen)
+        played = [self._play(agent, sight, np.asarray(actions[name])) for agent, name in enumerate(self.agents)]
         leader = np.asarray(actions[self.agents[COORDINATING_AGENT]])
         directive = np.clip(leader[:, DIRECTIVE].astype(np.float64), -1.0, 1.0)
-        played = [self._play(agent, sight, np.asarray(actions[name])) for agent, name in enumerate(self.agents)]
         memory, said = self.carrier.remember(sight, memory, directive, played)
         commands = {name: one.action for name, one in zip(self.agents, played, strict=True)}
         batch = self.env.step(commands, said, rows=None if rows is None else chosen.tolist())
         shown = self._show(chosen, batch.observations, batch.infos, memory)
-        return batch._replace(observations=shown, infos=self._infos(batch.infos))
+        infos = self._infos(batch.infos) | {"agent_rewards": _split(batch, commands)}
+        return batch._replace(observations=shown, infos=infos)
 
     def close(self, **kwargs: Any) -> None:
         """Close the environments behind."""
         self.env.close(**kwargs)
 
     def _play(self, agent: int, sight: Sight, action: Array) -> Mapped:
+        if action.shape != (len(sight.free), ACTION_SIZE) or not np.isfinite(action).all():
+            raise ValueError(f"an action of {self.agents[agent]} is {ACTION_SIZE} finite numbers; given {action.shape}")
         now = sight.situation(agent)
         indices, allowed = scorer.options(now)
-        option, lines = action[:, OPTION].astype(np.int64), np.arange(len(action))
-        if action.shape[1:] != (ACTION_SIZE,) or not np.isfinite(action).all():
-            raise ValueError(f"an action of {self.agents[agent]} is {ACTION_SIZE} finite numbers; given {action.shape}")
+        option, triage = (action[:, part].astype(np.int64) for part in (OPTION, TRIAGE))
+        lines = np.arange(len(action))
         if (option < 0).any() or (option >= indices.shape[1]).any() or not allowed[lines, option][now.free].all():
             raise ValueError(f"{self.agents[agent]} takes an option that is not legal: see the field {ALLOWED!r}")
-        triage = action[:, TRIAGE].astype(np.int64)
+        if (triage < -1).any() or (triage >= len(soc.Triage)).any():
+            raise ValueError(
+                f"{self.agents[agent]} has triage do what it cannot; allowed are -1 to {len(soc.Triage) - 1}"
+            )
         none = np.zeros(len(action))
         orders = Orders(none[:, None], none, none, none, none, none, none, none, triage)
         handled = handled_alert(now, orders, np.zeros(len(action), bool))
@@ -155,8 +164,7 @@ class CarriedEnv(VectorEnv):
                 raise ValueError("all environments must be reset once before some of them")
             self._sight, self._memory = sight, memory
         else:
-            put(self._sight, rows, sight)
-            put(self._memory, rows, memory)
+            self._sight, self._memory = put(self._sight, rows, sight), put(self._memory, rows, memory)
         return {name: self._observe(agent, sight) for agent, name in enumerate(self.agents)}
 
     def _observe(self, agent: int, sight: Sight) -> Array:
@@ -169,8 +177,8 @@ class CarriedEnv(VectorEnv):
             FREE: now.free,
             LEADS: np.full(count, agent == COORDINATING_AGENT),
             SEGMENT: segment,
-            FACTS: scorer.host_facts(now),
-            ZONE_FACTS: scorer.zone_facts(now),
+            FACTS: scorer.host_facts(now, self.config),
+            ZONE_FACTS: scorer.zone_facts(now, self.config),
             ALLOWED: scorer.options(now)[1],
             OVERVIEW: np.concatenate([now.known.zone, sight.views[agent].zone], axis=1),
         }
@@ -184,6 +192,17 @@ class CarriedEnv(VectorEnv):
         return {**infos, "action_mask": {name: np.ones((count, ACTION_SIZE), np.int8) for name in self.agents}}
 
 
+def _split(batch: StepBatch, commands: ActionBatch) -> Array:
+    """Return [N, 5] the share of each agent in the reward [N] of a step."""
+    by_subnet = batch.infos["reward_parts"].sum(axis=2).astype(np.float64)
+    shares = np.zeros((len(by_subnet), spec.NUM_BLUE))
+    for agent, name in enumerate(spec.BLUE_AGENTS):
+        restored = np.isin(commands[name], host_indices(agent)[Verb.RESTORE])
+        shares[:, agent] = by_subnet[:, list(spec.BLUE_SUBNETS[agent])].sum(axis=1) + spec.RESTORE_COST * restored
+    rest: Array = batch.rewards - shares.sum(axis=1)
+    return shares + rest[:, None] / spec.NUM_BLUE
+
+
 def take(tree: Any, rows: Array) -> Any:
     """Return some rows of nested tuples and mappings of arrays."""
     if isinstance(tree, dict):
@@ -194,13 +213,13 @@ def take(tree: Any, rows: Array) -> Any:
     return tree[rows]
 
 
-def put(tree: Any, rows: Array, fresh: Any) -> None:
-    """Write rows into nested tuples and mappings of arrays, in place."""
+def put(tree: Any, rows: Array, fresh: Any) -> Any:
+    """Return nested tuples and mappings of arrays in which some rows are others."""
     if isinstance(tree, dict):
-        for name, value in tree.items():
-            put(value, rows, fresh[name])
-    elif isinstance(tree, tuple):
-        for value, new in zip(tree, fresh, strict=True):
-            put(value, rows, new)
-    else:
-        tree[rows] = fresh
+        return {name: put(value, rows, fresh[name]) for name, value in tree.items()}
+    if isinstance(tree, tuple):
+        parts = [put(value, rows, new) for value, new in zip(tree, fresh, strict=True)]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
+    after = np.array(tree)
+    after[rows] = fresh
+    return after

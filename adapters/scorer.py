@@ -1,9 +1,9 @@
-"""The learned mapper: a linear score for every verb and host, fitted to what the table would do if it knew the truth.
+"""The learned mapper: a linear score for every verb and host, fitted to what the table does, and tuned by fine-tuning.
 
 Each option of an agent (Analyse, Remove, Restore or DeployDecoy of a host; Monitor, Block or Allow) is described by
-what is known of its host, times what the roles want. The scores are linear in these products; the best legal option
-is played. No reward takes part: the teacher is the table of :mod:`adapters.actions`, whose beliefs the true state of
-the calibration episodes has put right, and the scorer sees the evidence only.
+what is known of its host, times what the roles want. The scores are linear in these products, and options are drawn by
+a softmax of the scores, or the best is played. The first weights make the draws as likely as the table of
+:mod:`adapters.actions` made them on calibration episodes; no reward takes part.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 import cage4.actions as actions
 import native_sim.soc.spec as soc
 from adapters.actions import (
+    CONFIRMED_ODDS,
     Bid,
     Mapped,
     Mapper,
     MapperConfig,
     Orders,
     Situation,
-    TableMapper,
     attention,
+    belief_at,
     handled_alert,
     host_indices,
     settle,
@@ -37,16 +38,15 @@ from native_sim.api import Array, FloatArray
 HOST_VERBS: Final = (Verb.ANALYSE, Verb.REMOVE, Verb.RESTORE, Verb.DEPLOY_DECOY)
 ZONE_VERBS: Final = (Verb.MONITOR, Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)
 _BELIEF: Final = HOST_TERMS["belief"].start
-WISHES: Final = 12
-HOST_FACTS: Final = HOST.size + 3
-ZONE_FACTS: Final = 4
-HOST_WIDTH: Final = HOST_FACTS * WISHES
-ZONE_WIDTH: Final = ZONE_FACTS * WISHES
-SIZE: Final = len(HOST_VERBS) * HOST_WIDTH + len(ZONE_VERBS) * ZONE_WIDTH
+_LOOKED: Final = HOST["look_freshness"].start
+WISHES: Final = 13
+HOST_FACTS: Final = HOST.size + 7
+ZONE_FACTS: Final = 6
+SIZE: Final = (len(HOST_VERBS) * HOST_FACTS + len(ZONE_VERBS) * ZONE_FACTS) * WISHES
 
 
 def wishes(orders: Orders, agent: int) -> Array:
-    """Return [N, 12] what the roles want, as numbers; the first is always 1."""
+    """Return [N, 13] what the roles want, as numbers; the first is always 1."""
     share, barrier = attention(orders.directive, agent), orders.directive[:, 7]
     return np.stack(
         [
@@ -62,35 +62,36 @@ def wishes(orders: Orders, agent: int) -> Array:
             np.maximum(-barrier, 0.0),
             (orders.triage == soc.Triage.ESCALATE).astype(np.float64),
             (orders.triage == soc.Triage.ENRICH).astype(np.float64),
+            orders.directive[:, 6],
         ],
         axis=1,
     )
 
 
-def host_facts(now: Situation) -> Array:
-    """Return [N, H, 31] what is known of each host."""
-    head = np.arange(now.known.exists.shape[1]) == now.alert[:, None]
-    more = np.stack([now.known.exists, now.terms[..., _BELIEF], head], axis=-1)
+def host_facts(now: Situation, config: MapperConfig) -> Array:
+    """Return [N, H, 35] what is known of each host: its features, and what the table asks of it."""
+    belief, confirmed, suspect = _judge(now, config)
+    slots = np.arange(belief.shape[1])
+    head = slots == now.alert[:, None]
+    worst = confirmed & (slots == belief.argmax(axis=1)[:, None])
+    stale = suspect * belief * (1.0 - now.known.hosts[..., _LOOKED])
+    more = np.stack([now.known.exists, belief, head, confirmed, worst, suspect, stale], axis=-1)
     return np.concatenate([now.known.hosts, more], axis=-1)
 
 
-def zone_facts(now: Situation) -> Array:
-    """Return [N, 4] what is known of the zone."""
-    belief = np.where(now.known.exists, now.terms[..., _BELIEF], 0.0)
+def zone_facts(now: Situation, config: MapperConfig) -> Array:
+    """Return [N, 6] what is known of the zone."""
+    belief, confirmed, suspect = _judge(now, config)
     wrong, missing = wrong_traffic(now)
-    return np.stack([np.ones(len(belief)), belief.max(axis=1), wrong.any(axis=1), missing.any(axis=1)], axis=1)
+    flags = [flag.any(axis=1) for flag in (wrong, missing, confirmed, suspect)]
+    return np.stack([np.ones(len(belief)), belief.max(axis=1), *flags], axis=1)
 
 
-def host_options(now: Situation, wanted: Array) -> Array:
-    """Return [N, H, 372] the description of each host's options."""
-    products = host_facts(now)[..., :, None] * wanted[:, None, None, :]
-    return np.asarray(products.reshape(*now.known.exists.shape, HOST_WIDTH))
-
-
-def zone_options(now: Situation, wanted: Array) -> Array:
-    """Return [N, 48] the description of the options without a host."""
-    products = zone_facts(now)[:, :, None] * wanted[:, None, :]
-    return np.asarray(products.reshape(len(products), ZONE_WIDTH))
+def _judge(now: Situation, config: MapperConfig) -> tuple[Array, Array, Array]:
+    """Return [N, H] belief, and which hosts are confirmed, and suspects, under a neutral posture."""
+    belief = np.where(now.known.exists, now.terms[..., _BELIEF], 0.0)
+    confirmed = belief >= belief_at(CONFIRMED_ODDS)
+    return belief, confirmed, (belief >= config.suspect_from) & ~confirmed
 
 
 def wrong_traffic(now: Situation) -> tuple[Array, Array]:
@@ -102,10 +103,11 @@ def wrong_traffic(now: Situation) -> tuple[Array, Array]:
 
 
 class Lessons(NamedTuple):
-    """Situations of calibration episodes, and the option that the table took, knowing the truth."""
+    """Situations of calibration episodes, and the option that was taken."""
 
-    hosts: Array  # [n, H, 372] descriptions of each host's options
-    zone: Array  # [n, 48] description of the options without a host
+    hosts: Array  # [n, H, 35] host_facts
+    zone: Array  # [n, 6] zone_facts
+    wanted: Array  # [n, 13] wishes
     allowed: Array  # [n, 4 * H + 3] bool, options that were legal
     taken: Array  # [n] the option taken, in the order of ``allowed``
 
@@ -114,7 +116,7 @@ class LinearMapper(Mapper):
     """Plays the option of the highest score, or draws one by a softmax of the scores.
 
     Args:
-        weights: [1632], of the host verbs first, then of the others.
+        weights: [2054], of the host verbs first, then of the others.
     """
 
     name = "learned"
@@ -128,7 +130,7 @@ class LinearMapper(Mapper):
         """Choose one action per row; of the draws [N, 4] the first is used, if any."""
         rows, wanted = np.arange(len(now.free)), wishes(orders, now.agent)
         indices, allowed = options(now)
-        values = scores(self._weights, host_options(now, wanted), zone_options(now, wanted))
+        values = scores(self._weights, host_facts(now, self.config), zone_facts(now, self.config), wanted)
         values = np.where(allowed, values, -np.inf)
         chosen = values.argmax(axis=1) if self.config.temperature == 0 else self._draw(values, draws[:, 0])
         bid = Bid(np.ones(len(rows), bool), indices[rows, chosen])
@@ -138,7 +140,9 @@ class LinearMapper(Mapper):
         """Return [N] options, each as likely as the softmax of scores [N, O] has it."""
         chances = np.exp((values - values.max(axis=1, keepdims=True)) / self.config.temperature)
         below = chances.cumsum(axis=1)
-        return np.asarray((below <= draws[:, None] * below[:, -1:]).sum(axis=1))
+        total = below[:, -1:]
+        target = np.minimum(draws[:, None] * total, np.nextafter(total, 0.0))  # a product may round up to the total
+        return np.asarray((below <= target).sum(axis=1))
 
 
 def options(now: Situation) -> tuple[Array, Array]:
@@ -156,39 +160,40 @@ def options(now: Situation) -> tuple[Array, Array]:
     return indices, np.concatenate([legal.reshape(count, -1), may], axis=1)
 
 
-def scores(weights: FloatArray, hosts: Array, zone: Array) -> FloatArray:
-    """Return [N, 4 * H + 3] the score of every option."""
+def scores(weights: FloatArray, hosts: Array, zone: Array, wanted: Array) -> FloatArray:
+    """Return [N, 4 * H + 3] the score of every option: of host facts, zone facts and wishes."""
     of_host, of_zone = _split(weights)
-    values = np.swapaxes(hosts @ of_host.T, 1, 2).reshape(len(hosts), -1)
-    return np.concatenate([values, zone @ of_zone.T], axis=1)
+    by_fact = np.tensordot(wanted, of_host, (1, 2))  # [N, 4, 35]
+    values = (by_fact @ np.swapaxes(hosts, 1, 2)).reshape(len(hosts), -1)
+    others = (np.tensordot(wanted, of_zone, (1, 2)) * zone[:, None]).sum(axis=2)
+    return np.concatenate([values, others], axis=1)
 
 
 def _split(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    border = len(HOST_VERBS) * HOST_WIDTH
-    return weights[:border].reshape(len(HOST_VERBS), HOST_WIDTH), weights[border:].reshape(len(ZONE_VERBS), ZONE_WIDTH)
+    """Return [4, 35, 13] weights of the host verbs and [3, 6, 13] of the others."""
+    border = len(HOST_VERBS) * HOST_FACTS * WISHES
+    shapes = (len(HOST_VERBS), HOST_FACTS, WISHES), (len(ZONE_VERBS), ZONE_FACTS, WISHES)
+    return weights[:border].reshape(shapes[0]), weights[border:].reshape(shapes[1])
 
 
-def lessons(now: Situation, truth: Array, orders: Orders, draws: Array, config: MapperConfig) -> Lessons:
-    """Return what the free agents of a situation could do, and what the table would do knowing the truth.
+def lessons(now: Situation, orders: Orders, taken: Array, config: MapperConfig) -> Lessons:
+    """Return what the free agents of a situation could do, and what was done.
 
     Args:
         now: What the agent knows.
-        truth: [N, H, 9] the true terms of its hosts.
         orders: What the roles want.
-        draws: [N, 4] for the table.
-        config: Of the table.
+        taken: [N] index of the action.
+        config: Of the mapper.
     """
     wanted = wishes(orders, now.agent)
     indices, allowed = options(now)
-    taught = TableMapper(config)(now._replace(terms=truth), orders, draws).action
-    same = (indices == taught[:, None]) & allowed
+    same = (indices == taken[:, None]) & allowed
     kept = now.free & same.any(axis=1)
-    return Lessons(
-        host_options(now, wanted)[kept], zone_options(now, wanted)[kept], allowed[kept], same[kept].argmax(axis=1)
-    )
+    known = host_facts(now, config)[kept], zone_facts(now, config)[kept]
+    return Lessons(*known, wanted[kept], allowed[kept], same[kept].argmax(axis=1))
 
 
-def fit_scorer(taught: Sequence[Lessons], penalty: float = 1e-4, rounds: int = 150) -> FloatArray:
+def fit_scorer(taught: Sequence[Lessons], penalty: float = 1e-4, rounds: int = 800) -> FloatArray:
     """Return the weights under which the options taken are likeliest (a conditional logit, by L-BFGS).
 
     Args:
@@ -219,7 +224,8 @@ def fit_scorer(taught: Sequence[Lessons], penalty: float = 1e-4, rounds: int = 1
 def _likelihood(weights: FloatArray, taught: Lessons) -> tuple[float, FloatArray]:
     """Return the log-likelihood of the options taken, and its gradient."""
     rows = np.arange(len(taught.taken))
-    values = np.where(taught.allowed, scores(weights, taught.hosts, taught.zone), -np.inf)
+    values = scores(weights, taught.hosts, taught.zone, taught.wanted)
+    values = np.where(taught.allowed, values, -np.inf)
     values = values - values.max(axis=1, keepdims=True)
     chances = np.exp(values)
     total = chances.sum(axis=1)
@@ -227,6 +233,7 @@ def _likelihood(weights: FloatArray, taught: Lessons) -> tuple[float, FloatArray
     surprise = -chances / total[:, None]
     surprise[rows, taught.taken] += 1.0
     border = len(HOST_VERBS) * taught.hosts.shape[1]
-    of_host = surprise[:, :border].reshape(len(rows), len(HOST_VERBS), -1)
-    gradient = np.tensordot(of_host, taught.hosts, axes=([0, 2], [0, 1]))
-    return likelihood, np.concatenate([gradient.ravel(), (surprise[:, border:].T @ taught.zone).ravel()])
+    by_fact = surprise[:, :border].reshape(len(rows), len(HOST_VERBS), -1) @ taught.hosts  # [n, 4, 35]
+    of_host = np.tensordot(by_fact, taught.wanted, (0, 0))
+    of_zone = np.tensordot(surprise[:, border:, None] * taught.zone[:, None], taught.wanted, (0, 0))
+    return likelihood, np.concatenate([of_host.ravel(), of_zone.ravel()])

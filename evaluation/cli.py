@@ -292,6 +292,42 @@ def train(
 
 
 @app.command()
+def finetune(
+    bundle: Annotated[
+        str, typer.Argument(help="Folder or packaged name of a bundle that carries a trained HMARL-SOC.")
+    ],
+    seed: Annotated[int, typer.Option(help="Seed of everything random in the run.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Run folder to write.", show_default=False)],
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings that differ from the defaults.", show_default=False)
+    ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            help="What learns: adapters (the mapper), heads (also the roles' last layers), or all.",
+            show_default="all, or as configured",
+        ),
+    ] = None,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="Begin with random roles and an empty mapper, for comparison.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(help="Environment steps.", show_default="1 million, or as configured")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let a carried defender learn on CAGE Challenge 4; OUT/bundle is the tuned one."""
+    console = _console(as_json)
+    with _one_sentence(console):
+        from evaluation.finetune import finetune as run
+
+        result = run(bundle, seed, out, config, parts, scratch, steps, resume, console)
+    code = INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK
+    _finish(as_json, result, code)
+
+
+@app.command()
 def bench(
     what: Annotated[str, typer.Argument(help="What to measure: cage4, native_sim, or train.")] = "cage4",
     envs: Annotated[

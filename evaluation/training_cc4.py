@@ -61,11 +61,16 @@ def settings(given: Mapping[str, Any], method: str) -> RunConfig:
     if "rollout" in kind.model_fields:
         defaults = merge(DEFAULTS, {"method": PPO_DEFAULTS})
     found = parse(merge(merge(defaults, given), {"environment": {"engine": ENGINE}}), kind)
-    _check(found.environment)
+    check_environment(found.environment)
     return found
 
 
-def _check(config: EnvironmentConfig) -> None:
+def check_environment(config: EnvironmentConfig) -> None:
+    """Refuse what means nothing on CC4.
+
+    Raises:
+        ValueError: If a setting is of the SOC simulator, or a knob is unknown.
+    """
     if config.level != "default" or config.teacher != "none":
         name, value = ("level", config.level) if config.level != "default" else ("teacher", config.teacher)
         raise ValueError(f"setting {name!r} is of the SOC simulator; leave it out on CAGE Challenge 4; given {value!r}")
@@ -74,14 +79,14 @@ def _check(config: EnvironmentConfig) -> None:
         raise ValueError(f"unknown knob {unknown[0]!r} of CAGE Challenge 4; known: {', '.join(KNOBS)}")
 
 
-def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEnv:
-    """Make the environments of a run on the compiled engine.
+def make_env(config: EnvironmentConfig, num_envs: int | None = None, rich: bool = False) -> VectorEnv:
+    """Make the environments of a run on the compiled engine, with rich observations if wanted.
 
     Raises:
         ValueError: If a knob is out of range.
     """
     count = config.num_envs if num_envs is None else num_envs
-    return cage4.vector_env("native", num_envs=count, threads=config.threads, **config.knobs)
+    return cage4.vector_env("native", num_envs=count, threads=config.threads, rich=rich, **config.knobs)
 
 
 def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:

@@ -5,8 +5,12 @@ what the roles want (:mod:`hmarl_soc.options`). A softmax of the scores is the p
 the directive before it are its hidden layers, so one gradient reaches everything. What triage and the coordinator do
 is taken as it comes: their choices are not drawn, and gradients pass the choice of triage as if it were its
 probabilities. A directive is made again from what the coordinator saw when it was due, and so is credited with all
-steps that it is in force. An agent decides where no action is in progress, and one value, which sees the overviews of
-all agents, serves them all.
+steps that it is in force. An agent decides where no action is in progress.
+
+**Credit.** The reward is the team's, and most of what happens in a step is not an agent's doing. The environment
+splits it among the agents, a value that sees the overviews of all has an output for each, and an agent's advantage is
+its own plus ``others`` times those of the others. With ``others = 1`` that is the advantage of the team, without bias;
+less of it is less noise. What is validated and reported is always the reward of the team.
 """
 
 from __future__ import annotations
@@ -20,12 +24,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from hmarl_soc.acting import LOWER, HierarchyPolicy
-from hmarl_soc.agents.parts import Saved, fit_inputs, make_actor, make_critic
+from hmarl_soc.agents.parts import Saved, fit_inputs, make_actor
 from hmarl_soc.config import MethodConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Learner, Seen, Transition
 from hmarl_soc.losses import generalized_advantages, ppo_loss
-from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
+from hmarl_soc.networks import Mlp, clip_and_step, make_adam, to_tensors
 from hmarl_soc.options import Scorer, want
 from hmarl_soc.replay import Rollout
 from native_sim.api import Array
@@ -47,6 +51,9 @@ class FinetuneConfig(MethodConfig):
     epochs: int = Field(default=4, ge=1, description="passes over a rollout")
     clip: float = Field(default=0.2, gt=0, lt=1, description="how far the probability ratio may move")
     gae_lambda: float = Field(default=0.95, ge=0, le=1, description="mixes one-step and full returns")
+    others: float = Field(
+        default=0.2, ge=0, le=1, description="weight of other agents' rewards in an agent's advantage; 1: the team's"
+    )
     entropy: float = Field(default=0.003, ge=0, description="weight of the entropy bonus")
     mapper_learning_rate: float = Field(default=3e-3, gt=0, le=0.1, description="of Adam, mapper")
     roles_learning_rate: float = Field(default=3e-5, gt=0, le=0.1, description="of Adam, roles")
@@ -104,7 +111,8 @@ class Finetuner(Learner, Saved):
         facts = next(iter(self.layouts.values()))
         self.scorer = Scorer(mapper, facts["facts"].shape[1], facts["zone_facts"].size).to(self.device)
         critic = sum(layout["overview"].size + 1 for layout in self.layouts.values())
-        self.value = make_critic(critic, config.network, weights).to(self.device)
+        count, size, directive = len(self.layouts), facts["coordinator"].size, facts["heard"].size
+        self.value = Mlp(critic, config.network.hidden, count, weights, scaled=True).to(self.device)
         learning = _learning(self.roles, config.parts)
         for parameter in self.roles.parameters():
             parameter.requires_grad_(any(parameter is one for one in learning))
@@ -114,7 +122,6 @@ class Finetuner(Learner, Saved):
             self.policy_adam.add_param_group({"params": learning, "lr": config.roles_learning_rate})
         self.value_adam = make_adam(self.value.parameters(), config.value_learning_rate)
         self.fitted, self.updates = False, 0
-        count, size, directive = len(self.layouts), facts["coordinator"].size, facts["heard"].size
         self.memory: dict[str, Array] = {
             "issued": np.zeros((num_envs, count, size), np.float32),  # what the coordinator saw when it last directed
             "directive": np.zeros((num_envs, count, directive), np.float32),
@@ -133,7 +140,7 @@ class Finetuner(Learner, Saved):
             "log_prob": ((agents,), np.float32),
             "critic": ((critic,), np.float32),
             "critic_after": ((critic,), np.float32),
-            "reward": ((), np.float64),
+            "reward": ((agents,), np.float64),
             "end": ((), np.bool_),
         }
 
@@ -165,7 +172,7 @@ class Finetuner(Learner, Saved):
         }
 
     def _want(self, fields: list[dict[str, Array]], free: Array, directives: Array) -> tuple[Array, Array]:
-        """Return wishes [D, 12] and the choice of triage [D] of the free agents, in the order of ``free`` [N, A]."""
+        """Return wishes [D, 13] and the choice of triage [D] of the free agents, in the order of ``free`` [N, A]."""
         if not free.any():
             return np.zeros((0, self.scorer.wishes), np.float32), np.zeros(0, np.int64)
         seen = {
@@ -199,7 +206,7 @@ class Finetuner(Learner, Saved):
                 **self._decided,
                 "critic": self._overview(step.before),
                 "critic_after": self._overview(step.after),
-                "reward": self.config.reward_scale * step.rewards,
+                "reward": self.config.reward_scale * step.infos["agent_rewards"],
                 "end": ends,
             },
         )
@@ -237,24 +244,24 @@ class Finetuner(Learner, Saved):
         return {name: float(np.mean(values)) for name, values in metrics.items()}
 
     def _prepare(self, grid: Mapping[str, Array]) -> dict[str, Tensor]:
-        """Return what the value sees, its targets, and normalised advantages, [T * E, ...]."""
-        shape = grid["reward"].shape
-        critic, after = (
-            self._tensor(grid[name].reshape(-1, grid[name].shape[2])) for name in ("critic", "critic_after")
-        )
+        """Return what the value sees, its targets and normalised advantages [T * E, A]."""
+        steps, rows, agents = grid["reward"].shape
+        critic, after = (self._tensor(grid[name].reshape(steps * rows, -1)) for name in ("critic", "critic_after"))
         if not self.fitted:
             fit_inputs(self.value, critic)
             self.fitted = True
         with torch.no_grad():
-            values, later = (
-                self.value(x)[0, :, 0].cpu().numpy().astype(np.float64).reshape(shape) for x in (critic, after)
-            )
-        later[grid["end"]] = 0.0  # the clock is part of what is seen, and an episode is over when it is over
-        discount = np.full(shape, self.config.gamma)
-        gains = generalized_advantages(grid["reward"], values, later, discount, grid["end"], self.config.gae_lambda)
-        scaled = (gains - gains.mean()) / (gains.std() + 1e-8)
-        flat = {"targets": gains + values, "gains": scaled}
-        return {"critic": critic} | {name: self._tensor(value.reshape(-1)) for name, value in flat.items()}
+            values, later = (self.value(x)[0].cpu().numpy().astype(np.float64) for x in (critic, after))
+        ends = np.repeat(grid["end"], agents, axis=1)  # [T, E * A]
+        later[ends.reshape(later.shape)] = 0.0  # the clock is part of what is seen: over is over
+        rewards, before, then = (array.reshape(ends.shape) for array in (grid["reward"], values, later))
+        discount = np.full(ends.shape, self.config.gamma)
+        gains = generalized_advantages(rewards, before, then, discount, ends, self.config.gae_lambda)
+        gains = gains.reshape(-1, agents)
+        targets, others = gains + values, self.config.others
+        credited = (1.0 - others) * gains + others * gains.sum(axis=1, keepdims=True)
+        scaled = (credited - credited.mean(axis=0)) / (credited.std(axis=0) + 1e-8)
+        return {"critic": critic, "targets": self._tensor(targets), "gains": self._tensor(scaled)}
 
     def _decisions(self, grid: Mapping[str, Array], gains: Tensor) -> list[dict[str, Tensor]]:
         """Return the decisions of free agents, [D, ...] per name, one batch for each number of host slots."""
@@ -267,7 +274,7 @@ class Finetuner(Learner, Saved):
             for kept in ("issued", "wishes", "option", "log_prob"):
                 flat = grid[kept].reshape(-1, *grid[kept].shape[2:])
                 batch[kept] = self._tensor(flat[free, number])
-            batch["gains"] = gains[torch.from_numpy(free).to(self.device)]
+            batch["gains"] = gains[torch.from_numpy(free).to(self.device), number]
             groups.setdefault(layout["facts"].shape[0], []).append(batch)
         return [{name: torch.cat([one[name] for one in group]) for name in group[0]} for group in groups.values()]
 
@@ -279,10 +286,10 @@ class Finetuner(Learner, Saved):
             yield from map(list, zip(*(order.tensor_split(pieces) for order in orders), strict=True))
 
     def _learn_value(self, critic: Tensor, targets: Tensor) -> dict[str, float]:
-        values = self.value(critic)[0, :, 0]
+        values = self.value(critic)[0]
         loss = nn.functional.mse_loss(values, targets)
         clip_and_step(self.value_adam, loss, self.config.value_gradient_norm)
-        spread = targets.var(correction=0)
+        spread = targets.var(dim=0, correction=0).mean()
         return {"value_loss": float(loss.detach()), "explained_variance": float(1.0 - loss.detach() / spread)}
 
     def _learn_policy(self, groups: list[dict[str, Tensor]]) -> dict[str, float]:

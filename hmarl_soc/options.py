@@ -1,6 +1,6 @@
 """What the roles want, and how options are scored by it, with gradients: twins of NumPy code that plays.
 
-Letters: D decisions, H host slots, V verbs on hosts, Z options without a host, W = 12 wishes.
+Letters: D decisions, H host slots, V verbs on hosts, Z options without a host, W = 13 wishes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hmarl_soc.views import View
 from native_sim.api import Array
 from native_sim.soc.spec import Triage
 
-WISHES: Final = 12
+WISHES: Final = 13
 HOST_VERBS, ZONE_VERBS = 4, 3
 _FOCUS: Final = math.log(4.0)
 
@@ -26,7 +26,7 @@ class Scorer(nn.Module):
     """Linear scores of options; see :class:`adapters.scorer.LinearMapper`, which plays by the same weights.
 
     Args:
-        weights: [V * F * 12 + Z * G * 12].
+        weights: [V * F * 13 + Z * G * 13].
         facts: F, known of each host.
         zone_facts: G, known of the zone.
 
@@ -48,7 +48,7 @@ class Scorer(nn.Module):
         """Return log-probabilities [D, V * H + Z], minus infinity nearly where an option is not allowed.
 
         Args:
-            wishes: [D, 12].
+            wishes: [D, 13].
             facts: [D, H, F].
             zone_facts: [D, G].
             allowed: [D, V * H + Z], 1 where legal.
@@ -77,7 +77,7 @@ def want(
         directive: [D, 8] of the agent's own coordinator.
 
     Returns:
-        Wishes [D, 12], with gradients, and the choice of triage [D].
+        Wishes [D, 13], with gradients, and the choice of triage [D].
     """
     hunter = torch.tanh(roles["hunter"](_view(views["hunter"], seen["hunter"], directive))[0])
     logits = roles["triage"](_view(views["triage"], seen["triage"], directive))[0]
@@ -105,6 +105,7 @@ def want(
         (-force[:, 7]).clamp_min(0.0),
         taken[:, Triage.ESCALATE],
         taken[:, Triage.ENRICH],
+        force[:, 6],
     ]
     return torch.stack(wishes, dim=1), choice
 

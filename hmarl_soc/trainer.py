@@ -54,6 +54,7 @@ class Trainer:
         validate: See :data:`Validate`; None for no validation.
         meter: Shows progress.
         teacher: Whose advice the learner gets with what it sees, or None.
+        validate_first: Whether to validate before the first step too: what is tuned may be best as it was.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Trainer:
         validate: Validate | None = None,
         meter: Meter | None = None,
         teacher: Policy | None = None,
+        validate_first: bool = False,
     ) -> None:
         self.learner, self.config, self.method, self.interface = learner, config, method, interface
         self.seed, self.out, self.validate = seed, Path(out), validate
         self.field = Field(env, seed, teacher)
         self.meter = meter or Quiet()
         self.log = Log(self.out / "log.jsonl", config.trainer.tensorboard)
+        self.validate_first = validate_first
         self.steps = 0  # environment steps, all rows counted
         self.best_score = -math.inf
         self._spent = 0.0  # seconds, earlier sittings included
@@ -88,6 +91,8 @@ class Trainer:
         started = time.perf_counter() - self._spent
         seen = self.field.seen()
         with StopSwitch() as stop, self.meter:
+            if self.validate_first and self.steps == 0:
+                self._validate()
             while self.steps < settings.steps and not stop.pressed:
                 actions = self.learner.act(seen)
                 step = self.field.step(actions)

@@ -63,7 +63,7 @@ def test_a_lesson_is_learned():
     lessons = []
     for _ in range(10):
         now = situation(generator)
-        lessons.append(scorer.lessons(now, now.terms, wanted, draws, config))
+        lessons.append(scorer.lessons(now, wanted, TableMapper(config)(now, wanted, draws).action, config))
     weights = fit_scorer(lessons, rounds=100)
     fresh = situation(generator)
     expected = TableMapper(config)(fresh, wanted, draws).action
@@ -77,7 +77,8 @@ def test_a_lesson_is_learned():
 def test_the_gradient_of_the_likelihood_is_right():
     generator = np.random.default_rng(3)
     now = situation(generator, count=12)
-    taught = scorer.lessons(now, now.terms, orders(12, remediate=1.0, telemetry=0.5), np.zeros((12, 4)), MapperConfig())
+    wanted, config = orders(12, remediate=1.0, telemetry=0.5), MapperConfig()
+    taught = scorer.lessons(now, wanted, TableMapper(config)(now, wanted, np.zeros((12, 4))).action, config)
     weights = generator.normal(size=SIZE) / 10
     _, gradient = scorer._likelihood(weights, taught)
     direction = generator.normal(size=SIZE)
@@ -87,7 +88,32 @@ def test_the_gradient_of_the_likelihood_is_right():
 
 def test_a_busy_agent_teaches_nothing_and_nothing_teaches_nobody():
     now = situation(np.random.default_rng(4))._replace(free=np.zeros(200, bool))
-    taught = scorer.lessons(now, now.terms, orders(200), np.zeros((200, 4)), MapperConfig())
+    taught = scorer.lessons(now, orders(200), np.full(200, actions.MONITOR[0]), MapperConfig())
     assert isinstance(taught, Lessons) and len(taught.taken) == 0
     with pytest.raises(ValueError, match="at least one lesson"):
         fit_scorer([taught])
+
+
+@pytest.mark.parametrize("agent", [0, 4])
+def test_options_are_drawn_as_often_as_the_softmax_says_and_never_when_illegal(agent):
+    generator = np.random.default_rng(5)
+    now = situation(generator, count=1, agent=agent)
+    now = Situation(agent, *[_repeat(part, 4000) for part in now[1:]])
+    now, wanted = now._replace(free=np.ones(4000, bool)), orders(4000, intensity=1.0)
+    config, weights = MapperConfig(temperature=2.0), generator.normal(size=SIZE)
+    draws = np.zeros((4000, 4))
+    draws[:, 0] = np.linspace(0.0, np.nextafter(1.0, 0.0), 4000)
+    played = LinearMapper(config, weights)(now, wanted, draws).action
+    indices, allowed = scorer.options(now)
+    values = scorer.scores(
+        weights, scorer.host_facts(now, config), scorer.zone_facts(now, config), scorer.wishes(wanted, agent)
+    )
+    chances = np.where(allowed[0], np.exp((values[0] - values[0].max()) / 2.0), 0.0)
+    for index, chance in zip(indices[0], chances / chances.sum(), strict=True):
+        assert (played == index).mean() == pytest.approx(chance, abs=1e-3)
+
+
+def _repeat(part, count):
+    if isinstance(part, tuple):
+        return type(part)(*(_repeat(one, count) for one in part))
+    return np.repeat(part, count, axis=0)
