@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hmarl_soc.acting import HierarchyPolicy
+from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.hunter import Hunter
 from hmarl_soc.agents.potential import Potential
@@ -37,7 +38,7 @@ from hmarl_soc.agents.responder import Responder
 from hmarl_soc.agents.triage import Triage
 from hmarl_soc.config import HmarlConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Learner, Seen, State, Transition
+from hmarl_soc.learner import Seen, State, Transition
 from hmarl_soc.networks import to_tensors
 from hmarl_soc.replay import Batch, Replay, Window
 from hmarl_soc.urgency import measure_urgency
@@ -49,7 +50,7 @@ _MEAN_RATE: Final = 0.01
 """Share by which the running mean of an agent's TD errors moves per gradient step."""
 
 
-class Hierarchy(Learner):
+class Hierarchy(AdvisedLearner):
     """HMARL-SOC.
 
     Args:
@@ -64,6 +65,7 @@ class Hierarchy(Learner):
         self, config: HmarlConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
         _check(interface)
+        super().__init__(config.advice)
         self.config, self.interface, self.num_envs = config, interface, num_envs
         gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         self.device = torch.device("cuda" if gpu else "cpu")
@@ -75,8 +77,6 @@ class Hierarchy(Learner):
         self.ages = np.zeros(num_envs, np.int64)  # steps since the directive; 0: one is due
         self.pending: dict[str, Array] | None = None  # the last transitions, until it is known what they led to
         self.owed = 0.0  # gradient steps due
-        self.steps = 0  # environment steps seen
-        self.advised = False  # whether there is a teacher
         self.updates = 0  # joint gradient steps done
         self.mean_errors = np.ones(len(LOWER))  # running means of absolute TD errors
 
@@ -176,8 +176,7 @@ class Hierarchy(Learner):
         self.ages = (self.ages + 1) % self.config.coordinator.every
         self.ages[ended] = 0
         self.owed += len(rewards) * self.config.updates_per_step
-        self.steps += len(rewards)
-        self.advised = step.before.advice is not None
+        self.count(step)
 
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due."""
@@ -196,11 +195,6 @@ class Hierarchy(Learner):
         for name in LOWER:
             kept = [self.replay.entries[key][: self.replay.size] for key in (f"{name}/view", "state")]
             getattr(self, name).fit_inputs(*to_tensors(kept, self.device))
-
-    @property
-    def pull(self) -> float | None:
-        """Weight of the teacher's advice now; None without a teacher."""
-        return self.config.advice.at(self.steps) if self.advised else None
 
     def learn(self) -> dict[str, float]:
         """Do one gradient step of every lower agent."""
