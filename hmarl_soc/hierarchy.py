@@ -39,7 +39,7 @@ from hmarl_soc.agents.triage import Triage
 from hmarl_soc.config import HmarlConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State, Transition
-from hmarl_soc.networks import to_tensors
+from hmarl_soc.networks import find_device, to_tensors
 from hmarl_soc.replay import Batch, Replay, Window
 from hmarl_soc.urgency import measure_urgency
 from hmarl_soc.views import make_view
@@ -67,8 +67,7 @@ class Hierarchy(AdvisedLearner):
         _check(interface)
         super().__init__(config.advice)
         self.config, self.interface, self.num_envs = config, interface, num_envs
-        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if gpu else "cpu")
+        self.device = find_device(device)
         streams = np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(2, np.uint64)
         self.noise = torch.Generator().manual_seed(int(streams[0] >> np.uint64(1)))
         self.draws = np.random.default_rng(int(streams[1]))

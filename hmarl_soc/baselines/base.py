@@ -18,6 +18,7 @@ from hmarl_soc.baselines.nets import BranchNet
 from hmarl_soc.baselines.normalise import Moments
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State
+from hmarl_soc.networks import find_device
 from native_sim.api import Array
 
 _FORBIDDEN = -1e9
@@ -52,8 +53,7 @@ class BranchLearner(AdvisedLearner):
     ) -> None:
         super().__init__(config.advice)
         self.interface, self._joint = interface, joint
-        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if gpu else "cpu")
+        self.device = find_device(device)
         self.actions = ActionEncoding(interface, config.levels)
         self.observations = ObservationEncoding(interface)
         weights, choices = np.random.SeedSequence(seed).spawn(2)

@@ -21,7 +21,7 @@ from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
 from hmarl_soc.baselines.config import PpoHierarchyConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State, Transition
-from hmarl_soc.networks import make_adam
+from hmarl_soc.networks import find_device, make_adam
 from hmarl_soc.views import make_view
 from native_sim.api import Array
 
@@ -103,8 +103,7 @@ class PpoHierarchy(AdvisedLearner):
     ) -> None:
         super().__init__(config.advice)
         self.config, self.interface = config, interface
-        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if gpu else "cpu")
+        self.device = find_device(device)
         stream = np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1, np.uint64)
         self.noise = torch.Generator().manual_seed(int(stream[0] >> np.uint64(1)))
         directive = interface["coordinator"].actions
