@@ -77,6 +77,7 @@ def _watch(policy: HierarchyPolicy, steps: int) -> tuple[dict[str, np.ndarray], 
     from hmarl_soc.attention import explain as reasons
     from hmarl_soc.attention import views_of
     from native_sim import make_vec
+    from native_sim.memory import take
 
     env = make_vec(num_envs=_ENVS, held_out=True, threads=1)
     observations, infos = env.reset(seed=0)
@@ -97,9 +98,9 @@ def _watch(policy: HierarchyPolicy, steps: int) -> tuple[dict[str, np.ndarray], 
         rows = rows[kept]
         if not len(rows):
             break
-        observations = {name: value[kept] for name, value in batch.observations.items()}
-        infos = {"action_mask": {name: value[kept] for name, value in batch.infos["action_mask"].items()}}
-        memory = {name: value[kept] for name, value in decision.memory.items()}
+        observations = take(batch.observations, kept)
+        infos = {"action_mask": take(batch.infos["action_mask"], kept)}
+        memory = take(decision.memory, kept)
     return {role: np.concatenate(parts) for role, parts in seen.items()}, reports
 
 
