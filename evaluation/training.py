@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hmarl_soc.config import RunConfig
-    from hmarl_soc.runs import MakeTrainer
+    from hmarl_soc.runs import TrainingGame
 
 
 def train(
@@ -52,8 +52,8 @@ def train(
         raise BadInput(f"--seed must not be negative; given {seed}")
     result: dict[str, Any] = {"out": str(out), "interrupted": False, "failure": None}
     try:
-        settings, make = _resolve(method, config, base, steps, engine)
-        outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"), make)
+        settings, game = _resolve(method, config, base, steps, engine)
+        outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"), game)
     except ValueError as error:
         raise BadInput(str(error)) from error
     except (TrainingDiverged, OSError) as error:
@@ -70,8 +70,8 @@ def train(
 
 def _resolve(
     method: str, config: Path | None, base: str, steps: int | None, engine: str | None
-) -> tuple[RunConfig, MakeTrainer]:
-    """Return the settings of a run, and what puts it together on its engine.
+) -> tuple[RunConfig, TrainingGame]:
+    """Return the settings of a run, and the game that it is trained in.
 
     Raises:
         ValueError: If something given is wrong.
@@ -94,10 +94,10 @@ def _resolve(
         given = merge(given, {"trainer": {"steps": steps}})
     settings = complete(method, kind, given, base)
     if settings.environment.engine == "soc":
-        return settings, runs.make_trainer
+        return settings, runs.SOC
     from evaluation import training_cc4
 
-    return training_cc4.settings(given, method), training_cc4.make_trainer
+    return training_cc4.settings(given, method), training_cc4.GAME
 
 
 def bench(seconds: float, console: Console) -> dict[str, Any]:
