@@ -205,23 +205,18 @@ class Coordinator(Saved):
         self.fitted = True
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
-        """Return how unlikely advice is under outputs [B, D], a scalar."""
-        return self._unlikely(outputs, self.log_std, advice)
+        """Return how unlikely advice [B, D] is under outputs [B, D], a scalar.
 
-    @staticmethod
-    def _unlikely(means: Tensor, log_std: Tensor, advice: Tensor) -> Tensor:
-        """Return the mean negative log density of advised numbers up to a constant; the spread gets no gradient."""
+        It is the mean negative log density of the advised numbers, up to a constant; the spread gets no gradient.
+        """
         wanted = torch.atanh(advice.clamp(-INNER, INNER))
-        return 0.5 * ((means - wanted) * (-log_std.detach()).exp()).square().sum(dim=1).mean()
+        return 0.5 * ((outputs - wanted) * (-self.log_std.detach()).exp()).square().sum(dim=1).mean()
 
     @torch.no_grad()
-    def value(self, observations: Tensor, states: Tensor) -> Tensor:
-        """Return what is expected to follow, [N], in units of scaled reward."""
-        values: Tensor = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
-        return values
-
     def _values(self, observations: Array, states: Array) -> Array:
-        values: Array = self.value(*to_tensors([observations, states], self.device)).cpu().numpy()
+        """Return what is expected to follow observations [N, F] and states [N, S], [N], in units of scaled reward."""
+        seen = torch.cat(to_tensors([observations, states], self.device), dim=1)
+        values: Array = self.critic(seen)[0].squeeze(-1).cpu().numpy()
         return values
 
     def _close(self, rows: Array, next_values: Array, ended: bool) -> None:

@@ -80,7 +80,7 @@ class LowerPpo(Coordinator):
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
         if self.role == "hunter":
-            return self._unlikely(outputs, self.log_std, advice)
+            return super()._distance(outputs, advice)
         if self.role == "triage":
             return nn.functional.cross_entropy(outputs, advice[:, 0].long())
         each = outputs.view(len(outputs), -1, OUTPUTS).transpose(0, 1)
