@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, Tensors, distance, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import Tensors, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.steady import SteadyActor
 from hmarl_soc.config import NetworkConfig, ResponderConfig
 from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
 from native_sim.api import Layout
@@ -47,7 +48,7 @@ def emit(outputs: Tensor, types: Tensor, noise: Tensor | float = 0.0) -> Tensor:
     return torch.cat([intensities[..., 0].T, intensities[..., 1].T, votes], dim=1)
 
 
-class Responder(Saved):
+class Responder(SteadyActor):
     """MADDPG.
 
     Args:
@@ -61,6 +62,8 @@ class Responder(Saved):
         device: Where the networks live.
     """
 
+    role = "responder"
+    config: ResponderConfig
     _saved = ("actor", "slow", "target_actor", "critic", "target_critic", "actor_adam", "critic_adam")
 
     def __init__(
@@ -86,7 +89,7 @@ class Responder(Saved):
 
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:
-        """Return actions [N, 2 S + 2] for views [N, F]."""
+        """Return actions [N, 2 S + 2] for views [N, F]: types drawn, or blended as the slow actors want."""
         outputs = self._outputs(self.actor if explore else self.slow, views)
         logits = outputs[..., : len(TYPES)]
         if not explore:
@@ -139,20 +142,10 @@ class Responder(Saved):
         chosen = emit(outputs, logits.softmax(dim=-1))
         own = self.critic(torch.cat([given, chosen], dim=1))[0]
         actor_loss = -own.mean() + _LOGIT_DECAY * logits.square().mean()
-        off_advice = {}
-        if pull is not None:
-            away = distance(chosen, batch["advice"])
-            actor_loss = actor_loss + pull * away
-            off_advice = {"responder/off_advice": float(away.detach())}
-        if self.config.proximity:
-            with torch.no_grad():
-                before = self.act(batch["view"], explore=False)
-            actor_loss = actor_loss + self.config.proximity * (chosen - before).square().mean()
-        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        off_advice = self._step_actor(actor_loss, chosen, batch, pull)
         self.critic.requires_grad_(True)
 
         soft_update(self.target_critic, self.critic, self.config.tau)
-        soft_update(self.slow, self.actor, min(1.0, max(self.config.slow_tau, 0.02 * (pull or 0.0))))
         soft_update(self.target_actor, self.actor, self.config.tau)
         errors = (values.detach()[0] - targets).abs()
         held = logits.detach().softmax(dim=-1)[..., 0].mean()
