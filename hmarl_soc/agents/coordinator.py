@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import INNER, Saved, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import INNER, Saved, fit_inputs, make_actor, make_critic, minibatches, normals
 from hmarl_soc.config import CoordinatorConfig, NetworkConfig
+from hmarl_soc.learner import average
 from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.replay import Rollout
 from native_sim.api import Array, FloatArray, Layout
@@ -148,16 +149,12 @@ class Coordinator(Saved):
         returns = gains + grid["value"][filled]
         gains = (gains - gains.mean()) / (gains.std() + 1e-8)
         tensors = to_tensors([*flat, gains, returns], self.device)
-        metrics: dict[str, list[float]] = {}
-        for _ in range(self.config.epochs):
-            order = torch.randperm(len(gains), generator=self.generator)
-            for part in torch.chunk(order, max(1, len(order) // self.config.minibatch)):
-                step = self._learn([tensor[part.to(self.device)] for tensor in tensors], pull)
-                for name, value in step.items():
-                    metrics.setdefault(name, []).append(value)
+        size, epochs = self.config.minibatch, self.config.epochs
+        parts = minibatches(len(gains), size, epochs, self.generator, self.device)
+        learned = average([self._learn([tensor[part] for tensor in tensors], pull) for part in parts])
         explained = 1.0 - (returns - grid["value"][filled]).var() / max(returns.var(), 1e-8)
-        means = {f"{self.role}/{name}": float(np.mean(values)) for name, values in metrics.items()}
-        return means | {f"{self.role}/explained_variance": float(explained)}
+        learned["explained_variance"] = float(explained)
+        return {f"{self.role}/{name}": value for name, value in learned.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything, unfinished macro steps included."""

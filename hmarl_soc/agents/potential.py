@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, fit_inputs, make_critic
+from hmarl_soc.agents.parts import Saved, fit_inputs, make_critic, minibatches
 from hmarl_soc.config import NetworkConfig, PotentialConfig
 from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.replay import Rollout
@@ -108,7 +108,9 @@ class Potential(Saved):
         )[filled]
         returns = advantages + before[filled]
         targets = to_tensors([returns], self.device)[0]
-        spent = [self._learn(situations[part], targets[part]) for part in self._parts(len(targets))]
+        size, epochs = self.config.minibatch, self.config.epochs
+        parts = minibatches(len(targets), size, epochs, self.generator, self.device)
+        spent = [self._learn(situations[part], targets[part]) for part in parts]
         explained = 1.0 - advantages.var() / max(returns.var(), 1e-8)
         return {"potential/loss": float(np.mean(spent)), "potential/explained_variance": float(explained)}
 
@@ -120,13 +122,6 @@ class Potential(Saved):
         """Go on from :meth:`state_dict`."""
         super().load_state_dict(state)
         self.rollout.load_state_dict(state["rollout"])
-
-    def _parts(self, count: int) -> list[Tensor]:
-        parts: list[Tensor] = []
-        for _ in range(self.config.epochs):
-            order = torch.randperm(count, generator=self.generator).to(self.device)
-            parts += torch.chunk(order, max(1, count // self.config.minibatch))
-        return parts
 
     def _learn(self, situations: Tensor, targets: Tensor) -> float:
         loss = (self.net(situations)[0].squeeze(-1) - targets).square().mean()

@@ -15,7 +15,7 @@ from hmarl_soc.baselines.config import PpoConfig
 from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.baselines.nets import AgentNets
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Seen, State, Transition
+from hmarl_soc.learner import Seen, State, Transition, average
 from hmarl_soc.losses import generalized_advantages, ppo_loss
 from hmarl_soc.networks import clip_and_step, make_adam
 from hmarl_soc.replay import Rollout
@@ -106,13 +106,11 @@ class PpoLearner(BranchLearner):
             return {}
         grid, filled = self._rollout.take()
         data = self._prepare(grid, filled)
-        metrics: dict[str, list[float]] = {}
-        for batch in self._batches(len(data["advantages"])):
-            for name, value in self._learn({key: values[batch] for key, values in data.items()}).items():
-                metrics.setdefault(name, []).append(value)
+        batches = self._batches(len(data["advantages"]))
+        learned = [self._learn({name: values[batch] for name, values in data.items()}) for batch in batches]
         self.observed.add(grid["observations"][filled])
         self.judged.add(grid["critic"][filled])
-        return {name: float(np.mean(values)) for name, values in metrics.items()}
+        return average(learned)
 
     # ------------------------------------------------------------------------------------------------------ inside
     def _make_value(self) -> nn.Module:
