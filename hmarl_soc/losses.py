@@ -36,6 +36,36 @@ def generalized_advantages(
     return advantages
 
 
+def advantages_of_steps(
+    rewards: FloatArray,
+    values: FloatArray,
+    next_values: FloatArray,
+    terminated: Array,
+    ends: Array,
+    filled: Array,
+    discount: float,
+    mix: float,
+) -> FloatArray:
+    """Return generalized advantage estimates [N] of the N steps of a grid that are filled, in its order.
+
+    Args:
+        rewards: [T, E], 0 where not filled.
+        values: [N] of where each filled step began.
+        next_values: [N] of where it led; does not count after a termination.
+        terminated: [T, E] bool, nothing follows.
+        ends: [T, E] bool, terminated or truncated.
+        filled: [T, E] bool, the first of each row.
+        discount: Per step.
+        mix: Lambda in [0, 1].
+    """
+    before, after = np.zeros(filled.shape), np.zeros(filled.shape)
+    before[filled], after[filled] = values, next_values
+    after[terminated] = 0.0
+    discounts = np.full(filled.shape, discount)
+    advantages: FloatArray = generalized_advantages(rewards, before, after, discounts, ends, mix)[filled]
+    return advantages
+
+
 def td_target(rewards: Tensor, terminated: Tensor, next_values: Tensor, discount: float | Tensor) -> Tensor:
     """Return r + discount * V' [B], without V' where the episode terminated (a truncation is no termination)."""
     return rewards + discount * (1.0 - terminated.to(rewards.dtype)) * next_values

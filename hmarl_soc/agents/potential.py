@@ -99,14 +99,12 @@ class Potential(Saved):
         if not self.fitted:
             fit_inputs(self.net, situations)
             self.fitted = True
-        before, later = np.zeros(filled.shape), np.zeros(filled.shape)
-        before[filled], later[filled] = self.value(situations).cpu().numpy(), self.value(after).cpu().numpy()
-        later[grid["terminated"]] = 0.0
-        discounts = np.full(filled.shape, self.discount)
-        advantages = losses.generalized_advantages(
-            grid["reward"], before, later, discounts, grid["ended"], self.config.gae_lambda
-        )[filled]
-        returns = advantages + before[filled]
+        before, later = (self.value(part).cpu().numpy().astype(np.float64) for part in (situations, after))
+        ends = (grid["terminated"], grid["ended"], filled)
+        advantages = losses.advantages_of_steps(
+            grid["reward"], before, later, *ends, self.discount, self.config.gae_lambda
+        )
+        returns = advantages + before
         targets = to_tensors([returns], self.device)[0]
         size, epochs = self.config.minibatch, self.config.epochs
         parts = minibatches(len(targets), size, epochs, self.generator, self.device)

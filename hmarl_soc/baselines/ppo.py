@@ -16,7 +16,7 @@ from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.baselines.nets import AgentNets
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State, Transition, average
-from hmarl_soc.losses import generalized_advantages, ppo_loss
+from hmarl_soc.losses import advantages_of_steps, ppo_loss
 from hmarl_soc.networks import clip_and_step, make_adam
 from hmarl_soc.replay import Rollout
 from native_sim.api import Array
@@ -164,18 +164,8 @@ class PpoLearner(BranchLearner):
 
     def _advantages(self, grid: dict[str, Array], filled: Array, values: Array, after: Array) -> Array:
         """Return advantages [steps] under one column of values [steps]."""
-        before_grid, after_grid = np.zeros(filled.shape), np.zeros(filled.shape)
-        before_grid[filled], after_grid[filled] = values, after
-        after_grid[grid["terminated"]] = 0.0
-        found = generalized_advantages(
-            grid["rewards"] * filled,
-            before_grid,
-            after_grid,
-            np.full(filled.shape, self.config.gamma),
-            grid["ends"],
-            self.config.gae_lambda,
-        )
-        return np.asarray(found[filled])
+        ends = (grid["terminated"], grid["ends"], filled)
+        return advantages_of_steps(grid["rewards"], values, after, *ends, self.config.gamma, self.config.gae_lambda)
 
     def _batches(self, count: int) -> Iterator[Tensor]:
         pieces = max(1, round(count / self.config.minibatch))

@@ -41,6 +41,20 @@ def test_with_lambda_one_advantages_are_returns_minus_values(rng):
     assert advantages[0, 0] == pytest.approx(sum(0.9**t * rewards[t, 0] for t in range(5)) - values[0, 0])
 
 
+def test_rows_of_a_grid_that_is_not_full_count_as_if_alone(rng):
+    filled = np.array([[True, True], [True, True], [True, False]])
+    rewards = rng.normal(size=(3, 2)) * filled
+    terminated = np.array([[False, True], [False, False], [False, False]])
+    ends = terminated | np.array([[False, False], [True, False], [False, False]])
+    values, following = rng.normal(size=(2, 5))  # of (0, 0), (0, 1), (1, 0), (1, 1), (2, 0)
+    found = losses.advantages_of_steps(rewards, values, following, terminated, ends, filled, 0.9, 0.5)
+    for row, places in enumerate(([0, 2, 4], [1, 3])):
+        there = np.s_[: len(places), row : row + 1]
+        next_values = np.where(terminated[there], 0.0, following[places][:, None])
+        arrays = (rewards[there], values[places][:, None], next_values, np.full((len(places), 1), 0.9), ends[there])
+        assert found[places] == pytest.approx(losses.generalized_advantages(*arrays, 0.5)[:, 0])
+
+
 def test_a_truncation_bootstraps_and_a_termination_does_not():
     rewards, following = torch.tensor([1.0, 1.0]), torch.tensor([10.0, 10.0])
     targets = losses.td_target(rewards, torch.tensor([False, True]), following, 0.5)
