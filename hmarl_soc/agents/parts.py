@@ -49,6 +49,12 @@ def normals(like: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=generator).to(like.device)
 
 
+def gumbels(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return Gumbel noise of the shape of logits; the largest of logits plus noise is a draw from their softmax."""
+    uniform = torch.rand(like.shape, generator=generator).clamp(1e-9, 1.0 - 1e-7).to(like.device)
+    return -torch.log(-torch.log(uniform))
+
+
 def minibatches(
     count: int, size: int, epochs: int, generator: torch.Generator, device: torch.device
 ) -> Iterator[Tensor]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Tensors, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import Tensors, fit_inputs, gumbels, make_actor, make_critic, normals
 from hmarl_soc.agents.steady import SteadyActor
 from hmarl_soc.config import NetworkConfig, ResponderConfig
 from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
@@ -94,8 +94,7 @@ class Responder(SteadyActor):
         logits = outputs[..., : len(TYPES)]
         if not explore:
             return emit(outputs, logits.softmax(dim=-1))
-        uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(logits.device)
-        gumbel = -torch.log(-torch.log(uniform))
+        gumbel = gumbels(logits, self.generator)
         noise = self.config.noise * normals(outputs[..., len(TYPES) :], self.generator)
         chosen = (logits + self.config.temperature * gumbel).argmax(dim=-1)
         types = functional.one_hot(chosen, len(TYPES)).to(outputs.dtype)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hmarl_soc.acting import LOWER, HierarchyPolicy
 from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.agents.coordinator import Coordinator
-from hmarl_soc.agents.parts import distance, normals
+from hmarl_soc.agents.parts import distance, gumbels, normals
 from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
 from hmarl_soc.baselines.config import PpoHierarchyConfig
 from hmarl_soc.interface import Interface
@@ -60,8 +60,7 @@ class LowerPpo(Coordinator):
         for group in self._groups:
             logits = outputs[:, group]
             if explore:
-                uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(self.device)
-                logits = logits - torch.log(-torch.log(uniform))
+                logits = logits + gumbels(logits, self.generator)
             if explore or self.role == "triage":
                 raw[:, group] = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).to(raw.dtype)
             else:  # a response blends its types
