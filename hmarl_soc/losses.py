@@ -71,25 +71,6 @@ def td_target(rewards: Tensor, terminated: Tensor, next_values: Tensor, discount
     return rewards + discount * (1.0 - terminated.to(rewards.dtype)) * next_values
 
 
-def n_step_returns(rewards: FloatArray, terminated: Array, ends: Array, bootstrap: FloatArray, gamma: float) -> Array:
-    """Return discounted returns [T, E] to the end of each episode or of the rollout.
-
-    Args:
-        rewards: [T, E].
-        terminated: [T, E] bool, nothing follows.
-        ends: [T, E] bool, terminated or truncated: the next row of the arrays is another episode.
-        bootstrap: [T, E] value of the observation that each step led to; used at ends and in the last row.
-        gamma: Discount.
-    """
-    returns = np.zeros_like(rewards)
-    later = bootstrap[-1]
-    for t in range(len(rewards) - 1, -1, -1):
-        later = np.where(ends[t], bootstrap[t], later)
-        later = rewards[t] + gamma * np.where(terminated[t], 0.0, later)
-        returns[t] = later
-    return returns
-
-
 def ppo_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """Return the clipped surrogate loss, a scalar, of [B] arrays."""
     ratios = (log_probs - old_log_probs).exp()

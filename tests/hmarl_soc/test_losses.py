@@ -59,22 +59,6 @@ def test_a_truncation_bootstraps_and_a_termination_does_not():
     rewards, following = torch.tensor([1.0, 1.0]), torch.tensor([10.0, 10.0])
     targets = losses.td_target(rewards, torch.tensor([False, True]), following, 0.5)
     assert targets.tolist() == [6.0, 1.0]
-    kept = [np.array([[1.0]]), np.array([[False]]), np.array([[True]]), np.array([[10.0]]), 0.5]
-    assert losses.n_step_returns(*kept)[0, 0] == 6.0
-    kept[1] = np.array([[True]])
-    assert losses.n_step_returns(*kept)[0, 0] == 1.0
-
-
-def test_returns_stop_at_the_end_of_an_episode(rng):
-    T, gamma = 7, 0.8
-    rewards, bootstrap = rng.normal(size=(2, T, 1))
-    terminated, ends = np.zeros((2, T, 1), bool)
-    terminated[2] = ends[2] = ends[5] = True  # terminated at 2, truncated at 5
-    returns = losses.n_step_returns(rewards, terminated, ends, bootstrap, gamma)[:, 0]
-    r, v = rewards[:, 0], bootstrap[:, 0]
-    assert returns[1] == pytest.approx(r[1] + gamma * r[2])
-    assert returns[3] == pytest.approx(r[3] + gamma * r[4] + gamma**2 * r[5] + gamma**3 * v[5])
-    assert returns[6] == pytest.approx(r[6] + gamma * v[6])
 
 
 @pytest.mark.parametrize(
