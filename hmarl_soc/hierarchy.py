@@ -40,12 +40,12 @@ from hmarl_soc.config import HmarlConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State, Transition
 from hmarl_soc.networks import find_device, to_tensors
-from hmarl_soc.replay import Batch, Replay, Window
+from hmarl_soc.replay import Batch, Replay, Spec, Window
+from hmarl_soc.roles import LOWER, check_roles
 from hmarl_soc.urgency import measure_urgency
 from hmarl_soc.views import make_view
 from native_sim.api import Array
 
-LOWER: Final = ("hunter", "triage", "responder")
 _MEAN_RATE: Final = 0.01
 """Share by which the running mean of an agent's TD errors moves per gradient step."""
 
@@ -64,7 +64,7 @@ class Hierarchy(AdvisedLearner):
     def __init__(
         self, config: HmarlConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
-        _check(interface)
+        check_roles(interface)
         super().__init__(config.advice)
         self.config, self.interface, self.num_envs = config, interface, num_envs
         self.device = find_device(device)
@@ -83,31 +83,28 @@ class Hierarchy(AdvisedLearner):
         config, size = self.config, self.interface.state_size
         directive = self.interface["coordinator"].actions
         self.views = {name: make_view(self.interface[name], directive) for name in LOWER}
-        last = (config.network, self.noise, self.device)
-        coordinator = self.interface["coordinator"]
-        self.coordinator = Coordinator(
-            coordinator.observation,
-            directive,
-            size,
-            self.num_envs,
-            config.coordinator,
-            config.network,
-            config.gamma,
-            self.noise,
-            self.device,
-        )
+        off_policy = (config.network, self.noise, self.device)
+        on_policy = (config.network, config.gamma, self.noise, self.device)
+        seen = self.interface["coordinator"].observation
+        self.coordinator = Coordinator(seen, directive, size, self.num_envs, config.coordinator, *on_policy)
         hunter, triage, responder = (self.interface[name].actions for name in LOWER)
-        self.hunter = Hunter(self.views["hunter"].layout, hunter, size, config.hunter, *last)
-        self.triage = Triage(self.views["triage"].layout, triage, size, config.triage, *last)
+        self.hunter = Hunter(self.views["hunter"].layout, hunter, size, config.hunter, *off_policy)
+        self.triage = Triage(self.views["triage"].layout, triage, size, config.triage, *off_policy)
         segments = responder // 2 - 1
         self.responder = Responder(
-            self.views["responder"].layout, segments, hunter + triage, size, config.responder, *last
+            self.views["responder"].layout, segments, hunter + triage, size, config.responder, *off_policy
         )
-        overview = coordinator.observation.size + size
-        self.potential = Potential(
-            overview, self.num_envs, config.potential, config.network, config.gamma, self.noise, self.device
-        )
-        shape: dict[str, tuple[tuple[int, ...], type]] = {
+        overview = seen.size + size
+        self.potential = Potential(overview, self.num_envs, config.potential, *on_policy)
+        replay = config.replay
+        entries = self._entries(overview)
+        self.replay = Replay(replay.capacity, entries, replay.alpha, 1 if replay.shared else len(LOWER))
+        self.window = Window(config.n_steps, config.gamma)
+
+    def _entries(self, overview: int) -> Spec:
+        """Return what a joint transition holds."""
+        size = self.interface.state_size
+        entries: dict[str, tuple[tuple[int, ...], type]] = {
             "situation": ((overview,), np.float32),
             "next_situation": ((overview,), np.float32),
             "state": ((size,), np.float32),
@@ -119,13 +116,11 @@ class Hierarchy(AdvisedLearner):
         }
         for name in LOWER:
             view = (self.views[name].layout.size,)
-            shape |= {f"{name}/view": (view, np.float32), f"{name}/next_view": (view, np.float32)}
+            entries |= {f"{name}/view": (view, np.float32), f"{name}/next_view": (view, np.float32)}
             discrete = self.interface[name].discrete
             action = ((), np.int64) if discrete else ((self.interface[name].actions,), np.float32)
-            shape |= {f"{name}/action": action, f"{name}/advice": action}
-        replay = config.replay
-        self.replay = Replay(replay.capacity, shape, replay.alpha, 1 if replay.shared else len(LOWER))
-        self.window = Window(config.n_steps, config.gamma)
+            entries |= {f"{name}/action": action, f"{name}/advice": action}
+        return entries
 
     def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
         """Let the coordinator decide where a directive is due, then the others."""
@@ -309,14 +304,3 @@ class Hierarchy(AdvisedLearner):
 def _join(overview: Array, state: Array) -> Array:
     """Return what the coordinator sees and the truth side by side, [N, F + S] float32."""
     return np.concatenate([np.asarray(overview, np.float32), state], axis=1)
-
-
-def _check(interface: Interface) -> None:
-    names = [agent.name for agent in interface.agents]
-    if set(names) != {"coordinator", *LOWER}:
-        raise ValueError(f"HMARL-SOC plays coordinator, {', '.join(LOWER)}; this environment has {', '.join(names)}")
-    for agent in interface.agents:
-        if agent.discrete != (agent.name == "triage"):
-            raise ValueError("HMARL-SOC needs a discrete triage and boxes for the other agents")
-    if interface["responder"].actions % 2:
-        raise ValueError(f"the responder needs two numbers per segment and two more; it has {interface['responder']}")

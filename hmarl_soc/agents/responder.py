@@ -12,7 +12,6 @@ moved at once along its gradient at their joint action.
 from __future__ import annotations
 
 import copy
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -23,12 +22,9 @@ from hmarl_soc.agents.parts import Tensors, fit_inputs, gumbels, make_actor, mak
 from hmarl_soc.agents.steady import SteadyActor
 from hmarl_soc.config import NetworkConfig, ResponderConfig
 from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
+from hmarl_soc.roles import INTENSITIES, OUTPUTS, TYPES, VOTES
 from native_sim.api import Layout
 
-TYPES: Final = ("hold", "isolate", "remediate", "both")
-_INTENSITIES, _VOTES = 2, 2
-OUTPUTS: Final = len(TYPES) + _INTENSITIES + _VOTES
-"""Numbers that an actor emits."""
 _LOGIT_DECAY = 1e-3
 """Weight of the squared logits in the actors' loss: keeps types from freezing."""
 
@@ -43,8 +39,8 @@ def emit(outputs: Tensor, types: Tensor, noise: Tensor | float = 0.0) -> Tensor:
     """
     continuous = (torch.tanh(outputs[..., len(TYPES) :]) + noise).clamp(-1.0, 1.0)
     wanted = torch.stack([types[..., 1] + types[..., 3], types[..., 2] + types[..., 3]], dim=-1)  # isolate, remediate
-    intensities = wanted * (continuous[..., :_INTENSITIES] + 1.0) - 1.0  # [S, B, 2], -1 is off
-    votes = continuous[..., _INTENSITIES:].mean(dim=0)  # [B, 2]
+    intensities = wanted * (continuous[..., :INTENSITIES] + 1.0) - 1.0  # [S, B, 2], -1 is off
+    votes = continuous[..., INTENSITIES:].mean(dim=0)  # [B, 2]
     return torch.cat([intensities[..., 0].T, intensities[..., 1].T, votes], dim=1)
 
 
@@ -80,7 +76,7 @@ class Responder(SteadyActor):
         self.config, self.generator = config, generator
         self.segments = segments
         self.actor = make_actor(layout, segments * OUTPUTS, network, generator).to(device)
-        inputs = layout.size + state_size + others + 2 * segments + _VOTES
+        inputs = layout.size + state_size + others + 2 * segments + VOTES
         self.critic = make_critic(inputs, network, generator).to(device)
         self.slow = copy.deepcopy(self.actor)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)

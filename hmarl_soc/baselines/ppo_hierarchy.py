@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.acting import LOWER, HierarchyPolicy
+from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.parts import distance, gumbels, normals
-from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
+from hmarl_soc.agents.responder import emit
 from hmarl_soc.baselines.config import PpoHierarchyConfig
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State, Transition
 from hmarl_soc.networks import find_device, make_adam
+from hmarl_soc.roles import LOWER, OUTPUTS, TYPES, check_roles
 from hmarl_soc.views import make_view
 from native_sim.api import Array
 
@@ -100,6 +101,7 @@ class PpoHierarchy(AdvisedLearner):
     def __init__(
         self, config: PpoHierarchyConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
+        check_roles(interface)
         super().__init__(config.advice)
         self.config, self.interface = config, interface
         self.device = find_device(device)
