@@ -17,6 +17,7 @@ from evaluation import statistics
 from evaluation.errors import BadInput
 from evaluation.records import write_atomically
 from evaluation.studies.runs import Job
+from evaluation.studies.tables import cell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,17 +145,9 @@ def _markdown(summary: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) 
     ]
     for role, attributions in summary["roles"].items():
         lines += [
-            f"| {role} | {name} | {_cell(found['deletion'])} | {_cell(found['insertion'])} |"
+            f"| {role} | {name} | {cell(found['deletion'], 3)} | {cell(found['insertion'], 3)} |"
             for name, found in attributions.items()
         ]
     lines += ["", "## Some decisions in words", ""]
     lines += [f"- step {entry['step']}: {one['words']}" for entry in reports for one in entry["reports"]]
     return "\n".join(lines) + "\n"
-
-
-def _cell(figure: Mapping[str, Any]) -> str:
-    text = f"{figure['mean']:.3f}"
-    if figure["ci95"] is None:
-        return text
-    low, high = figure["ci95"]
-    return f"{text} [{low:.3f}, {high:.3f}]"
