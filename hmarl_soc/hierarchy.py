@@ -4,8 +4,11 @@ In a step the coordinator decides first, in the rows where its directive is K st
 then hunter, triage and responder decide, each seeing its observation and the directive in force. The three learn from
 one replay of joint transitions; the coordinator learns from its macro steps.
 
-**Targets** add up the rewards of n steps before the value of what follows; they end where the episode does. (As usual
-for few steps, what later policies would have done within them is not corrected for.)
+**Targets** of the three add up the rewards of n steps, and what the potential gained over them, before the value of
+what follows; they end where the episode does. Of an agent's own next value only the share ``potential.bootstrap``
+counts, by default nothing: what follows is worth the potential already. Without the potential all of it counts, and
+nothing is added to the rewards. The coordinator learns from the plain rewards. (As usual for few steps, what later
+policies would have done within them is not corrected for.)
 
 **Shared replay.** A joint transition holds the views, actions and rewards of all agents. Shared means: there is one
 priority per joint transition, to which all three agents contribute, and one batch from which all of them learn, so
