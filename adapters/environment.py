@@ -24,6 +24,7 @@ from adapters.carrier import Carrier, Sight
 from adapters.terms import SEGMENT_OF_AGENT
 from cage4.spec import Verb
 from native_sim.api import ActionBatch, Array, Layout, StepBatch, VectorEnv
+from native_sim.memory import put, take
 
 OPTION, TRIAGE, DIRECTIVE = 0, 1, slice(2, 10)
 """Where an action's numbers are: of an option, of soc.Triage, and the directive that the agent would give."""
@@ -201,25 +202,3 @@ def _split(batch: StepBatch, commands: ActionBatch) -> Array:
         shares[:, agent] = by_subnet[:, list(spec.BLUE_SUBNETS[agent])].sum(axis=1) + spec.RESTORE_COST * restored
     rest: Array = batch.rewards - shares.sum(axis=1)
     return shares + rest[:, None] / spec.NUM_BLUE
-
-
-def take(tree: Any, rows: Array) -> Any:
-    """Return some rows of nested tuples and mappings of arrays."""
-    if isinstance(tree, dict):
-        return {name: take(value, rows) for name, value in tree.items()}
-    if isinstance(tree, tuple):
-        parts = [take(value, rows) for value in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
-    return tree[rows]
-
-
-def put(tree: Any, rows: Array, fresh: Any) -> Any:
-    """Return nested tuples and mappings of arrays in which some rows are others."""
-    if isinstance(tree, dict):
-        return {name: put(value, rows, fresh[name]) for name, value in tree.items()}
-    if isinstance(tree, tuple):
-        parts = [put(value, rows, new) for value, new in zip(tree, fresh, strict=True)]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
-    after = np.array(tree)
-    after[rows] = fresh
-    return after

@@ -178,7 +178,9 @@ def make_trainer(settings: RunConfig, seed: int, out: Path, meter: Meter | None 
     carried = cast(HierarchyPolicy, make_carried(start.carried, out / START))
     if start.mapper_weights is None:
         raise BadInput(f"{out / START} has no learned mapper; begin again without --resume")
-    env = CarriedEnv(make_env(settings.environment, rich=True), start.carrier(), start.mapper)
+    env = CarriedEnv(
+        make_env(settings.environment, settings.environment.num_envs, rich=True), start.carrier(), start.mapper
+    )
     interface = describe(env)
     learner = Finetuner(method, interface, env.num_envs, seed, carried, start.mapper_weights, settings.trainer.device)
     validate = _validation(start, settings)

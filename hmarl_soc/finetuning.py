@@ -23,15 +23,16 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from hmarl_soc.acting import LOWER, HierarchyPolicy
+from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.agents.parts import Saved, fit_inputs, make_actor
 from hmarl_soc.config import MethodConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Learner, Seen, Transition
+from hmarl_soc.learner import Learner, Seen, Transition, average
 from hmarl_soc.losses import generalized_advantages, ppo_loss
-from hmarl_soc.networks import Mlp, clip_and_step, make_adam, to_tensors
+from hmarl_soc.networks import Mlp, clip_and_step, find_device, make_adam, to_tensors
 from hmarl_soc.options import Scorer, want
 from hmarl_soc.replay import Rollout
+from hmarl_soc.roles import LOWER
 from native_sim.api import Array
 
 PARTS: Final = ("adapters", "heads", "all")
@@ -101,8 +102,7 @@ class Finetuner(Learner, Saved):
         device: str = "cpu",
     ) -> None:
         self.config, self.interface, self.carried = config, interface, carried
-        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if gpu else "cpu")
+        self.device = find_device(device)
         streams = np.random.SeedSequence(seed, spawn_key=(3,)).generate_state(2, np.uint64)
         self.generator = np.random.default_rng(int(streams[0]))
         weights = torch.Generator().manual_seed(int(streams[1] >> np.uint64(1)))
@@ -228,7 +228,7 @@ class Finetuner(Learner, Saved):
         grid, _ = self._rollout.take()
         steps = self._prepare(grid)
         decisions = self._decisions(grid, steps["gains"])
-        metrics: dict[str, list[float]] = {}
+        metrics = []
         learning = self.updates >= self.config.value_first
         for parts in self._pieces(len(steps["targets"]), [len(one["option"]) for one in decisions]):
             found = self._learn_value(steps["critic"][parts[0]], steps["targets"][parts[0]])
@@ -238,10 +238,9 @@ class Finetuner(Learner, Saved):
                     for one, part in zip(decisions, parts[1:], strict=True)
                 ]
                 found |= self._learn_policy(chosen)
-            for name, value in found.items():
-                metrics.setdefault(name, []).append(value)
+            metrics.append(found)
         self.updates += 1
-        return {name: float(np.mean(values)) for name, values in metrics.items()}
+        return average(metrics)
 
     def _prepare(self, grid: Mapping[str, Array]) -> dict[str, Tensor]:
         """Return what the value sees, its targets and normalised advantages [T * E, A]."""

@@ -12,7 +12,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
+from hmarl_soc.agents.responder import emit
+from hmarl_soc.roles import OUTPUTS, TYPES
 from hmarl_soc.views import View
 from native_sim.api import Array
 from native_sim.soc.spec import Triage
