@@ -166,13 +166,12 @@ def make_trainer(settings: RunConfig, seed: int, out: Path, meter: Meter | None 
     Raises:
         ValueError: If the bundle there cannot be read or tuned.
     """
-    import torch
-
     from hmarl_soc.finetuning import FinetuneConfig, Finetuner
     from hmarl_soc.interface import describe
+    from hmarl_soc.networks import use_threads
     from hmarl_soc.trainer import Trainer
 
-    torch.set_num_threads(settings.trainer.threads)
+    use_threads(settings.trainer.threads)
     method = cast(FinetuneConfig, settings.method)
     start = load_bundle(out / START)
     carried = cast(HierarchyPolicy, make_carried(start.carried, out / START))

@@ -47,9 +47,11 @@ class FinetuneConfig(MethodConfig):
     parts: Literal["adapters", "heads", "all"] = Field(
         default="all", description="what learns: the mapper; also the roles' last layers; also the rest of the roles"
     )
-    rollout: int = Field(default=8_192, ge=16, description="environment steps between two updates")
+    rollout: int = Field(
+        default=32_768, ge=16, description="environment steps between two updates; a whole episode of 64 environments"
+    )
     minibatch: int = Field(default=1_024, ge=2, description="environment steps of one gradient step")
-    epochs: int = Field(default=4, ge=1, description="passes over a rollout")
+    epochs: int = Field(default=5, ge=1, description="passes over a rollout")
     clip: float = Field(default=0.2, gt=0, lt=1, description="how far the probability ratio may move")
     gae_lambda: float = Field(default=0.95, ge=0, le=1, description="mixes one-step and full returns")
     others: float = Field(

@@ -185,3 +185,8 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def use_threads(count: int) -> None:
+    """Let the tensor library use so many threads, in this process and from now on."""
+    torch.set_num_threads(count)

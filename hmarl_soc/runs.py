@@ -113,11 +113,11 @@ def train(
         ValueError: If something given is wrong, or the folder holds a run already.
         TrainingDiverged: If a loss is not finite.
     """
-    import torch
+    from hmarl_soc.networks import use_threads
 
     if not resume and (Path(out) / "log.jsonl").exists():
         raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with that one")
-    torch.set_num_threads(config.trainer.threads)
+    use_threads(config.trainer.threads)
     trainer = make_trainer(method, config, seed, out, meter, game)
     if resume:
         trainer.resume()
