@@ -3,8 +3,8 @@
 In a carried environment every agent takes one of its options, whose scores are linear in what is known of them times
 what the roles want (:mod:`hmarl_soc.options`). A softmax of the scores is the policy that is improved; the roles and
 the directive before it are its hidden layers, so one gradient reaches everything. What triage and the coordinator do
-is taken as it comes: their choices are not drawn, and gradients pass the choice of triage as if it were its
-probabilities. A directive is made again from what the coordinator saw when it was due, and so is credited with all
+is taken as it comes: it is not drawn. Triage's choice stays the one that was made, and gradients pass it as if it were
+its probabilities. A directive is made again from what the coordinator saw when it was due, and so is credited with all
 steps that it is in force. An agent decides where no action is in progress.
 
 **Credit.** The reward is the team's, and most of what happens in a step is not an agent's doing. The environment
@@ -138,6 +138,7 @@ class Finetuner(Learner, Saved):
             **{name: ((layout.size,), np.float32) for name, layout in self.layouts.items()},
             "issued": ((agents, issued), np.float32),
             "wishes": ((agents, self.scorer.wishes), np.float32),
+            "choice": ((agents,), np.int64),
             "option": ((agents,), np.int64),
             "log_prob": ((agents,), np.float32),
             "critic": ((critic,), np.float32),
@@ -167,7 +168,13 @@ class Finetuner(Learner, Saved):
                 option[rows, number] = (scores + noise).argmax(axis=1)
                 log_prob[rows, number] = scores[np.arange(len(rows)), option[rows, number]]
         issued = self.memory["issued"][seen.rows]
-        self._decided = {"issued": issued, "wishes": wishes, "option": option, "log_prob": log_prob}
+        self._decided = {
+            "issued": issued,
+            "wishes": wishes,
+            "choice": triage,
+            "option": option,
+            "log_prob": log_prob,
+        }
         return {
             name: np.column_stack([option[:, i], triage[:, i], directives[:, i]]).astype(np.float32)
             for i, name in enumerate(self.layouts)
@@ -272,7 +279,7 @@ class Finetuner(Learner, Saved):
             free = np.flatnonzero(fields["free"] > 0)
             names = OBSERVED if not self.tuned else (*LOWER, *OBSERVED)
             batch = {field: self._tensor(fields[field][free]) for field in names}
-            for kept in ("issued", "wishes", "option", "log_prob"):
+            for kept in self._decided:
                 flat = grid[kept].reshape(-1, *grid[kept].shape[2:])
                 batch[kept] = self._tensor(flat[free, number])
             batch["gains"] = gains[torch.from_numpy(free).to(self.device), number]
@@ -301,7 +308,7 @@ class Finetuner(Learner, Saved):
                 directive = torch.tanh(self.roles["coordinator"](batch["issued"])[0])
                 if not self.carried.config.coordinator.enabled:
                     directive = torch.zeros_like(directive)
-                wishes, _ = want(self.roles, self.carried.views, batch, directive)
+                wishes, _ = want(self.roles, self.carried.views, batch, directive, batch["choice"])
             all_log_probs = self.scorer.log_probs(wishes, batch["facts"], batch["zone_facts"], batch["allowed"])
             log_probs.append(all_log_probs.gather(1, batch["option"].unsqueeze(1)).squeeze(1))
             entropy.append(-(all_log_probs.exp() * all_log_probs.clamp_min(-1e3)).sum(dim=1))

@@ -67,7 +67,11 @@ class Scorer(nn.Module):
 
 
 def want(
-    roles: nn.ModuleDict, views: Mapping[str, View], seen: Mapping[str, Tensor], directive: Tensor
+    roles: nn.ModuleDict,
+    views: Mapping[str, View],
+    seen: Mapping[str, Tensor],
+    directive: Tensor,
+    triage: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return what the roles want of an agent.
 
@@ -76,6 +80,7 @@ def want(
         views: How each role's observation takes in the directive.
         seen: Observations of the roles, and "heard", "leads", "segment" [D, ...].
         directive: [D, 8] of the agent's own coordinator.
+        triage: [D] what triage chose at the time, where that is over; None to let it choose.
 
     Returns:
         Wishes [D, 13], with gradients, and the choice of triage [D].
@@ -91,7 +96,7 @@ def want(
     intensity, scope, telemetry = (
         _level((hunter[:, i * count : (i + 1) * count] * segment).sum(dim=1)) for i in range(3)
     )
-    chances, choice = logits.softmax(dim=1), logits.argmax(dim=1)
+    chances, choice = logits.softmax(dim=1), logits.argmax(dim=1) if triage is None else triage
     taken = nn.functional.one_hot(choice, logits.shape[1]) + chances - chances.detach()
     wishes = [
         torch.ones_like(share),
