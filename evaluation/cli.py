@@ -172,22 +172,27 @@ def study(
         str,
         typer.Argument(
             help="table3, table4, k-sweep, reward-weights, apt, scaling or explain (training); "
-            "transfer-zero-shot or cross-simulator (transfer)."
+            "transfer-zero-shot, fine-tuning or cross-simulator (transfer)."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of all studies; equal training runs are shared.")] = Path(
         "runs/studies"
     ),
     workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
-    seeds: Annotated[int, typer.Option(help="Training: seeds per method.")] = 5,
-    steps: Annotated[
-        int | None, typer.Option(help="Training: environment steps per run.", show_default="600000")
+    seeds: Annotated[
+        int | None, typer.Option(help="Training: seeds per method.", show_default="5; fine-tuning: 3")
     ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Training: environment steps per run.", show_default="300000")
+    ] = None,
+    budgets: Annotated[
+        str, typer.Option(help="Fine-tuning: environment steps, comma-separated; each is a run of its own.")
+    ] = "10000,100000,1000000",
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Training, cross-simulator: tiny; shows that all works.")
+        bool, typer.Option("--smoke", help="Training, fine-tuning, cross-simulator: tiny; shows that all works.")
     ] = False,
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Training: play nothing; report what is there.")
+        bool, typer.Option("--report-only", help="Training, fine-tuning: train nothing; report what is there.")
     ] = False,
     bundle: Annotated[
         list[Path] | None, typer.Option(help="Transfer: a bundle; repeat for several.", show_default=False)
@@ -203,7 +208,7 @@ def study(
     """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
     console = _console(as_json)
     with _one_sentence(console):
-        from evaluation.studies import cross_simulator, transfer_zero_shot
+        from evaluation.studies import cross_simulator, finetuning, transfer_zero_shot
         from evaluation.studies.study import study as run
 
         try:
@@ -217,8 +222,12 @@ def study(
                 carrying = str(bundle[0]) if bundle else "soc-adaptive"
                 variants = variant.split(",")
                 result = cross_simulator.study(carrying, out / name, engine, variants, size, seed, workers, console)
+            elif name == finetuning.NAME:
+                carrying = str(bundle[0]) if bundle else "hmarl-soc"
+                asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, seeds or 3, episodes)
+                result = finetuning.study(carrying, out / name, asked, seed, workers, report_only, console)
             else:
-                result = run(name, out, seeds, workers, steps, smoke, report_only, console)
+                result = run(name, out, seeds or 5, workers, steps, smoke, report_only, console)
         except KeyboardInterrupt:
             console.print("Interrupted. The same command goes on from there.", highlight=False)
             raise typer.Exit(INTERRUPTED) from None

@@ -143,21 +143,36 @@ def prepare(bundle: str, scratch: bool, seed: int, out: Path, console: Console) 
     Raises:
         ValueError: If the bundle does not carry a trained hierarchy, or cannot be read.
     """
+    if not scratch:
+        return with_learned_mapper(bundle, out / START, console)
+    source, saved, carried = _read(bundle)
+    fresh = make_learner(saved.method, carried.config, carried.interface, 1, seed).policy()
+    mapper = replace(source.mapper, temperature=1.0)
+    source = replace(source, name=f"{source.name}-scratch", mapper=mapper, mapper_weights=np.zeros(scorer.SIZE))
+    return _write(source, saved, cast(HierarchyPolicy, fresh).weights(), out / START)
+
+
+def with_learned_mapper(bundle: str, folder: Path, console: Console) -> None:
+    """Copy a bundle to a folder; where it plays by the table, a mapper learns what the table does first.
+
+    Raises:
+        ValueError: If the bundle does not carry a trained hierarchy, or cannot be read.
+    """
+    source, saved, carried = _read(bundle)
+    if source.mapper_weights is None:
+        console.print(f"{LESSON_EPISODES} episodes of lessons for the mapper", markup=False)
+        source = learn_mapper(source, carried, episode_seeds(FIRST_SEED, LESSON_EPISODES), spec.DEFAULT_STEPS)
+    _write(source, saved, carried.weights(), folder)
+
+
+def _read(bundle: str) -> tuple[Bundle, Checkpoint, HierarchyPolicy]:
+    """Return a bundle, the checkpoint of what it carries, and that as a policy."""
     folder = bundle_folder(bundle)
     source = load_bundle(folder)
     carried = make_carried(source.carried, folder)
     if not isinstance(carried, HierarchyPolicy):
         raise BadInput(f"bundle {bundle} carries no trained HMARL-SOC, and nothing else can be fine-tuned; carry one")
-    saved = checkpoint.load(folder / POLICY, "weights")
-    arrays = dict(carried.weights())
-    if scratch:
-        fresh = make_learner(saved.method, carried.config, carried.interface, 1, seed).policy()
-        arrays = dict(cast(HierarchyPolicy, fresh).weights())
-        source = replace(source, name=f"{source.name}-scratch", mapper_weights=np.zeros(scorer.SIZE))
-    elif source.mapper_weights is None:
-        console.print(f"{LESSON_EPISODES} episodes of lessons for the mapper", markup=False)
-        source = learn_mapper(source, carried, episode_seeds(FIRST_SEED, LESSON_EPISODES), spec.DEFAULT_STEPS)
-    _write(source, saved, arrays, out / START)
+    return source, checkpoint.load(folder / POLICY, "weights"), carried
 
 
 def make_trainer(settings: RunConfig, seed: int, out: Path, meter: Meter | None = None) -> Trainer:
@@ -196,12 +211,12 @@ def _validation(start: Bundle, settings: RunConfig) -> Validate:
 
     def validate(policy: Policy) -> dict[str, float]:
         tuned = cast(TunedPolicy, policy)
-        return validator(with_mapper(start, tuned.mapper, settings).policy(lambda *_: tuned))
+        return validator(_tuned(start, tuned.mapper).policy(lambda *_: tuned))
 
     return validate
 
 
-def with_mapper(bundle: Bundle, weights: FloatArray, settings: RunConfig) -> Bundle:
+def _tuned(bundle: Bundle, weights: FloatArray) -> Bundle:
     """Return the bundle with the tuned mapper, which draws among its options as it did in training."""
     return replace(bundle, mapper_weights=weights, mapper=replace(bundle.mapper, temperature=1.0))
 
@@ -224,7 +239,7 @@ def finish(out: Path, settings: RunConfig) -> Bundle:
         "environment": settings.environment.knobs,
         "rewards used": True,
     }
-    bundle = with_mapper(start, np.asarray(arrays.pop(MAPPER), np.float64), settings)
+    bundle = _tuned(start, np.asarray(arrays.pop(MAPPER), np.float64))
     bundle = replace(bundle, provenance={**start.provenance, "fine-tuning": tuning})
     shutil.rmtree(out / BUNDLE, ignore_errors=True)
     _write(bundle, checkpoint.load(out / START / POLICY, "weights"), arrays, out / BUNDLE)

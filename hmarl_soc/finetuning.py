@@ -298,7 +298,7 @@ class Finetuner(Learner, Saved):
         loss = nn.functional.mse_loss(values, targets)
         clip_and_step(self.value_adam, loss, self.config.value_gradient_norm)
         spread = targets.var(dim=0, correction=0).mean()
-        return {"value_loss": float(loss.detach()), "explained_variance": float(1.0 - loss.detach() / spread)}
+        return {"value_loss": float(loss.detach()), "explained_variance": float(1.0 - loss.detach() / (spread + 1e-8))}
 
     def _learn_policy(self, groups: list[dict[str, Tensor]]) -> dict[str, float]:
         log_probs, old, gains, entropy = [], [], [], []
