@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from evaluation import statistics
 from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
 from evaluation.statistics import FloatArray
+from evaluation.studies.behaviour_measures import OFFICE
 from evaluation.studies.tables import COLUMNS
-from evaluation.theme import INK
+from evaluation.theme import GRID, INK
 
 Curves = Mapping[str, Sequence[Mapping[str, FloatArray]]]
 """Arm -> the validations of each of its runs: ``steps`` and ``score``."""
@@ -196,4 +197,30 @@ def _cross_simulator(summary: Mapping[str, Any]) -> Figure:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if handles:
         add_legend(figure, list(handles.values()), list(handles))
+    return figure
+
+
+def behaviours_figure(summary: Mapping[str, Any]) -> str:
+    """Return the SVG of hunting by the hour of the day, a line per policy.
+
+    Args:
+        summary: What :func:`evaluation.studies.behaviours.study` returned.
+    """
+    return to_svg(summary["study"], partial(_by_hour, summary["policies"]))
+
+
+def _by_hour(policies: Mapping[str, Any]) -> Figure:
+    figure = new_figure(3.2)
+    axes = figure.add_subplot()
+    axes.axvspan(*OFFICE, color=GRID, linewidth=0, zorder=0)
+    colours, dashes = colours_of(list(policies)), dashes_of(list(policies))
+    for label, measured in policies.items():
+        efforts = [float("nan") if value is None else value for value in measured["hours"]["by_hour"]]
+        axes.plot(np.arange(24) + 0.5, efforts, dashes[label], color=colours[label], label=label)
+    axes.set_xlim(0.0, 24.0)
+    axes.set_xticks(range(0, 25, 4))
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("hour of the day (office hours shaded)")
+    axes.set_ylabel("mean hunting intensity")
+    add_legend(figure, *axes.get_legend_handles_labels())
     return figure
