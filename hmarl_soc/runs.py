@@ -35,7 +35,13 @@ def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEn
     if "held_out" in config.knobs:
         raise ValueError("held_out is not a setting of training: held-out networks are kept for reports")
     count = config.num_envs if num_envs is None else num_envs
-    return make_vec(num_envs=count, level=config.level, threads=config.threads, with_state=True, **config.knobs)
+    with_state = state_size(config) > 0
+    return make_vec(num_envs=count, level=config.level, threads=config.threads, with_state=with_state, **config.knobs)
+
+
+def state_size(config: EnvironmentConfig) -> int:
+    """Return the length of the true state that critics see: 0 under the reference rules, where all see the truth."""
+    return 0 if config.knobs.get("rules") == "reference" else STATE.size
 
 
 def make_teacher(config: EnvironmentConfig) -> Policy | None:
@@ -59,10 +65,12 @@ def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, met
         ValueError: If the method or a setting is wrong.
     """
     env, teacher = make_env(config.environment), make_teacher(config.environment)
-    interface = describe(env, STATE.size)
+    interface = describe(env, state_size(config.environment))
     learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
     episodes = config.trainer.validation_episodes
-    validator = Validator(make_env(config.environment, min(episodes, 256)), episodes, METRICS)
+    playground = make_env(config.environment, min(episodes, 256))
+    metrics = [name for name in METRICS if name in getattr(playground, "metric_names", ())]
+    validator = Validator(playground, episodes, metrics)
     return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
 
 
