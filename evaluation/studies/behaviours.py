@@ -133,7 +133,7 @@ def _number(tables: dict[str, Array], start: int) -> dict[str, Array]:
 
 
 def _play_batch(policy: Policy, env: SocVectorEnv, seeds: Sequence[int]) -> dict[str, Array]:
-    from evaluation.rollout import take
+    from native_sim.memory import take
     from native_sim.soc.conduct import Conduct
 
     observations, infos = env.reset(seed=list(seeds))
