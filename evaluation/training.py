@@ -124,7 +124,7 @@ def _section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def bench(seconds: float, console: Console) -> dict[str, Any]:
-    """Measure training and deciding with the default settings, and print a table.
+    """Measure training and deciding with the settings that training starts from, and print a table.
 
     Raises:
         BadInput: If the time is not positive.
@@ -136,7 +136,7 @@ def bench(seconds: float, console: Console) -> dict[str, Any]:
     if not seconds > 0:
         raise BadInput(f"--seconds must be positive; given {seconds}")
     rows = measure(seconds)
-    table = Table("what", "unit", title="HMARL-SOC with default settings, one thread")
+    table = Table("what", "unit", title="HMARL-SOC as train makes it, one thread")
     for name in ("on the clock", "by CPU time"):
         table.add_column(name, justify="right")
     for row in rows:
