@@ -213,7 +213,8 @@ def study(
                     bundles, out / name, engine, variant, episodes, seed, workers, console
                 )
             elif name == cross_simulator.NAME:
-                size = cross_simulator.SMOKE if smoke else cross_simulator.Size(episodes)
+                full = cross_simulator.Size(episodes, cross_simulator.SOC_EPISODES * episodes)
+                size = cross_simulator.SMOKE if smoke else full
                 carrying = str(bundle[0]) if bundle else "soc-adaptive"
                 variants = variant.split(",")
                 result = cross_simulator.study(carrying, out / name, engine, variants, size, seed, workers, console)

@@ -46,11 +46,16 @@ class Size(NamedTuple):
     """How much is played."""
 
     episodes: int
+    """Of CC4 per policy and variant."""
+    soc_episodes: int
+    """Of the SOC simulator per policy."""
     steps: int | None = None
     """Of both games; None for their own."""
 
 
-SMOKE: Final = Size(2, 30)
+SMOKE: Final = Size(2, 3, 30)
+SOC_EPISODES: Final = 10
+"""Episodes of the SOC simulator per episode of CC4, of which one takes as long as fifty of them."""
 
 
 def pairs_of(bundle: str) -> list[Pair]:
@@ -91,8 +96,8 @@ def study(
     if len({name for name, *_ in runs}) != len(runs):
         raise BadInput(f"each variant may be named once, and none may be called {SOC}; given {', '.join(variants)}")
     for name, played_on, variant, policies in runs:
-        names = ",".join(policies)
-        folder = prepare(played_on, variant, size.steps, names, size.episodes, seed, workers, None, out / name)
+        names, episodes = ",".join(policies), size.soc_episodes if name == SOC else size.episodes
+        folder = prepare(played_on, variant, size.steps, names, episodes, seed, workers, None, out / name)
         try:
             evaluate(folder, workers, None, console)
         finally:
