@@ -91,6 +91,7 @@ def test_the_report_says_where_a_role_matters():
     text = render({**rest, **summarise(games((0, 10, 4, 12)), np.random.default_rng(0))})
     assert "Worse without hunter: soc, base." in text and "Worse without triage: soc." in text
     assert "| without triage | 0.60 (0.60 to 0.60) | 1.20 (1.20 to 1.20) |" in text
+    assert "| without triage | 6.0 (6.0 to 6.0) | -16.0 (-16.0 to -16.0) |" in text
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
