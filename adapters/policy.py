@@ -17,6 +17,7 @@ from adapters.features import Features, Memory
 from adapters.messages import Codec
 from adapters.terms import HUNTER_FIELDS, SEGMENT_OF_AGENT, Cases
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
+from native_sim.memory import on_arrays
 
 AGES, READINGS, MERGED = range(3)
 _BELIEF: Final = terms.HOST_TERMS["belief"].start
@@ -292,19 +293,9 @@ def _cases(view: View, queue: Array) -> Cases:
 
 def _fold(memory: Any, num_envs: int) -> Any:
     """Give every array [N * 5, ...] of a memory the environment as its first axis."""
-    return _on_arrays(memory, lambda array: array.reshape(num_envs, spec.NUM_BLUE, *array.shape[1:]))
+    return on_arrays(lambda array: array.reshape(num_envs, spec.NUM_BLUE, *array.shape[1:]), memory)
 
 
 def _unfold(memory: Any) -> Any:
     """Undo :func:`_fold`."""
-    return _on_arrays(memory, lambda array: array.reshape(-1, *array.shape[2:]))
-
-
-def _on_arrays(memory: Any, change: Any) -> Any:
-    if memory is None:
-        return None
-    if isinstance(memory, dict):
-        return {name: _on_arrays(value, change) for name, value in memory.items()}
-    if isinstance(memory, tuple):
-        return tuple(_on_arrays(value, change) for value in memory)
-    return change(np.asarray(memory))
+    return on_arrays(lambda array: array.reshape(-1, *array.shape[2:]), memory)

@@ -270,7 +270,13 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings that differ from the base.", show_default=False)
     ] = None,
-    base: Annotated[str, typer.Option(help="Settings to start from: tuned, or table2 (the paper's).")] = "tuned",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Settings to start from: tuned, or table2 (the paper's); not for cc4, which has its own.",
+            show_default="tuned",
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help="What learns.")] = "hmarl-soc",
     steps: Annotated[
         int | None, typer.Option(help="Environment steps.", show_default="1.2 million, or as configured")

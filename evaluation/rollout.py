@@ -19,6 +19,7 @@ from evaluation.errors import PolicyFailure
 from evaluation.games import game_of
 from evaluation.schema import Row
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Policy, StepBatch, VectorEnv
+from native_sim.memory import put, take
 
 POLICY_STREAM = 1
 """Spawn key of a policy's draws under the episode seed; the environment uses the seed itself."""
@@ -200,27 +201,3 @@ def store(old: dict[str, Any], rows: list[int], fresh: Mapping[str, Any], count:
             array[rows] = value
             result[name] = array
     return result
-
-
-def take(memory: Any, rows: list[int]) -> Any:
-    """Return the memory of some rows; a memory is None, an array [E, ...], or a dict or tuple of memories."""
-    if memory is None:
-        return None
-    if isinstance(memory, dict):
-        return {name: take(value, rows) for name, value in memory.items()}
-    if isinstance(memory, tuple):
-        return tuple(take(value, rows) for value in memory)
-    return memory[rows]
-
-
-def put(memory: Any, rows: list[int], fresh: Any) -> Any:
-    """Return the memory with some rows replaced; the old one stays as it was."""
-    if memory is None:
-        return None
-    if isinstance(memory, dict):
-        return {name: put(value, rows, fresh[name]) for name, value in memory.items()}
-    if isinstance(memory, tuple):
-        return tuple(put(value, rows, part) for value, part in zip(memory, fresh, strict=True))
-    array = memory.copy()
-    array[rows] = fresh
-    return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from hmarl_soc.config import RunConfig
-    from hmarl_soc.runs import MakeTrainer
+    from hmarl_soc.runs import TrainingGame
 
 
 def train(
     method: str,
     config: Path | None,
-    base: str,
+    base: str | None,
     seed: int,
     out: Path,
     steps: int | None,
@@ -30,7 +31,8 @@ def train(
     Args:
         method: Name of the method.
         config: TOML file of settings, or None for those of the base alone.
-        base: "tuned", or "table2" for the defaults, those of the paper among them; CC4 has defaults of its own.
+        base: "tuned", which None means too, or "table2" for the defaults, those of the paper among them; None on CC4,
+            which has defaults of its own.
         seed: Of everything that is random in the run.
         out: Run folder.
         steps: Environment steps, or None for as many as configured.
@@ -52,8 +54,8 @@ def train(
         raise BadInput(f"--seed must not be negative; given {seed}")
     result: dict[str, Any] = {"out": str(out), "interrupted": False, "failure": None}
     try:
-        settings, make = _resolve(method, config, base, steps, engine)
-        outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"), make)
+        settings, game = _resolve(method, config, base, steps, engine)
+        outcome = run(method, settings, seed, out, resume, Bar(console, f"{method}, seed {seed}"), game)
     except ValueError as error:
         raise BadInput(str(error)) from error
     except (TrainingDiverged, OSError) as error:
@@ -69,35 +71,47 @@ def train(
 
 
 def _resolve(
-    method: str, config: Path | None, base: str, steps: int | None, engine: str | None
-) -> tuple[RunConfig, MakeTrainer]:
-    """Return the settings of a run, and what puts it together on its engine.
+    method: str, config: Path | None, base: str | None, steps: int | None, engine: str | None
+) -> tuple[RunConfig, TrainingGame]:
+    """Return the settings of a run, and the game that it is trained in.
 
     Raises:
         ValueError: If something given is wrong.
     """
     from hmarl_soc import runs
-    from hmarl_soc.config import parse, read_toml
+    from hmarl_soc.config import read_toml
     from hmarl_soc.registry import config_class
     from hmarl_soc.tuned import complete, merge
 
-    kind = config_class(method)
     given = {} if config is None else read_toml(config)
-    configured = parse(given, kind).environment
+    configured = _section(given, "environment").get("engine")
     if engine is not None:
-        if "engine" in configured.model_fields_set and configured.engine != engine:
-            raise ValueError(
-                f"--engine {engine} was given, but {config} says {configured.engine}; leave one of them out"
-            )
+        if configured not in (None, engine):
+            raise ValueError(f"--engine {engine} was given, but {config} says {configured}; leave one of them out")
         given = merge(given, {"environment": {"engine": engine}})
     if steps is not None:
-        given = merge(given, {"trainer": {"steps": steps}})
-    settings = complete(method, kind, given, base)
-    if settings.environment.engine == "soc":
-        return settings, runs.make_trainer
+        given = {**given, "trainer": {**_section(given, "trainer"), "steps": steps}}
+    if (engine or configured) != "cc4":
+        return complete(method, config_class(method), given, base or "tuned"), runs.SOC
     from evaluation import training_cc4
 
-    return training_cc4.settings(given, method), training_cc4.make_trainer
+    if base is not None:
+        raise ValueError(
+            f"--base {base} was given, but CAGE Challenge 4 has settings of its own to start from; leave --base out"
+        )
+    return training_cc4.settings(given, method), training_cc4.GAME
+
+
+def _section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a section of settings that are not checked yet.
+
+    Raises:
+        ValueError: If it is no table.
+    """
+    section = settings.get(name, {})
+    if not isinstance(section, Mapping):
+        raise ValueError(f"setting {name!r} must be a table of settings; given {section!r}")
+    return section
 
 
 def bench(seconds: float, console: Console) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Training on CAGE Challenge 4: what differs from training in the SOC simulator, put together for the same trainer.
+"""Training on CAGE Challenge 4: what differs from training in the SOC simulator.
 
 Only flat methods learn there: one policy per blue agent under its action mask. The hierarchy has roles that CC4 lacks;
 it comes there by :mod:`adapters`. There is no teacher, and no true state is shown.
@@ -7,17 +7,13 @@ it comes there by :mod:`adapters`. There is no teacher, and no true state is sho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import cage4
 from hmarl_soc.config import EnvironmentConfig, RunConfig, parse
-from hmarl_soc.interface import describe
-from hmarl_soc.progress import Meter
-from hmarl_soc.registry import config_class, make_learner
-from hmarl_soc.trainer import Trainer
+from hmarl_soc.registry import config_class
+from hmarl_soc.runs import TrainingGame
 from hmarl_soc.tuned import merge
-from hmarl_soc.validation import Validator
 from native_sim.api import VectorEnv
 
 ENGINE: Final = "cc4"
@@ -74,25 +70,14 @@ def _check(config: EnvironmentConfig) -> None:
         raise ValueError(f"unknown knob {unknown[0]!r} of CAGE Challenge 4; known: {', '.join(KNOBS)}")
 
 
-def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEnv:
-    """Make the environments of a run on the compiled engine.
+def make_env(config: EnvironmentConfig, num_envs: int) -> VectorEnv:
+    """Make environments of a run on the compiled engine.
 
     Raises:
         ValueError: If a knob is out of range.
     """
-    count = config.num_envs if num_envs is None else num_envs
-    return cage4.vector_env("native", num_envs=count, threads=config.threads, **config.knobs)
+    return cage4.vector_env("native", num_envs=num_envs, threads=config.threads, **config.knobs)
 
 
-def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:
-    """Put a run together without starting it.
-
-    Raises:
-        ValueError: If the method or a setting is wrong.
-    """
-    env = make_env(config.environment)
-    interface = describe(env)
-    learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
-    episodes = config.trainer.validation_episodes
-    validator = Validator(make_env(config.environment, min(episodes, 64)), episodes)
-    return Trainer(env, learner, config, method, interface, seed, out, validator, meter)
+GAME: Final = TrainingGame(make_env)
+"""CAGE Challenge 4."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cage4 import spec
-from hmarl_soc import checkpoint, load_policy
+from hmarl_soc import registry
 from native_sim.api import Policy
 from native_sim.soc.spec import AGENTS
 
@@ -27,9 +27,9 @@ def load_weights(path: Path, game: str) -> Policy:
     Raises:
         ValueError: One sentence: there are no usable weights, or they belong to another game.
     """
-    policy = load_policy(path)
-    best = path if (path / checkpoint.MANIFEST).exists() else path / "best"
-    agents = checkpoint.load(best, "weights").interface["agents"]
+    weights = registry.read_weights(path)
+    policy = registry.policy_of(weights, path)
+    agents = weights.interface["agents"]
     names = tuple(agent["name"] for agent in agents)
     if names != _PLAYERS[game]:
         home = next((home for home, players in _PLAYERS.items() if names == players), None)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hmarl_soc.interface import Interface
+from hmarl_soc.roles import LOWER, OUTPUTS, TYPES
 from hmarl_soc.tokens import FLOOR, LARGEST, Tokens, make_tokens
 from hmarl_soc.views import make_view
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
 
 if TYPE_CHECKING:
     from hmarl_soc.config import HmarlConfig, MethodConfig
-
-LOWER: Final = ("hunter", "triage", "responder")
-_TYPES, OUTPUTS = 4, 8  # response types: hold, isolate, remediate, both; numbers per segment
 
 
 class Net:
@@ -181,10 +179,10 @@ class HierarchyPolicy(Policy):
 def respond(outputs: Array) -> Array:
     """Return the responder's action [N, 2 S + 2] of outputs [N, 8 S]; see :mod:`hmarl_soc.agents.responder`."""
     each = outputs.reshape(len(outputs), -1, OUTPUTS)
-    logits = each[..., :_TYPES]
+    logits = each[..., : len(TYPES)]
     types = np.exp(logits - logits.max(axis=2, keepdims=True))
     types /= types.sum(axis=2, keepdims=True)
-    numbers = np.tanh(each[..., _TYPES:])
+    numbers = np.tanh(each[..., len(TYPES) :])
     isolate = (types[..., 1] + types[..., 3]) * (numbers[..., 0] + 1.0) - 1.0
     remediate = (types[..., 2] + types[..., 3]) * (numbers[..., 1] + 1.0) - 1.0
     return np.concatenate([isolate, remediate, numbers[..., 2:].mean(axis=1)], axis=1).clip(-1.0, 1.0)

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from hmarl_soc.acting import LOWER, HierarchyPolicy
+from hmarl_soc.acting import HierarchyPolicy
+from hmarl_soc.roles import LOWER
 from hmarl_soc.tokens import Tokens, make_tokens
 from native_sim.api import Array, FloatArray, ObservationBatch
 from native_sim.soc import spec

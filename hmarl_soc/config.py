@@ -281,19 +281,6 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     return data
 
 
-def from_toml(path: str | Path, method: type[MethodConfig]) -> RunConfig:
-    """Read a run's settings from a TOML file.
-
-    Raises:
-        ValueError: If the file cannot be read or holds a wrong setting.
-    """
-    data = read_toml(path)
-    try:
-        return parse(data, method)
-    except ValueError as error:
-        raise ValueError(f"settings {str(path)!r}: {error}") from error
-
-
 def _sentence(error: ValidationError) -> str:
     """Return the first complaint in one sentence, for an unknown key with the keys that are known."""
     first = error.errors()[0]

@@ -4,8 +4,11 @@ In a step the coordinator decides first, in the rows where its directive is K st
 then hunter, triage and responder decide, each seeing its observation and the directive in force. The three learn from
 one replay of joint transitions; the coordinator learns from its macro steps.
 
-**Targets** add up the rewards of n steps before the value of what follows; they end where the episode does. (As usual
-for few steps, what later policies would have done within them is not corrected for.)
+**Targets** of the three add up the rewards of n steps, and what the potential gained over them, before the value of
+what follows; they end where the episode does. Of an agent's own next value only the share ``potential.bootstrap``
+counts, by default nothing: what follows is worth the potential already. Without the potential all of it counts, and
+nothing is added to the rewards. The coordinator learns from the plain rewards. (As usual for few steps, what later
+policies would have done within them is not corrected for.)
 
 **Shared replay.** A joint transition holds the views, actions and rewards of all agents. Shared means: there is one
 priority per joint transition, to which all three agents contribute, and one batch from which all of them learn, so
@@ -30,6 +33,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hmarl_soc.acting import HierarchyPolicy
+from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.hunter import Hunter
 from hmarl_soc.agents.potential import Potential
@@ -37,19 +41,19 @@ from hmarl_soc.agents.responder import Responder
 from hmarl_soc.agents.triage import Triage
 from hmarl_soc.config import HmarlConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Learner, Seen, State, Transition
-from hmarl_soc.networks import to_tensors
-from hmarl_soc.replay import Batch, Replay, Window
+from hmarl_soc.learner import Seen, State, Transition
+from hmarl_soc.networks import find_device, to_tensors
+from hmarl_soc.replay import Batch, Replay, Spec, Window
+from hmarl_soc.roles import LOWER, check_roles
 from hmarl_soc.urgency import measure_urgency
 from hmarl_soc.views import make_view
 from native_sim.api import Array
 
-LOWER: Final = ("hunter", "triage", "responder")
 _MEAN_RATE: Final = 0.01
 """Share by which the running mean of an agent's TD errors moves per gradient step."""
 
 
-class Hierarchy(Learner):
+class Hierarchy(AdvisedLearner):
     """HMARL-SOC.
 
     Args:
@@ -63,10 +67,10 @@ class Hierarchy(Learner):
     def __init__(
         self, config: HmarlConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
-        _check(interface)
+        check_roles(interface)
+        super().__init__(config.advice)
         self.config, self.interface, self.num_envs = config, interface, num_envs
-        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if gpu else "cpu")
+        self.device = find_device(device)
         streams = np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(2, np.uint64)
         self.noise = torch.Generator().manual_seed(int(streams[0] >> np.uint64(1)))
         self.draws = np.random.default_rng(int(streams[1]))
@@ -75,8 +79,6 @@ class Hierarchy(Learner):
         self.ages = np.zeros(num_envs, np.int64)  # steps since the directive; 0: one is due
         self.pending: dict[str, Array] | None = None  # the last transitions, until it is known what they led to
         self.owed = 0.0  # gradient steps due
-        self.steps = 0  # environment steps seen
-        self.advised = False  # whether there is a teacher
         self.updates = 0  # joint gradient steps done
         self.mean_errors = np.ones(len(LOWER))  # running means of absolute TD errors
 
@@ -84,31 +86,28 @@ class Hierarchy(Learner):
         config, size = self.config, self.interface.state_size
         directive = self.interface["coordinator"].actions
         self.views = {name: make_view(self.interface[name], directive) for name in LOWER}
-        last = (config.network, self.noise, self.device)
-        coordinator = self.interface["coordinator"]
-        self.coordinator = Coordinator(
-            coordinator.observation,
-            directive,
-            size,
-            self.num_envs,
-            config.coordinator,
-            config.network,
-            config.gamma,
-            self.noise,
-            self.device,
-        )
+        off_policy = (config.network, self.noise, self.device)
+        on_policy = (config.network, config.gamma, self.noise, self.device)
+        seen = self.interface["coordinator"].observation
+        self.coordinator = Coordinator(seen, directive, size, self.num_envs, config.coordinator, *on_policy)
         hunter, triage, responder = (self.interface[name].actions for name in LOWER)
-        self.hunter = Hunter(self.views["hunter"].layout, hunter, size, config.hunter, *last)
-        self.triage = Triage(self.views["triage"].layout, triage, size, config.triage, *last)
+        self.hunter = Hunter(self.views["hunter"].layout, hunter, size, config.hunter, *off_policy)
+        self.triage = Triage(self.views["triage"].layout, triage, size, config.triage, *off_policy)
         segments = responder // 2 - 1
         self.responder = Responder(
-            self.views["responder"].layout, segments, hunter + triage, size, config.responder, *last
+            self.views["responder"].layout, segments, hunter + triage, size, config.responder, *off_policy
         )
-        overview = coordinator.observation.size + size
-        self.potential = Potential(
-            overview, self.num_envs, config.potential, config.network, config.gamma, self.noise, self.device
-        )
-        shape: dict[str, tuple[tuple[int, ...], type]] = {
+        overview = seen.size + size
+        self.potential = Potential(overview, self.num_envs, config.potential, *on_policy)
+        replay = config.replay
+        entries = self._entries(overview)
+        self.replay = Replay(replay.capacity, entries, replay.alpha, 1 if replay.shared else len(LOWER))
+        self.window = Window(config.n_steps, config.gamma)
+
+    def _entries(self, overview: int) -> Spec:
+        """Return what a joint transition holds."""
+        size = self.interface.state_size
+        entries: dict[str, tuple[tuple[int, ...], type]] = {
             "situation": ((overview,), np.float32),
             "next_situation": ((overview,), np.float32),
             "state": ((size,), np.float32),
@@ -120,13 +119,11 @@ class Hierarchy(Learner):
         }
         for name in LOWER:
             view = (self.views[name].layout.size,)
-            shape |= {f"{name}/view": (view, np.float32), f"{name}/next_view": (view, np.float32)}
+            entries |= {f"{name}/view": (view, np.float32), f"{name}/next_view": (view, np.float32)}
             discrete = self.interface[name].discrete
             action = ((), np.int64) if discrete else ((self.interface[name].actions,), np.float32)
-            shape |= {f"{name}/action": action, f"{name}/advice": action}
-        replay = config.replay
-        self.replay = Replay(replay.capacity, shape, replay.alpha, 1 if replay.shared else len(LOWER))
-        self.window = Window(config.n_steps, config.gamma)
+            entries |= {f"{name}/action": action, f"{name}/advice": action}
+        return entries
 
     def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
         """Let the coordinator decide where a directive is due, then the others."""
@@ -176,8 +173,7 @@ class Hierarchy(Learner):
         self.ages = (self.ages + 1) % self.config.coordinator.every
         self.ages[ended] = 0
         self.owed += len(rewards) * self.config.updates_per_step
-        self.steps += len(rewards)
-        self.advised = step.before.advice is not None
+        self.count(step)
 
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due."""
@@ -196,11 +192,6 @@ class Hierarchy(Learner):
         for name in LOWER:
             kept = [self.replay.entries[key][: self.replay.size] for key in (f"{name}/view", "state")]
             getattr(self, name).fit_inputs(*to_tensors(kept, self.device))
-
-    @property
-    def pull(self) -> float | None:
-        """Weight of the teacher's advice now; None without a teacher."""
-        return self.config.advice.at(self.steps) if self.advised else None
 
     def learn(self) -> dict[str, float]:
         """Do one gradient step of every lower agent."""
@@ -316,14 +307,3 @@ class Hierarchy(Learner):
 def _join(overview: Array, state: Array) -> Array:
     """Return what the coordinator sees and the truth side by side, [N, F + S] float32."""
     return np.concatenate([np.asarray(overview, np.float32), state], axis=1)
-
-
-def _check(interface: Interface) -> None:
-    names = [agent.name for agent in interface.agents]
-    if set(names) != {"coordinator", *LOWER}:
-        raise ValueError(f"HMARL-SOC plays coordinator, {', '.join(LOWER)}; this environment has {', '.join(names)}")
-    for agent in interface.agents:
-        if agent.discrete != (agent.name == "triage"):
-            raise ValueError("HMARL-SOC needs a discrete triage and boxes for the other agents")
-    if interface["responder"].actions % 2:
-        raise ValueError(f"the responder needs two numbers per segment and two more; it has {interface['responder']}")

@@ -9,7 +9,7 @@ Letters for shapes: N environments of a call, F features of one observation, U a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -101,6 +101,11 @@ class Learner(ABC):
         Raises:
             ValueError: If the state is of another method, layout or size; the learner is then unchanged.
         """
+
+
+def average(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of metrics over several gradient steps, at least one."""
+    return {name: float(np.mean([step[name] for step in metrics])) for name in metrics[0]}
 
 
 @runtime_checkable

@@ -36,28 +36,39 @@ def generalized_advantages(
     return advantages
 
 
+def advantages_of_steps(
+    rewards: FloatArray,
+    values: FloatArray,
+    next_values: FloatArray,
+    terminated: Array,
+    ends: Array,
+    filled: Array,
+    discount: float,
+    mix: float,
+) -> FloatArray:
+    """Return generalized advantage estimates [N] of the N steps of a grid that are filled, in its order.
+
+    Args:
+        rewards: [T, E], 0 where not filled.
+        values: [N] of where each filled step began.
+        next_values: [N] of where it led; does not count after a termination.
+        terminated: [T, E] bool, nothing follows.
+        ends: [T, E] bool, terminated or truncated.
+        filled: [T, E] bool, the first of each row.
+        discount: Per step.
+        mix: Lambda in [0, 1].
+    """
+    before, after = np.zeros(filled.shape), np.zeros(filled.shape)
+    before[filled], after[filled] = values, next_values
+    after[terminated] = 0.0
+    discounts = np.full(filled.shape, discount)
+    advantages: FloatArray = generalized_advantages(rewards, before, after, discounts, ends, mix)[filled]
+    return advantages
+
+
 def td_target(rewards: Tensor, terminated: Tensor, next_values: Tensor, discount: float | Tensor) -> Tensor:
     """Return r + discount * V' [B], without V' where the episode terminated (a truncation is no termination)."""
     return rewards + discount * (1.0 - terminated.to(rewards.dtype)) * next_values
-
-
-def n_step_returns(rewards: FloatArray, terminated: Array, ends: Array, bootstrap: FloatArray, gamma: float) -> Array:
-    """Return discounted returns [T, E] to the end of each episode or of the rollout.
-
-    Args:
-        rewards: [T, E].
-        terminated: [T, E] bool, nothing follows.
-        ends: [T, E] bool, terminated or truncated: the next row of the arrays is another episode.
-        bootstrap: [T, E] value of the observation that each step led to; used at ends and in the last row.
-        gamma: Discount.
-    """
-    returns = np.zeros_like(rewards)
-    later = bootstrap[-1]
-    for t in range(len(rewards) - 1, -1, -1):
-        later = np.where(ends[t], bootstrap[t], later)
-        later = rewards[t] + gamma * np.where(terminated[t], 0.0, later)
-        returns[t] = later
-    return returns
 
 
 def ppo_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, clip: float) -> Tensor:

@@ -178,3 +178,10 @@ def to_tensors(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
 def make_adam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
     """Return the optimiser that every learner uses."""
     return torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device called "cpu" or "cuda"; "auto" is a GPU if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

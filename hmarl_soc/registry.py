@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 from hmarl_soc import checkpoint
+from hmarl_soc.checkpoint import Checkpoint, CheckpointError
 from hmarl_soc.config import MethodConfig, parse
 from hmarl_soc.interface import Interface, from_dict
 from hmarl_soc.learner import Learner
@@ -100,16 +101,34 @@ def load_policy(folder: str | Path) -> Policy:
         CheckpointError: If the folder holds no usable weights.
         ValueError: If they are of a method that is unknown.
     """
+    return policy_of(read_weights(folder), folder)
+
+
+def read_weights(folder: str | Path) -> Checkpoint:
+    """Read the weights of a run folder or of its ``best``.
+
+    Raises:
+        CheckpointError: If there are none, or they are damaged.
+    """
     folder = Path(folder)
     if not (folder / checkpoint.MANIFEST).exists() and (folder / "best" / checkpoint.MANIFEST).exists():
         folder = folder / "best"
-    saved = checkpoint.load(folder, "weights")
-    config = parse(saved.config, config_class(saved.method))
-    make = _load(find(saved.method).policy)
+    return checkpoint.load(folder, "weights")
+
+
+def policy_of(weights: Checkpoint, folder: str | Path) -> Policy:
+    """Make the policy whose weights were read from a folder, which errors name.
+
+    Raises:
+        CheckpointError: If they do not fit their method.
+        ValueError: If the method is unknown.
+    """
+    config = parse(weights.config, config_class(weights.method))
+    make = _load(find(weights.method).policy)
     try:
-        return cast(Policy, make(config.method, from_dict(saved.interface), saved.state["arrays"]))
+        return cast(Policy, make(config.method, from_dict(weights.interface), weights.state["arrays"]))
     except (KeyError, ValueError, TypeError) as error:
-        raise checkpoint.CheckpointError(f"weights {folder} do not fit method {saved.method!r}: {error}") from error
+        raise CheckpointError(f"weights {folder} do not fit method {weights.method!r}: {error}") from error
 
 
 def _load(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from hmarl_soc.config import EnvironmentConfig, RunConfig
 from hmarl_soc.interface import describe
@@ -25,7 +25,7 @@ METRICS: Final = (
 
 
 def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEnv:
-    """Make the environments of a run; the truth is shown to centralised critics only.
+    """Make environments of a run, as many as configured for None; the truth is shown to centralised critics only.
 
     Raises:
         ValueError: If a level or knob is unknown or out of range.
@@ -52,22 +52,41 @@ def make_teacher(config: EnvironmentConfig) -> Policy | None:
         raise ValueError(f"setting 'environment.teacher' is wrong: {error}, none") from error
 
 
-def make_trainer(method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None) -> Trainer:
+class TrainingGame(NamedTuple):
+    """What differs between the games that are trained in."""
+
+    make_env: Callable[[EnvironmentConfig, int], VectorEnv]
+    """Given settings and a number of environments; raises ValueError for a wrong setting."""
+    make_teacher: Callable[[EnvironmentConfig], Policy | None] = lambda config: None
+    """Given settings; returns whose advice learners get, or None; raises ValueError for a wrong one."""
+    state_size: int = 0
+    """Length of the true state that is shown to centralised critics; 0 for none."""
+    metrics: tuple[str, ...] = ()
+    """What a validation writes beside the score."""
+    validation_envs: int = 64
+    """Environments of a validation, at most; changes no result."""
+
+
+SOC: Final = TrainingGame(make_env, make_teacher, STATE.size, METRICS, 256)
+"""The SOC simulator."""
+
+
+def make_trainer(
+    method: str, config: RunConfig, seed: int, out: str | Path, meter: Meter | None = None, game: TrainingGame = SOC
+) -> Trainer:
     """Put a run together without starting it.
 
     Raises:
         ValueError: If the method or a setting is wrong.
     """
-    env, teacher = make_env(config.environment), make_teacher(config.environment)
-    interface = describe(env, STATE.size)
+    env = game.make_env(config.environment, config.environment.num_envs)
+    teacher = game.make_teacher(config.environment)
+    interface = describe(env, game.state_size)
     learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
     episodes = config.trainer.validation_episodes
-    validator = Validator(make_env(config.environment, min(episodes, 256)), episodes, METRICS)
+    kept = game.make_env(config.environment, min(episodes, game.validation_envs))
+    validator = Validator(kept, episodes, game.metrics)
     return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
-
-
-MakeTrainer = Callable[[str, RunConfig, int, str | Path, Meter | None], Trainer]
-"""Puts a run together from method, settings, seed, folder and meter."""
 
 
 def train(
@@ -77,7 +96,7 @@ def train(
     out: str | Path,
     resume: bool = False,
     meter: Meter | None = None,
-    make: MakeTrainer = make_trainer,
+    game: TrainingGame = SOC,
 ) -> Outcome:
     """Train one method with one seed into a run folder.
 
@@ -88,7 +107,7 @@ def train(
         out: Run folder; must not hold a run unless ``resume``.
         resume: Go on from the last checkpoint of the folder.
         meter: Shows progress.
-        make: Puts the run together.
+        game: What is trained in.
 
     Raises:
         ValueError: If something given is wrong, or the folder holds a run already.
@@ -99,7 +118,7 @@ def train(
     if not resume and (Path(out) / "log.jsonl").exists():
         raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with that one")
     torch.set_num_threads(config.trainer.threads)
-    trainer = make(method, config, seed, out, meter)
+    trainer = make_trainer(method, config, seed, out, meter, game)
     if resume:
         trainer.resume()
     return trainer.run()

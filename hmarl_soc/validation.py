@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from hmarl_soc.playing import VALIDATION, episode_seeds
 from native_sim.api import Array, Policy, VectorEnv
+from native_sim.memory import take
 
 
 class Validator:
@@ -66,18 +66,7 @@ def _play_block(env: VectorEnv, policy: Policy, seeds: list[int], results: dict[
             if name != "return":
                 values[rows[ended]] = batch.infos[name][ended]
         kept = np.flatnonzero(~ended)
-        rows, memory = rows[kept], _take(decision.memory, kept)
-        observations = {name: value[kept] for name, value in batch.observations.items()}
-        infos = {name: _take(batch.infos[name], kept) for name in ("action_mask", *policy.wants)}
+        rows, memory = rows[kept], take(decision.memory, kept)
+        observations = take(batch.observations, kept)
+        infos = {name: take(batch.infos[name], kept) for name in ("action_mask", *policy.wants)}
     results["return"][: len(seeds)] = returns
-
-
-def _take(memory: Any, kept: Array) -> Any:
-    """Return some rows of a memory: None, an array, or a dict or tuple of memories."""
-    if memory is None:
-        return None
-    if isinstance(memory, dict):
-        return {name: _take(value, kept) for name, value in memory.items()}
-    if isinstance(memory, tuple):
-        return tuple(_take(value, kept) for value in memory)
-    return memory[kept]

@@ -17,6 +17,7 @@ from evaluation import statistics
 from evaluation.errors import BadInput
 from evaluation.records import write_atomically
 from evaluation.studies.runs import Job
+from evaluation.studies.tables import cell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,6 +78,7 @@ def _watch(policy: HierarchyPolicy, steps: int) -> tuple[dict[str, np.ndarray], 
     from hmarl_soc.attention import explain as reasons
     from hmarl_soc.attention import views_of
     from native_sim import make_vec
+    from native_sim.memory import take
 
     env = make_vec(num_envs=_ENVS, held_out=True, threads=1)
     observations, infos = env.reset(seed=0)
@@ -97,9 +99,9 @@ def _watch(policy: HierarchyPolicy, steps: int) -> tuple[dict[str, np.ndarray], 
         rows = rows[kept]
         if not len(rows):
             break
-        observations = {name: value[kept] for name, value in batch.observations.items()}
-        infos = {"action_mask": {name: value[kept] for name, value in batch.infos["action_mask"].items()}}
-        memory = {name: value[kept] for name, value in decision.memory.items()}
+        observations = take(batch.observations, kept)
+        infos = {"action_mask": take(batch.infos["action_mask"], kept)}
+        memory = take(decision.memory, kept)
     return {role: np.concatenate(parts) for role, parts in seen.items()}, reports
 
 
@@ -143,17 +145,9 @@ def _markdown(summary: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) 
     ]
     for role, attributions in summary["roles"].items():
         lines += [
-            f"| {role} | {name} | {_cell(found['deletion'])} | {_cell(found['insertion'])} |"
+            f"| {role} | {name} | {cell(found['deletion'], 3)} | {cell(found['insertion'], 3)} |"
             for name, found in attributions.items()
         ]
     lines += ["", "## Some decisions in words", ""]
     lines += [f"- step {entry['step']}: {one['words']}" for entry in reports for one in entry["reports"]]
     return "\n".join(lines) + "\n"
-
-
-def _cell(figure: Mapping[str, Any]) -> str:
-    text = f"{figure['mean']:.3f}"
-    if figure["ci95"] is None:
-        return text
-    low, high = figure["ci95"]
-    return f"{text} [{low:.3f}, {high:.3f}]"

@@ -20,6 +20,7 @@ from evaluation.records import write_atomically
 from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
 
 if TYPE_CHECKING:
+    from hmarl_soc.config import RunConfig
     from native_sim.api import Policy
 
 RUN, TRAINED = "run.json", "trained.json"
@@ -99,20 +100,22 @@ def read_held_out(job: Job) -> dict[str, np.ndarray]:
 
 
 def _name(arm: Arm, size: Size) -> str:
+    return run_name(arm.method, _config(arm, size).to_dict())
+
+
+def _config(arm: Arm, size: Size) -> RunConfig:
+    """Return the resolved settings of an arm's training runs."""
     from hmarl_soc.config import parse
     from hmarl_soc.registry import config_class
 
-    config = parse(run_settings(arm, size), config_class(arm.method))
-    return run_name(arm.method, config.to_dict())
+    return parse(run_settings(arm, size), config_class(arm.method))
 
 
 def _train(job: Job, seed: int) -> bool:
     from hmarl_soc.checkpoint import MANIFEST
-    from hmarl_soc.config import parse
-    from hmarl_soc.registry import config_class
     from hmarl_soc.runs import train
 
-    config = parse(run_settings(job.arm, job.size), config_class(job.arm.method))
+    config = _config(job.arm, job.size)
     resume = (job.folder / "last" / MANIFEST).exists()
     if not resume:
         shutil.rmtree(job.folder, ignore_errors=True)  # a run that was killed before its first checkpoint

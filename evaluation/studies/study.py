@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 SCALING, EXPLAIN = "scaling", "explain"
 NAMES: Final = (*PLANS, SCALING, EXPLAIN)
-
-
 _EXPLAINED: Final = Plan(EXPLAIN, "Explanations", PLANS["table3"].arms[:1], ())
 
 

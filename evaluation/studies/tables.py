@@ -128,7 +128,7 @@ def markdown(summary: Mapping[str, Any], header: str) -> str:
     lines += ["| arm | seeds | " + " | ".join(column.name for column in COLUMNS) + " |"]
     lines += ["|---" * (len(COLUMNS) + 2) + "|"]
     for label, arm in summary["arms"].items():
-        cells = [_cell(arm["metrics"][column.name], column.digits) for column in COLUMNS]
+        cells = [cell(arm["metrics"][column.name], column.digits) for column in COLUMNS]
         seeds = "-" if arm["seeds"] == [None] else str(len(arm["seeds"]))
         lines.append(f"| {label} | {seeds} | " + " | ".join(cells) + " |")
     lines += ["", "Means with 95 % intervals: over training seeds, for scripted arms over episodes."]
@@ -138,13 +138,14 @@ def markdown(summary: Mapping[str, Any], header: str) -> str:
         lines += ["|---|---|---|---|---|"]
         for test in summary["tests"]:
             digits = next(column.digits for column in COLUMNS if column.name == test["metric"])
-            change = _cell({"mean": test["difference"], "ci95": test["ci95"]}, digits)
+            change = cell({"mean": test["difference"], "ci95": test["ci95"]}, digits)
             lines.append(f"| {test['arm']} | {test['metric']} | {change} | {_p(test['p'])} | {_p(test['p_holm'])} |")
         lines += ["", "Paired t tests over training seeds; Holm's correction over every test of this table."]
     return "\n".join(lines) + "\n"
 
 
-def _cell(figure: Mapping[str, Any], digits: int) -> str:
+def cell(figure: Mapping[str, Any], digits: int) -> str:
+    """Return ``mean`` and ``ci95`` of a figure as a cell of a table: "-" where there is none."""
     if figure["mean"] is None:
         return "-"
     text = f"{figure['mean']:.{digits}f}"

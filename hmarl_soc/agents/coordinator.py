@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import INNER, Saved, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import INNER, Saved, fit_inputs, make_actor, make_critic, minibatches, normals
 from hmarl_soc.config import CoordinatorConfig, NetworkConfig
+from hmarl_soc.learner import average
 from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.replay import Rollout
 from native_sim.api import Array, FloatArray, Layout
@@ -148,16 +149,12 @@ class Coordinator(Saved):
         returns = gains + grid["value"][filled]
         gains = (gains - gains.mean()) / (gains.std() + 1e-8)
         tensors = to_tensors([*flat, gains, returns], self.device)
-        metrics: dict[str, list[float]] = {}
-        for _ in range(self.config.epochs):
-            order = torch.randperm(len(gains), generator=self.generator)
-            for part in torch.chunk(order, max(1, len(order) // self.config.minibatch)):
-                step = self._learn([tensor[part.to(self.device)] for tensor in tensors], pull)
-                for name, value in step.items():
-                    metrics.setdefault(name, []).append(value)
+        size, epochs = self.config.minibatch, self.config.epochs
+        parts = minibatches(len(gains), size, epochs, self.generator, self.device)
+        learned = average([self._learn([tensor[part] for tensor in tensors], pull) for part in parts])
         explained = 1.0 - (returns - grid["value"][filled]).var() / max(returns.var(), 1e-8)
-        means = {f"{self.role}/{name}": float(np.mean(values)) for name, values in metrics.items()}
-        return means | {f"{self.role}/explained_variance": float(explained)}
+        learned["explained_variance"] = float(explained)
+        return {f"{self.role}/{name}": value for name, value in learned.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything, unfinished macro steps included."""
@@ -205,23 +202,18 @@ class Coordinator(Saved):
         self.fitted = True
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
-        """Return how unlikely advice is under outputs [B, D], a scalar."""
-        return self._unlikely(outputs, self.log_std, advice)
+        """Return how unlikely advice [B, D] is under outputs [B, D], a scalar.
 
-    @staticmethod
-    def _unlikely(means: Tensor, log_std: Tensor, advice: Tensor) -> Tensor:
-        """Return the mean negative log density of advised numbers up to a constant; the spread gets no gradient."""
+        It is the mean negative log density of the advised numbers, up to a constant; the spread gets no gradient.
+        """
         wanted = torch.atanh(advice.clamp(-INNER, INNER))
-        return 0.5 * ((means - wanted) * (-log_std.detach()).exp()).square().sum(dim=1).mean()
+        return 0.5 * ((outputs - wanted) * (-self.log_std.detach()).exp()).square().sum(dim=1).mean()
 
     @torch.no_grad()
-    def value(self, observations: Tensor, states: Tensor) -> Tensor:
-        """Return what is expected to follow, [N], in units of scaled reward."""
-        values: Tensor = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
-        return values
-
     def _values(self, observations: Array, states: Array) -> Array:
-        values: Array = self.value(*to_tensors([observations, states], self.device)).cpu().numpy()
+        """Return what is expected to follow observations [N, F] and states [N, S], [N], in units of scaled reward."""
+        seen = torch.cat(to_tensors([observations, states], self.device), dim=1)
+        values: Array = self.critic(seen)[0].squeeze(-1).cpu().numpy()
         return values
 
     def _close(self, rows: Array, next_values: Array, ended: bool) -> None:

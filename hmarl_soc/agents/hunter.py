@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, Tensors, distance, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import Tensors, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.steady import SteadyActor
 from hmarl_soc.config import HunterConfig, NetworkConfig
 from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
 from native_sim.api import Layout
@@ -20,7 +21,7 @@ from native_sim.api import Layout
 _LOG_STD = (-4.0, 0.0)
 
 
-class Hunter(Saved):
+class Hunter(SteadyActor):
     """SAC with twin critics.
 
     Args:
@@ -33,6 +34,8 @@ class Hunter(Saved):
         device: Where the networks live.
     """
 
+    role = "hunter"
+    config: HunterConfig
     _saved = ("actor", "slow", "critic", "target", "log_weight", "actor_adam", "critic_adam", "weight_adam")
 
     def __init__(
@@ -62,14 +65,14 @@ class Hunter(Saved):
 
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:
-        """Return actions [N, U] for views [N, F]: drawn, or the squashed mean.
+        """Return actions [N, U] for views [N, F]: drawn, or the squashed mean of the slow actor.
 
         A share of the explored numbers is uniform: near the end of its range a squashed draw hardly varies, and the
         critics, who learn off policy, could not tell what another number would have done.
         """
-        mean, log_std = self._head(views)
         if not explore:
-            return torch.tanh(self._head(views, self.slow)[0])
+            return torch.tanh(self._head(self.slow, views)[0])
+        mean, log_std = self._head(self.actor, views)
         drawn = torch.tanh(mean + normals(mean, self.generator) * log_std.exp())
         anywhere, dice = (torch.rand(mean.shape, generator=self.generator).to(mean.device) for _ in range(2))
         return torch.where(dice < self.config.exploration, 2.0 * anywhere - 1.0, drawn)
@@ -107,23 +110,13 @@ class Hunter(Saved):
         action, log_prob = self._draw(batch["view"])
         own = self.critic(self._inputs(batch["view"], batch["state"], action)).squeeze(-1).amin(dim=0)
         actor_loss = losses.sac_actor_loss(log_prob, own, entropy_weight)
-        off_advice = {}
-        if pull is not None:
-            away = distance(action, batch["advice"])
-            actor_loss = actor_loss + pull * away
-            off_advice = {"hunter/off_advice": float(away.detach())}
-        if self.config.proximity:
-            with torch.no_grad():
-                before = torch.tanh(self._head(batch["view"], self.slow)[0])
-            actor_loss = actor_loss + self.config.proximity * (action - before).square().mean()
-        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        off_advice = self._step_actor(actor_loss, action, batch, pull)
         self.critic.requires_grad_(True)
 
         if self.config.entropy_weight == "auto":
             weight_loss = losses.entropy_weight_loss(self.log_weight, log_prob, self.config.target_entropy)
             clip_and_step(self.weight_adam, weight_loss, self.config.gradient_norm)
         soft_update(self.target, self.critic, self.config.tau)
-        soft_update(self.slow, self.actor, min(1.0, max(self.config.slow_tau, 0.02 * (pull or 0.0))))
         errors = (values.detach() - targets).abs().mean(dim=0)
         metrics = {
             "hunter/critic_loss": float(critic_loss.detach()),
@@ -137,8 +130,10 @@ class Hunter(Saved):
     def _inputs(views: Tensor, states: Tensor, actions: Tensor) -> Tensor:
         return torch.cat([views, states, actions], dim=1)
 
-    def _head(self, views: Tensor, actor: Mlp | None = None) -> tuple[Tensor, Tensor]:
-        mean, log_std = (actor or self.actor)(views)[0].chunk(2, dim=1)
+    @staticmethod
+    def _head(actor: Mlp, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Return means [B, U] of the draws before squashing, and the logs [B, U] of their spreads."""
+        mean, log_std = actor(views)[0].chunk(2, dim=1)
         low, high = _LOG_STD
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1.0)
 
@@ -147,6 +142,6 @@ class Hunter(Saved):
 
         Densities are those before squashing: "off" is the end of the range, and squashed entropy would tax it.
         """
-        mean, log_std = self._head(views)
+        mean, log_std = self._head(self.actor, views)
         raw = mean + normals(mean, self.generator) * log_std.exp()
         return torch.tanh(raw), losses.gaussian_log_prob(raw, mean, log_std)

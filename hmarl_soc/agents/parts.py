@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,21 @@ def fit_inputs(net: Mlp, *parts: Tensor) -> None:
 def normals(like: Tensor, generator: torch.Generator) -> Tensor:
     """Return standard normal numbers of the shape of a tensor, the same on every device."""
     return torch.randn(like.shape, generator=generator).to(like.device)
+
+
+def gumbels(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return Gumbel noise of the shape of logits; the largest of logits plus noise is a draw from their softmax."""
+    uniform = torch.rand(like.shape, generator=generator).clamp(1e-9, 1.0 - 1e-7).to(like.device)
+    return -torch.log(-torch.log(uniform))
+
+
+def minibatches(
+    count: int, size: int, epochs: int, generator: torch.Generator, device: torch.device
+) -> Iterator[Tensor]:
+    """Yield indices of about ``size`` of ``count`` entries at a time, in random order, each entry once per epoch."""
+    for _ in range(epochs):
+        order = torch.randperm(count, generator=generator).to(device)
+        yield from torch.chunk(order, max(1, count // size))
 
 
 def distance(numbers: Tensor, advice: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, fit_inputs, make_critic
+from hmarl_soc.agents.parts import Saved, fit_inputs, make_critic, minibatches
 from hmarl_soc.config import NetworkConfig, PotentialConfig
 from hmarl_soc.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.replay import Rollout
@@ -99,16 +99,16 @@ class Potential(Saved):
         if not self.fitted:
             fit_inputs(self.net, situations)
             self.fitted = True
-        before, later = np.zeros(filled.shape), np.zeros(filled.shape)
-        before[filled], later[filled] = self.value(situations).cpu().numpy(), self.value(after).cpu().numpy()
-        later[grid["terminated"]] = 0.0
-        discounts = np.full(filled.shape, self.discount)
-        advantages = losses.generalized_advantages(
-            grid["reward"], before, later, discounts, grid["ended"], self.config.gae_lambda
-        )[filled]
-        returns = advantages + before[filled]
+        before, later = (self.value(part).cpu().numpy().astype(np.float64) for part in (situations, after))
+        ends = (grid["terminated"], grid["ended"], filled)
+        advantages = losses.advantages_of_steps(
+            grid["reward"], before, later, *ends, self.discount, self.config.gae_lambda
+        )
+        returns = advantages + before
         targets = to_tensors([returns], self.device)[0]
-        spent = [self._learn(situations[part], targets[part]) for part in self._parts(len(targets))]
+        size, epochs = self.config.minibatch, self.config.epochs
+        parts = minibatches(len(targets), size, epochs, self.generator, self.device)
+        spent = [self._learn(situations[part], targets[part]) for part in parts]
         explained = 1.0 - advantages.var() / max(returns.var(), 1e-8)
         return {"potential/loss": float(np.mean(spent)), "potential/explained_variance": float(explained)}
 
@@ -120,13 +120,6 @@ class Potential(Saved):
         """Go on from :meth:`state_dict`."""
         super().load_state_dict(state)
         self.rollout.load_state_dict(state["rollout"])
-
-    def _parts(self, count: int) -> list[Tensor]:
-        parts: list[Tensor] = []
-        for _ in range(self.config.epochs):
-            order = torch.randperm(count, generator=self.generator).to(self.device)
-            parts += torch.chunk(order, max(1, count // self.config.minibatch))
-        return parts
 
     def _learn(self, situations: Tensor, targets: Tensor) -> float:
         loss = (self.net(situations)[0].squeeze(-1) - targets).square().mean()

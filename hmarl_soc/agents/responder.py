@@ -12,22 +12,19 @@ moved at once along its gradient at their joint action.
 from __future__ import annotations
 
 import copy
-from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from hmarl_soc import losses
-from hmarl_soc.agents.parts import Saved, Tensors, distance, fit_inputs, make_actor, make_critic, normals
+from hmarl_soc.agents.parts import Tensors, fit_inputs, gumbels, make_actor, make_critic, normals
+from hmarl_soc.agents.steady import SteadyActor
 from hmarl_soc.config import NetworkConfig, ResponderConfig
 from hmarl_soc.networks import Mlp, clip_and_step, make_adam, soft_update
+from hmarl_soc.roles import INTENSITIES, OUTPUTS, TYPES, VOTES
 from native_sim.api import Layout
 
-TYPES: Final = ("hold", "isolate", "remediate", "both")
-_INTENSITIES, _VOTES = 2, 2
-OUTPUTS: Final = len(TYPES) + _INTENSITIES + _VOTES
-"""Numbers that an actor emits."""
 _LOGIT_DECAY = 1e-3
 """Weight of the squared logits in the actors' loss: keeps types from freezing."""
 
@@ -42,12 +39,12 @@ def emit(outputs: Tensor, types: Tensor, noise: Tensor | float = 0.0) -> Tensor:
     """
     continuous = (torch.tanh(outputs[..., len(TYPES) :]) + noise).clamp(-1.0, 1.0)
     wanted = torch.stack([types[..., 1] + types[..., 3], types[..., 2] + types[..., 3]], dim=-1)  # isolate, remediate
-    intensities = wanted * (continuous[..., :_INTENSITIES] + 1.0) - 1.0  # [S, B, 2], -1 is off
-    votes = continuous[..., _INTENSITIES:].mean(dim=0)  # [B, 2]
+    intensities = wanted * (continuous[..., :INTENSITIES] + 1.0) - 1.0  # [S, B, 2], -1 is off
+    votes = continuous[..., INTENSITIES:].mean(dim=0)  # [B, 2]
     return torch.cat([intensities[..., 0].T, intensities[..., 1].T, votes], dim=1)
 
 
-class Responder(Saved):
+class Responder(SteadyActor):
     """MADDPG.
 
     Args:
@@ -61,6 +58,8 @@ class Responder(Saved):
         device: Where the networks live.
     """
 
+    role = "responder"
+    config: ResponderConfig
     _saved = ("actor", "slow", "target_actor", "critic", "target_critic", "actor_adam", "critic_adam")
 
     def __init__(
@@ -77,7 +76,7 @@ class Responder(Saved):
         self.config, self.generator = config, generator
         self.segments = segments
         self.actor = make_actor(layout, segments * OUTPUTS, network, generator).to(device)
-        inputs = layout.size + state_size + others + 2 * segments + _VOTES
+        inputs = layout.size + state_size + others + 2 * segments + VOTES
         self.critic = make_critic(inputs, network, generator).to(device)
         self.slow = copy.deepcopy(self.actor)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
@@ -86,13 +85,12 @@ class Responder(Saved):
 
     @torch.no_grad()
     def act(self, views: Tensor, explore: bool = True) -> Tensor:
-        """Return actions [N, 2 S + 2] for views [N, F]."""
+        """Return actions [N, 2 S + 2] for views [N, F]: types drawn, or blended as the slow actors want."""
         outputs = self._outputs(self.actor if explore else self.slow, views)
         logits = outputs[..., : len(TYPES)]
         if not explore:
             return emit(outputs, logits.softmax(dim=-1))
-        uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(logits.device)
-        gumbel = -torch.log(-torch.log(uniform))
+        gumbel = gumbels(logits, self.generator)
         noise = self.config.noise * normals(outputs[..., len(TYPES) :], self.generator)
         chosen = (logits + self.config.temperature * gumbel).argmax(dim=-1)
         types = functional.one_hot(chosen, len(TYPES)).to(outputs.dtype)
@@ -139,20 +137,10 @@ class Responder(Saved):
         chosen = emit(outputs, logits.softmax(dim=-1))
         own = self.critic(torch.cat([given, chosen], dim=1))[0]
         actor_loss = -own.mean() + _LOGIT_DECAY * logits.square().mean()
-        off_advice = {}
-        if pull is not None:
-            away = distance(chosen, batch["advice"])
-            actor_loss = actor_loss + pull * away
-            off_advice = {"responder/off_advice": float(away.detach())}
-        if self.config.proximity:
-            with torch.no_grad():
-                before = self.act(batch["view"], explore=False)
-            actor_loss = actor_loss + self.config.proximity * (chosen - before).square().mean()
-        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+        off_advice = self._step_actor(actor_loss, chosen, batch, pull)
         self.critic.requires_grad_(True)
 
         soft_update(self.target_critic, self.critic, self.config.tau)
-        soft_update(self.slow, self.actor, min(1.0, max(self.config.slow_tau, 0.02 * (pull or 0.0))))
         soft_update(self.target_actor, self.actor, self.config.tau)
         errors = (values.detach()[0] - targets).abs()
         held = logits.detach().softmax(dim=-1)[..., 0].mean()

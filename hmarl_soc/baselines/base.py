@@ -10,20 +10,22 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.baselines.acting import GreedyBranches
 from hmarl_soc.baselines.config import BaselineConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, IntArray, ObservationEncoding
 from hmarl_soc.baselines.nets import BranchNet
 from hmarl_soc.baselines.normalise import Moments
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Learner, Seen, State, Transition
+from hmarl_soc.learner import Seen, State
+from hmarl_soc.networks import find_device
 from native_sim.api import Array
 
 _FORBIDDEN = -1e9
 """In place of the logit or utility of a choice that is not allowed."""
 
 
-class BranchLearner(Learner):
+class BranchLearner(AdvisedLearner):
     """A learner whose policy is a number for each choice of each branch; subclasses say how the numbers are learned.
 
     Subclasses put what they train into ``modules`` and ``optimisers`` while they are made.
@@ -49,10 +51,9 @@ class BranchLearner(Learner):
         joint: bool = False,
         last_gain: float = 1.0,
     ) -> None:
+        super().__init__(config.advice)
         self.interface, self._joint = interface, joint
-        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if gpu else "cpu")
-        self.advice = config.advice
+        self.device = find_device(device)
         self.actions = ActionEncoding(interface, config.levels)
         self.observations = ObservationEncoding(interface)
         weights, choices = np.random.SeedSequence(seed).spawn(2)
@@ -64,8 +65,6 @@ class BranchLearner(Learner):
         self.judged = Moments(self.critic_size)
         self.modules: dict[str, nn.Module] = {"net": self.net}
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
-        self.steps = 0  # environment steps taken in
-        self.advised = False  # whether there is a teacher
         self.updates = 0  # gradient steps done
 
     # ------------------------------------------------------------------------------------------------ the contract
@@ -128,19 +127,9 @@ class BranchLearner(Learner):
     def _load_experience(self, state: State) -> None:
         """Take over what :meth:`_experience_state` returned, or raise ValueError and change nothing."""
 
-    def count(self, step: Transition) -> None:
-        """Count the steps that were taken in, and note whether a teacher was there."""
-        self.steps += len(step.rewards)
-        self.advised = step.before.advice is not None
-
     def encode_advice(self, seen: Seen) -> IntArray:
         """Return the choices [N, B] nearest to what the teacher would do; without a teacher they mean nothing."""
         return self.actions.encode(seen.advised(self.interface))
-
-    @property
-    def pull(self) -> float | None:
-        """Weight of the teacher's advice now; None without a teacher."""
-        return self.advice.at(self.steps) if self.advised else None
 
     @property
     def critic_size(self) -> int:

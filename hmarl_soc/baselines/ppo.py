@@ -15,8 +15,8 @@ from hmarl_soc.baselines.config import PpoConfig
 from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.baselines.nets import AgentNets
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Seen, State, Transition
-from hmarl_soc.losses import generalized_advantages, ppo_loss
+from hmarl_soc.learner import Seen, State, Transition, average
+from hmarl_soc.losses import advantages_of_steps, ppo_loss
 from hmarl_soc.networks import clip_and_step, make_adam
 from hmarl_soc.replay import Rollout
 from native_sim.api import Array
@@ -106,13 +106,11 @@ class PpoLearner(BranchLearner):
             return {}
         grid, filled = self._rollout.take()
         data = self._prepare(grid, filled)
-        metrics: dict[str, list[float]] = {}
-        for batch in self._batches(len(data["advantages"])):
-            for name, value in self._learn({key: values[batch] for key, values in data.items()}).items():
-                metrics.setdefault(name, []).append(value)
+        batches = self._batches(len(data["advantages"]))
+        learned = [self._learn({name: values[batch] for name, values in data.items()}) for batch in batches]
         self.observed.add(grid["observations"][filled])
         self.judged.add(grid["critic"][filled])
-        return {name: float(np.mean(values)) for name, values in metrics.items()}
+        return average(learned)
 
     # ------------------------------------------------------------------------------------------------------ inside
     def _make_value(self) -> nn.Module:
@@ -166,18 +164,8 @@ class PpoLearner(BranchLearner):
 
     def _advantages(self, grid: dict[str, Array], filled: Array, values: Array, after: Array) -> Array:
         """Return advantages [steps] under one column of values [steps]."""
-        before_grid, after_grid = np.zeros(filled.shape), np.zeros(filled.shape)
-        before_grid[filled], after_grid[filled] = values, after
-        after_grid[grid["terminated"]] = 0.0
-        found = generalized_advantages(
-            grid["rewards"] * filled,
-            before_grid,
-            after_grid,
-            np.full(filled.shape, self.config.gamma),
-            grid["ends"],
-            self.config.gae_lambda,
-        )
-        return np.asarray(found[filled])
+        ends = (grid["terminated"], grid["ends"], filled)
+        return advantages_of_steps(grid["rewards"], values, after, *ends, self.config.gamma, self.config.gae_lambda)
 
     def _batches(self, count: int) -> Iterator[Tensor]:
         pieces = max(1, round(count / self.config.minibatch))

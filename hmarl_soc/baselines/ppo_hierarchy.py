@@ -13,14 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.acting import LOWER, HierarchyPolicy
+from hmarl_soc.acting import HierarchyPolicy
+from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.agents.coordinator import Coordinator
-from hmarl_soc.agents.parts import distance, normals
-from hmarl_soc.agents.responder import OUTPUTS, TYPES, emit
+from hmarl_soc.agents.parts import distance, gumbels, normals
+from hmarl_soc.agents.responder import emit
 from hmarl_soc.baselines.config import PpoHierarchyConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Learner, Seen, State, Transition
-from hmarl_soc.networks import make_adam
+from hmarl_soc.learner import Seen, State, Transition
+from hmarl_soc.networks import find_device, make_adam
+from hmarl_soc.roles import LOWER, OUTPUTS, TYPES, check_roles
 from hmarl_soc.views import make_view
 from native_sim.api import Array
 
@@ -59,8 +61,7 @@ class LowerPpo(Coordinator):
         for group in self._groups:
             logits = outputs[:, group]
             if explore:
-                uniform = torch.rand(logits.shape, generator=self.generator).clamp(1e-9, 1.0 - 1e-7).to(self.device)
-                logits = logits - torch.log(-torch.log(uniform))
+                logits = logits + gumbels(logits, self.generator)
             if explore or self.role == "triage":
                 raw[:, group] = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).to(raw.dtype)
             else:  # a response blends its types
@@ -79,7 +80,7 @@ class LowerPpo(Coordinator):
 
     def _distance(self, outputs: Tensor, advice: Tensor) -> Tensor:
         if self.role == "hunter":
-            return self._unlikely(outputs, self.log_std, advice)
+            return super()._distance(outputs, advice)
         if self.role == "triage":
             return nn.functional.cross_entropy(outputs, advice[:, 0].long())
         each = outputs.view(len(outputs), -1, OUTPUTS).transpose(0, 1)
@@ -94,15 +95,16 @@ class LowerPpo(Coordinator):
         return log_prob, entropy
 
 
-class PpoHierarchy(Learner):
+class PpoHierarchy(AdvisedLearner):
     """The hierarchy with PPO for every agent; arguments as of :class:`hmarl_soc.hierarchy.Hierarchy`."""
 
     def __init__(
         self, config: PpoHierarchyConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
+        check_roles(interface)
+        super().__init__(config.advice)
         self.config, self.interface = config, interface
-        gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        self.device = torch.device("cuda" if gpu else "cpu")
+        self.device = find_device(device)
         stream = np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1, np.uint64)
         self.noise = torch.Generator().manual_seed(int(stream[0] >> np.uint64(1)))
         directive = interface["coordinator"].actions
@@ -126,8 +128,6 @@ class PpoHierarchy(Learner):
             self.agents[name] = LowerPpo(name, groups[name], *own, *last, advised[name])
         self.directives = np.zeros((num_envs, directive), np.float32)  # in force
         self.ages = np.zeros(num_envs, np.int64)  # steps since the directive; 0: one is due
-        self.steps = 0  # environment steps seen
-        self.advised = False  # whether there is a teacher
 
     def act(self, seen: Seen, explore: bool = True) -> dict[str, Array]:
         """Let the coordinator decide where a directive is due, then the others."""
@@ -157,15 +157,13 @@ class PpoHierarchy(Learner):
             self.agents[name].credit(rewards, seen, state, *ends)
         self.ages = (self.ages + 1) % self.config.coordinator.every
         self.ages[ends[0] | ends[1]] = 0
-        self.steps += len(rewards)
-        self.advised = step.before.advice is not None
+        self.count(step)
 
     def update(self) -> dict[str, float]:
         """Let every agent learn that has collected enough."""
         metrics: dict[str, float] = {}
-        pull = self.config.advice.at(self.steps) if self.advised else None
         for agent in self.agents.values():
-            metrics |= agent.update(pull)
+            metrics |= agent.update(self.pull)
         return metrics
 
     def policy(self) -> HierarchyPolicy:

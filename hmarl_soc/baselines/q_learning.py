@@ -14,7 +14,7 @@ from hmarl_soc.baselines.base import BranchLearner, only_allowed
 from hmarl_soc.baselines.config import QConfig
 from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import State, Transition
+from hmarl_soc.learner import State, Transition, average
 from hmarl_soc.losses import margin_loss, td_target
 from hmarl_soc.networks import clip_and_step, make_adam
 from hmarl_soc.replay import Replay
@@ -95,9 +95,7 @@ class QLearner(BranchLearner):
         due = int((self.steps - self.config.warm_up) * self.config.updates_per_step) - self.updates
         if self.steps < self.config.warm_up or due < 1:
             return {}
-        metrics: list[dict[str, float]] = [self._learn() for _ in range(due)]
-        averages = {name: float(np.mean([entry[name] for entry in metrics])) for name in metrics[0]}
-        return averages | {"epsilon": self.epsilon}
+        return average([self._learn() for _ in range(due)]) | {"epsilon": self.epsilon}
 
     # ----------------------------------------------------------------------------------------------- for subclasses
     def _trained(self) -> dict[str, nn.Module]:

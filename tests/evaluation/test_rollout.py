@@ -7,7 +7,7 @@ import cage4
 from cage4 import actions, spec
 from evaluation.errors import PolicyFailure
 from evaluation.policies import NoDefense, RandomUnmasked, RandomValid
-from evaluation.rollout import Episode, Labels, play, put, take
+from evaluation.rollout import Episode, Labels, play
 from evaluation.scripted import Investigator, Reactive
 from native_sim.api import Decision, Policy
 
@@ -160,13 +160,3 @@ def test_a_policy_that_cannot_begin_is_its_own_failure():
 
     with pytest.raises(PolicyFailure, match="raised LookupError: nothing"):
         play_all(Broken(), 2)
-
-
-def test_memory_of_some_rows():
-    memory = {"a": np.arange(6).reshape(3, 2), "b": (np.arange(3), None)}
-    part = take(memory, [2, 0])
-    assert part["a"].tolist() == [[4, 5], [0, 1]]
-    back = put(memory, [2, 0], {"a": part["a"] * 10, "b": (part["b"][0] * 10, None)})
-    assert back["a"].tolist() == [[0, 10], [2, 3], [40, 50]]
-    assert back["b"][0].tolist() == [0, 1, 20]
-    assert memory["a"].tolist() == [[0, 1], [2, 3], [4, 5]]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from train_command import one_line, train
 from typer.testing import CliRunner
 
 from evaluation.cli import app
@@ -29,10 +30,6 @@ batch_size = 16
 """
 
 
-def command(*arguments):
-    return CliRunner().invoke(app, ["train", *map(str, arguments)])
-
-
 @pytest.fixture
 def settings(tmp_path):
     path = tmp_path / "small.toml"
@@ -42,13 +39,13 @@ def settings(tmp_path):
 
 def test_train_then_resume_then_play_without_torch(tmp_path, settings):
     run = ["--config", settings, "--seed", 3, "--out", tmp_path / "run"]
-    done = command(*run, "--steps", 88, "--json")
+    done = train(*run, "--steps", 88, "--json")
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["steps"] == 88 and np.isfinite(result["best_score"])
-    again = command(*run, "--steps", 168)
+    again = train(*run, "--steps", 168)
     assert again.exit_code == 2 and "holds a run already" in again.output
-    more = command(*run, "--steps", 168, "--resume")
+    more = train(*run, "--steps", 168, "--resume")
     assert more.exit_code == 0 and "168 steps" in more.output
     code = f"import sys, hmarl_soc; hmarl_soc.load_policy({str(tmp_path / 'run')!r}); print('torch' in sys.modules)"
     root = Path(__file__).resolve().parents[2]
@@ -68,19 +65,28 @@ def test_train_then_resume_then_play_without_torch(tmp_path, settings):
         (["--seed", "-1"], "--seed must not be negative; given -1"),
         (["--steps", "0"], "trainer.steps"),
         (["--config", "nowhere.toml"], "cannot be read"),
+        (["--base", "best"], "unknown base 'best' of settings; allowed are tuned, table2"),
         (["--resume"], "holds no checkpoint"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, arguments, message):
     given = ["--seed", "0", "--out", str(tmp_path / "run"), *arguments]
-    done = command(*given)
+    done = train(*given)
     assert done.exit_code == 2
-    assert message in done.output.replace("\n", " ")
+    assert message in one_line(done)
     assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
+@pytest.mark.parametrize(("section", "option"), [("trainer", ["--steps", 8]), ("environment", ["--engine", "soc"])])
+def test_options_do_not_hide_a_section_that_is_no_table(tmp_path, settings, section, option):
+    settings.write_text(f"{section} = 3")
+    done = train("--config", settings, "--seed", 0, "--out", tmp_path / "run", *option)
+    assert done.exit_code == 2
+    assert f"setting '{section}' must be a table of settings; given 3" in one_line(done)
 
 
 def test_a_run_that_diverges_says_so(tmp_path, settings):
     settings.write_text(SMALL.replace("[method]", "[method]\nreward_scale = 1e30"))
-    done = command("--config", settings, "--seed", 0, "--out", tmp_path / "run", "--steps", 800)
+    done = train("--config", settings, "--seed", 0, "--out", tmp_path / "run", "--steps", 800)
     assert done.exit_code == 1
-    assert "lower the learning rate or the reward scale" in done.output.replace("\n", " ")
+    assert "lower the learning rate or the reward scale" in one_line(done)

@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from train_command import one_line, train
 
 from cage4 import spec
 from evaluation import training_cc4
-from evaluation.cli import app
 from evaluation.errors import BadInput
 from evaluation.policies import make_policy, soc_registry
 from evaluation.schema import EvalSpec
@@ -80,10 +79,6 @@ def _spec(seed):
     )
 
 
-def command(*arguments):
-    return CliRunner().invoke(app, ["train", *map(str, arguments)])
-
-
 @pytest.fixture
 def small(tmp_path):
     path = tmp_path / "small.toml"
@@ -94,10 +89,10 @@ def small(tmp_path):
 @pytest.mark.parametrize("method", ["ippo", "mappo"])
 def test_train_resume_and_play(tmp_path, small, method):
     run = ["--method", method, "--config", small, "--seed", 1, "--out", tmp_path / "run"]
-    done = command(*run, "--steps", 88, "--json")
+    done = train(*run, "--steps", 88, "--json")
     assert done.exit_code == 0, done.output
     assert np.isfinite(json.loads(done.stdout.splitlines()[-1])["best_score"])
-    more = command(*run, "--steps", 168, "--resume", "--engine", "cc4")
+    more = train(*run, "--steps", 168, "--resume", "--engine", "cc4")
     assert more.exit_code == 0 and "168 steps" in more.output, more.output
     assert checkpoint.load(tmp_path / "run" / "best").config["environment"]["engine"] == "cc4"
     policy = make_policy(f"weights:{tmp_path / 'run'}")
@@ -132,10 +127,14 @@ def test_weights_of_the_soc_simulator_do_not_play_cc4(tmp_path):
 
 
 def test_contradictions_are_refused(tmp_path, small):
-    done = command("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--engine", "soc")
-    assert done.exit_code == 2 and "leave one of them out" in done.output.replace("\n", " ")
-    done = command("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--engine", "moon")
-    assert done.exit_code == 2 and "'soc' or 'cc4'" in done.output.replace("\n", " ")
-    done = command("--seed", 1, "--out", tmp_path / "run", "--engine", "cc4")
-    assert done.exit_code == 2 and "does not learn on CAGE Challenge 4" in done.output.replace("\n", " ")
+    done = train("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--engine", "soc")
+    assert done.exit_code == 2 and "leave one of them out" in one_line(done)
+    done = train("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--engine", "moon")
+    assert done.exit_code == 2 and "'soc' or 'cc4'" in one_line(done)
+    done = train("--seed", 1, "--out", tmp_path / "run", "--engine", "cc4")
+    assert done.exit_code == 2 and "does not learn on CAGE Challenge 4" in one_line(done)
+    for base in ("tuned", "table2"):
+        done = train("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--base", base)
+        assert done.exit_code == 2
+        assert f"--base {base} was given, but CAGE Challenge 4 has settings of its own" in one_line(done)
     assert not (tmp_path / "run").exists()

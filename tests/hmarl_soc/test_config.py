@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hmarl_soc.config import HmarlConfig, RunConfig, Settings, from_toml, parse
+from hmarl_soc.config import HmarlConfig, RunConfig, Settings, parse, read_toml
 
 TABLE_2 = {
     "gamma": 0.99,
@@ -79,10 +79,10 @@ def test_wrong_settings_are_named_in_one_sentence(tmp_path, text, message):
     path = tmp_path / "run.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=message) as caught:
-        from_toml(path, HmarlConfig)
+        parse(read_toml(path), HmarlConfig)
     assert "\n" not in str(caught.value) or "cannot be read" in message
 
 
 def test_a_missing_file_is_said():
     with pytest.raises(ValueError, match="cannot be read"):
-        from_toml(Path("nowhere.toml"), HmarlConfig)
+        read_toml(Path("nowhere.toml"))

@@ -7,10 +7,11 @@ from toys import same
 
 from hmarl_soc import checkpoint
 from hmarl_soc.config import HmarlConfig, parse
-from hmarl_soc.hierarchy import LOWER, Hierarchy
+from hmarl_soc.hierarchy import Hierarchy
 from hmarl_soc.interface import describe, from_dict
 from hmarl_soc.playing import Field
 from hmarl_soc.registry import load_policy
+from hmarl_soc.roles import LOWER
 from hmarl_soc.runs import make_env, make_trainer
 from native_sim.soc import spec
 

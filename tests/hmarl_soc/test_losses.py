@@ -41,26 +41,24 @@ def test_with_lambda_one_advantages_are_returns_minus_values(rng):
     assert advantages[0, 0] == pytest.approx(sum(0.9**t * rewards[t, 0] for t in range(5)) - values[0, 0])
 
 
+def test_rows_of_a_grid_that_is_not_full_count_as_if_alone(rng):
+    filled = np.array([[True, True], [True, True], [True, False]])
+    rewards = rng.normal(size=(3, 2)) * filled
+    terminated = np.array([[False, True], [False, False], [False, False]])
+    ends = terminated | np.array([[False, False], [True, False], [False, False]])
+    values, following = rng.normal(size=(2, 5))  # of (0, 0), (0, 1), (1, 0), (1, 1), (2, 0)
+    found = losses.advantages_of_steps(rewards, values, following, terminated, ends, filled, 0.9, 0.5)
+    for row, places in enumerate(([0, 2, 4], [1, 3])):
+        there = np.s_[: len(places), row : row + 1]
+        next_values = np.where(terminated[there], 0.0, following[places][:, None])
+        arrays = (rewards[there], values[places][:, None], next_values, np.full((len(places), 1), 0.9), ends[there])
+        assert found[places] == pytest.approx(losses.generalized_advantages(*arrays, 0.5)[:, 0])
+
+
 def test_a_truncation_bootstraps_and_a_termination_does_not():
     rewards, following = torch.tensor([1.0, 1.0]), torch.tensor([10.0, 10.0])
     targets = losses.td_target(rewards, torch.tensor([False, True]), following, 0.5)
     assert targets.tolist() == [6.0, 1.0]
-    kept = [np.array([[1.0]]), np.array([[False]]), np.array([[True]]), np.array([[10.0]]), 0.5]
-    assert losses.n_step_returns(*kept)[0, 0] == 6.0
-    kept[1] = np.array([[True]])
-    assert losses.n_step_returns(*kept)[0, 0] == 1.0
-
-
-def test_returns_stop_at_the_end_of_an_episode(rng):
-    T, gamma = 7, 0.8
-    rewards, bootstrap = rng.normal(size=(2, T, 1))
-    terminated, ends = np.zeros((2, T, 1), bool)
-    terminated[2] = ends[2] = ends[5] = True  # terminated at 2, truncated at 5
-    returns = losses.n_step_returns(rewards, terminated, ends, bootstrap, gamma)[:, 0]
-    r, v = rewards[:, 0], bootstrap[:, 0]
-    assert returns[1] == pytest.approx(r[1] + gamma * r[2])
-    assert returns[3] == pytest.approx(r[3] + gamma * r[4] + gamma**2 * r[5] + gamma**3 * v[5])
-    assert returns[6] == pytest.approx(r[6] + gamma * v[6])
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import torch
 
 from hmarl_soc.agents.coordinator import Coordinator
 from hmarl_soc.agents.hunter import Hunter
-from hmarl_soc.agents.responder import OUTPUTS, Responder, emit
+from hmarl_soc.agents.responder import Responder, emit
 from hmarl_soc.agents.triage import Triage
 from hmarl_soc.config import CoordinatorConfig, HunterConfig, NetworkConfig, ResponderConfig, TriageConfig
 from hmarl_soc.interface import make_layout
+from hmarl_soc.roles import OUTPUTS
 
 LAYOUT = make_layout("view", {"x": (), "other": (3,)})
 CPU = torch.device("cpu")
