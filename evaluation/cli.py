@@ -224,7 +224,8 @@ def study(
                 bundles = [str(path) for path in bundle or ()]
                 result = transfer_zero_shot.study(bundles, out / name, engine, variant, count, seed, workers, console)
             elif name == cross_simulator.NAME:
-                size = cross_simulator.SMOKE if smoke else cross_simulator.Size(count)
+                full = cross_simulator.Size(count, cross_simulator.SOC_EPISODES * count)
+                size = cross_simulator.SMOKE if smoke else full
                 carrying = str(bundle[0]) if bundle else "soc-adaptive"
                 variants = variant.split(",")
                 result = cross_simulator.study(carrying, out / name, engine, variants, size, seed, workers, console)
