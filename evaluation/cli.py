@@ -171,7 +171,7 @@ def study(
     name: Annotated[
         str,
         typer.Argument(
-            help="table3, table4, k-sweep, reward-weights, apt, scaling or explain (training); "
+            help="table3, table4, k-sweep, reward-weights, apt, scaling or explain (training); behaviours; "
             "transfer-zero-shot, fine-tuning or cross-simulator (transfer)."
         ),
     ],
@@ -189,15 +189,26 @@ def study(
         str, typer.Option(help="Fine-tuning: environment steps, comma-separated; each is a run of its own.")
     ] = "10000,100000,1000000",
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="Training, fine-tuning, cross-simulator: tiny; shows that all works.")
+        bool,
+        typer.Option("--smoke", help="All but scaling and transfer-zero-shot: tiny; shows that all works."),
     ] = False,
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Training, fine-tuning: train nothing; report what is there.")
+        bool,
+        typer.Option("--report-only", help="Training, fine-tuning, behaviours: play nothing; report what is there."),
     ] = False,
+    policies: Annotated[
+        str,
+        typer.Option(
+            help="Behaviours: comma-separated policies of the SOC simulator, weights:DIR and bundle:PATH among them.",
+            show_default="adaptive,best-constant,random,bundle:hmarl-soc",
+        ),
+    ] = "",
     bundle: Annotated[
         list[Path] | None, typer.Option(help="Transfer: a bundle; repeat for several.", show_default=False)
     ] = None,
-    episodes: Annotated[int, typer.Option(help="Transfer: episodes per row.")] = 100,
+    episodes: Annotated[
+        int | None, typer.Option(help="Transfer, behaviours: per row.", show_default="100; behaviours: 500")
+    ] = None,
     engine: Annotated[str, typer.Option(help="Transfer: native, cyborg or auto.")] = "auto",
     variant: Annotated[
         str, typer.Option(help="Transfer: variant by name, or a TOML file; cross-simulator: several, comma-separated.")
@@ -208,23 +219,26 @@ def study(
     """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
     console = _console(as_json)
     with _one_sentence(console):
-        from evaluation.studies import cross_simulator, finetuning, transfer_zero_shot
+        from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot
         from evaluation.studies.study import study as run
 
+        count = 100 if episodes is None else episodes
         try:
-            if name == transfer_zero_shot.NAME:
+            if name == behaviours.NAME:
+                played = tuple(policies.split(",")) if policies else behaviours.POLICIES
+                result = behaviours.study(played, out / name, episodes, smoke, report_only, console)
+            elif name == transfer_zero_shot.NAME:
                 bundles = [str(path) for path in bundle or ()]
-                result = transfer_zero_shot.study(
-                    bundles, out / name, engine, variant, episodes, seed, workers, console
-                )
+                result = transfer_zero_shot.study(bundles, out / name, engine, variant, count, seed, workers, console)
             elif name == cross_simulator.NAME:
-                size = cross_simulator.SMOKE if smoke else cross_simulator.Size(episodes)
+                full = cross_simulator.Size(count, cross_simulator.SOC_EPISODES * count)
+                size = cross_simulator.SMOKE if smoke else full
                 carrying = str(bundle[0]) if bundle else "soc-adaptive"
                 variants = variant.split(",")
                 result = cross_simulator.study(carrying, out / name, engine, variants, size, seed, workers, console)
             elif name == finetuning.NAME:
                 carrying = str(bundle[0]) if bundle else "hmarl-soc"
-                asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, seeds or 3, episodes)
+                asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, seeds or 3, count)
                 result = finetuning.study(carrying, out / name, asked, seed, workers, report_only, console)
             else:
                 result = run(name, out, seeds or 5, workers, steps, smoke, report_only, console)

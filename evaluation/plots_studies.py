@@ -13,13 +13,15 @@ from matplotlib.figure import Figure
 from evaluation import statistics
 from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
 from evaluation.statistics import FloatArray
+from evaluation.studies.behaviour_measures import OFFICE
 from evaluation.studies.tables import COLUMNS
-from evaluation.theme import INK
+from evaluation.theme import GRID, INK
 
 Curves = Mapping[str, Sequence[Mapping[str, FloatArray]]]
 """Arm -> the validations of each of its runs: ``steps`` and ``score``."""
 RADAR: Final = ("reward", "csr", "mttd", "mttr", "scan_fpr", "alert_fpr")
 BARS: Final = ("reward", "csr", "scan_fpr", "alert_fpr")
+_PANELS_PER_ROW: Final = 3
 
 
 def figures(names: Sequence[str], summary: Mapping[str, Any], curves: Curves, axis: str = "") -> dict[str, str]:
@@ -173,11 +175,14 @@ def cross_simulator_figure(summary: Mapping[str, Any]) -> str:
 
 
 def _cross_simulator(summary: Mapping[str, Any]) -> Figure:
-    figure = new_figure(4.4)
     (_, here), *variants = summary["games"].items()
+    columns = min(len(variants), _PANELS_PER_ROW)
+    rows = -(-len(variants) // columns)
+    figure = new_figure(1.2 + 3.2 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
     labels = [pair["label"] for pair in summary["pairs"]]
     colours = colours_of(labels)
-    for axes, (name, there) in zip(figure.subplots(1, len(variants), squeeze=False)[0], variants, strict=True):
+    for (name, there), axes in zip(variants, panels, strict=False):
         for number, (label, x, y) in enumerate(zip(labels, here, there, strict=True)):
             if x["normalised"] is None or y["normalised"] is None:
                 continue
@@ -189,11 +194,39 @@ def _cross_simulator(summary: Mapping[str, Any]) -> Figure:
                 axes.plot([x["normalised"]] * 2, y["normalised_ci95"], color=colours[label], alpha=0.5)
         found = summary["correlations"][name]["spearman"]["value"]
         axes.set_title(name if found is None else f"{name}: Spearman {found:.2f}")
-        axes.set_xlabel("normalised score, SOC simulator")
-    figure.axes[0].set_ylabel("normalised score, CC4")
+    for axes in list(figure.axes)[len(variants) :]:
+        axes.remove()
+    figure.supxlabel("normalised score, SOC simulator", fontsize="medium")
+    figure.supylabel("normalised score, CC4", fontsize="medium")
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if handles:
         add_legend(figure, list(handles.values()), list(handles))
+    return figure
+
+
+def behaviours_figure(summary: Mapping[str, Any]) -> str:
+    """Return the SVG of hunting by the hour of the day, a line per policy.
+
+    Args:
+        summary: What :func:`evaluation.studies.behaviours.study` returned.
+    """
+    return to_svg(summary["study"], partial(_by_hour, summary["policies"]))
+
+
+def _by_hour(policies: Mapping[str, Any]) -> Figure:
+    figure = new_figure(3.2)
+    axes = figure.add_subplot()
+    axes.axvspan(*OFFICE, color=GRID, linewidth=0, zorder=0)
+    colours, dashes = colours_of(list(policies)), dashes_of(list(policies))
+    for label, measured in policies.items():
+        efforts = [float("nan") if value is None else value for value in measured["hours"]["by_hour"]]
+        axes.plot(np.arange(24) + 0.5, efforts, dashes[label], color=colours[label], label=label)
+    axes.set_xlim(0.0, 24.0)
+    axes.set_xticks(range(0, 25, 4))
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("hour of the day (office hours shaded)")
+    axes.set_ylabel("mean hunting intensity")
+    add_legend(figure, *axes.get_legend_handles_labels())
     return figure

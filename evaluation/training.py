@@ -59,8 +59,9 @@ def train(
     except ValueError as error:
         raise BadInput(str(error)) from error
     except (TrainingDiverged, OSError) as error:
-        console.print(f"Error: {error}.", style="red", markup=False, highlight=False, soft_wrap=True)
-        return result | {"failure": str(error)}
+        failure = _unwritten(out, error) if isinstance(error, OSError) else str(error)
+        console.print(f"Error: {failure}.", style="red", markup=False, highlight=False, soft_wrap=True)
+        return result | {"failure": failure}
     best = f"best validation {outcome.best_score:,.2f}, " if outcome.best_score > float("-inf") else ""
     console.print(f"{outcome.steps:,} steps, {outcome.episodes:,} episodes, {best}in {out}", highlight=False)
     if outcome.interrupted:
@@ -68,6 +69,14 @@ def train(
     finite = outcome.best_score if best else None
     numbers = {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": finite}
     return result | numbers | {"interrupted": outcome.interrupted}
+
+
+def _unwritten(out: Path, error: OSError) -> str:
+    """Say that a run folder cannot be written, and what to do."""
+    return (
+        f"{out} cannot be written ({error.strerror or error}); make room, and with --resume it goes on from the last "
+        "checkpoint, if one was saved"
+    )
 
 
 def _resolve(
@@ -115,7 +124,7 @@ def _section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def bench(seconds: float, console: Console) -> dict[str, Any]:
-    """Measure training and deciding with the default settings, and print a table.
+    """Measure training and deciding with the settings that training starts from, and print a table.
 
     Raises:
         BadInput: If the time is not positive.
@@ -127,7 +136,7 @@ def bench(seconds: float, console: Console) -> dict[str, Any]:
     if not seconds > 0:
         raise BadInput(f"--seconds must be positive; given {seconds}")
     rows = measure(seconds)
-    table = Table("what", "unit", title="HMARL-SOC with default settings, one thread")
+    table = Table("what", "unit", title="HMARL-SOC as train makes it, one thread")
     for name in ("on the clock", "by CPU time"):
         table.add_column(name, justify="right")
     for row in rows:

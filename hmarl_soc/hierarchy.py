@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hmarl_soc import losses
 from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.agents.coordinator import Coordinator
@@ -231,11 +232,12 @@ class Hierarchy(AdvisedLearner):
             choices = self.interface["triage"].actions
             taken = functional.one_hot(tensors["triage/action"], choices).to(batch["view"].dtype)
             batch["others"] = torch.cat([tensors["hunter/action"], taken], dim=1)
-            with torch.no_grad():
-                hunting = self.hunter.act(tensors["hunter/next_view"], explore=False)
-                best = self.triage.target.advantage(tensors["triage/next_view"])[0].argmax(dim=1)
-                following = functional.one_hot(best, choices).to(hunting.dtype)
-                batch["next_others"] = torch.cat([hunting, following], dim=1)
+            if losses.bootstraps(tensors["discount"]):
+                with torch.no_grad():
+                    hunting = self.hunter.act(tensors["hunter/next_view"], explore=False)
+                    best = self.triage.target.advantage(tensors["triage/next_view"])[0].argmax(dim=1)
+                    following = functional.one_hot(best, choices).to(hunting.dtype)
+                    batch["next_others"] = torch.cat([hunting, following], dim=1)
         return batch
 
     def _store_pending(self, views: Mapping[str, Array]) -> None:

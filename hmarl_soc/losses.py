@@ -71,6 +71,11 @@ def td_target(rewards: Tensor, terminated: Tensor, next_values: Tensor, discount
     return rewards + discount * (1.0 - terminated.to(rewards.dtype)) * next_values
 
 
+def bootstraps(discount: Tensor) -> bool:
+    """Tell whether any target counts the value of what follows; where none does, it need not be computed."""
+    return bool(discount.any())
+
+
 def ppo_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, clip: float) -> Tensor:
     """Return the clipped surrogate loss, a scalar, of [B] arrays."""
     ratios = (log_probs - old_log_probs).exp()

@@ -35,7 +35,13 @@ def make_env(config: EnvironmentConfig, num_envs: int | None = None) -> VectorEn
     if "held_out" in config.knobs:
         raise ValueError("held_out is not a setting of training: held-out networks are kept for reports")
     count = config.num_envs if num_envs is None else num_envs
-    return make_vec(num_envs=count, level=config.level, threads=config.threads, with_state=True, **config.knobs)
+    with_state = state_size(config) > 0
+    return make_vec(num_envs=count, level=config.level, threads=config.threads, with_state=with_state, **config.knobs)
+
+
+def state_size(config: EnvironmentConfig) -> int:
+    """Return the length of the true state that critics see: 0 under the reference rules, where all see the truth."""
+    return 0 if config.knobs.get("rules") == "reference" else STATE.size
 
 
 def make_teacher(config: EnvironmentConfig) -> Policy | None:
@@ -59,15 +65,15 @@ class TrainingGame(NamedTuple):
     """Given settings and a number of environments; raises ValueError for a wrong setting."""
     make_teacher: Callable[[EnvironmentConfig], Policy | None] = lambda config: None
     """Given settings; returns whose advice learners get, or None; raises ValueError for a wrong one."""
-    state_size: int = 0
-    """Length of the true state that is shown to centralised critics; 0 for none."""
+    state_size: Callable[[EnvironmentConfig], int] = lambda config: 0
+    """Given settings, the length of the true state that is shown to centralised critics; 0 for none."""
     metrics: tuple[str, ...] = ()
-    """What a validation writes beside the score."""
+    """What a validation writes beside the score, where the environment has it."""
     validation_envs: int = 64
     """Environments of a validation, at most; changes no result."""
 
 
-SOC: Final = TrainingGame(make_env, make_teacher, STATE.size, METRICS, 256)
+SOC: Final = TrainingGame(make_env, make_teacher, state_size, METRICS, 256)
 """The SOC simulator."""
 
 
@@ -81,11 +87,12 @@ def make_trainer(
     """
     env = game.make_env(config.environment, config.environment.num_envs)
     teacher = game.make_teacher(config.environment)
-    interface = describe(env, game.state_size)
+    interface = describe(env, game.state_size(config.environment))
     learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
     episodes = config.trainer.validation_episodes
     kept = game.make_env(config.environment, min(episodes, game.validation_envs))
-    validator = Validator(kept, episodes, game.metrics)
+    metrics = [name for name in game.metrics if name in getattr(kept, "metric_names", ())]
+    validator = Validator(kept, episodes, metrics)
     return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from hmarl_soc.config import HmarlConfig, parse
+from hmarl_soc.config import HmarlConfig
 from hmarl_soc.hierarchy import Hierarchy
 from hmarl_soc.runs import make_trainer
+from hmarl_soc.tuned import complete
 from native_sim.api import Policy
 
 EPISODE_STEPS = 130
@@ -41,14 +42,15 @@ class Seconds:
 
 
 def measure(seconds: float) -> list[dict[str, Any]]:
-    """Measure the default settings on one thread, each subject for some seconds.
+    """Measure the settings that ``train`` starts from on one thread, each subject for some seconds.
 
     Returns:
         Rows of {"what", "unit", "wall", "cpu"}. The time of a run of 10,000 episodes is put together from the times of
-        a vector step and of a joint gradient step.
+        a vector step, of a joint gradient step, and of what coordinator and potential learn; validations and
+        checkpoints are left out.
     """
     torch.set_num_threads(1)
-    config = parse({"trainer": {"log_every": 10**9, "validate_every": 10**9, "save_every": 10**9}}, HmarlConfig)
+    config = complete("hmarl-soc", HmarlConfig, {})
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer("hmarl-soc", config, 0, folder)
     learner, field = trainer.learner, trainer.field
@@ -61,7 +63,8 @@ def measure(seconds: float) -> list[dict[str, Any]]:
 
     envs, ratio = config.environment.num_envs, float(config.method.to_dict()["updates_per_step"])
     vector_step, update = _time(step, seconds), _time(learner.learn, seconds)
-    run = vector_step.times(1.0 / envs).plus(update.times(ratio)).times(10_000 * EPISODE_STEPS / 60)
+    each_step = vector_step.times(1.0 / envs).plus(update.times(ratio)).plus(_on_policy(learner, step))
+    run = each_step.times(10_000 * EPISODE_STEPS / 60)
     rows = [
         ("environment steps without learning", "per second", vector_step.rate(envs)),
         ("joint gradient steps (hunter, triage, responder)", "per second", update.rate()),
@@ -72,6 +75,21 @@ def measure(seconds: float) -> list[dict[str, Any]]:
         each = _time(_deciding(policy, observations, count), seconds).times(1e6 / count)
         rows.append((f"decision of the whole hierarchy, {count} at once", "µs per environment", each))
     return [{"what": what, "unit": unit, "wall": value.wall, "cpu": value.cpu} for what, unit, value in rows]
+
+
+def _on_policy(learner: Hierarchy, step: Callable[[], None]) -> Seconds:
+    """Return the time per environment step that coordinator and potential learn, over a rollout of the former."""
+    learner.coordinator.update(learner.pull)  # the first rollouts are not learned from
+    learner.potential.update()
+    taken, spent, learned = 0, Seconds(0.0, 0.0), False
+    while not learned:
+        step()
+        taken += learner.num_envs
+        wall, cpu = time.perf_counter(), time.process_time()
+        learned = bool(learner.coordinator.update(learner.pull))
+        learner.potential.update()
+        spent = spent.plus(Seconds(time.perf_counter() - wall, time.process_time() - cpu))
+    return spent.times(1.0 / taken)
 
 
 def _deciding(policy: Policy, observations: Any, count: int) -> Callable[[], None]:

@@ -46,11 +46,16 @@ class Size(NamedTuple):
     """How much is played."""
 
     episodes: int
+    """Of CC4 per policy and variant."""
+    soc_episodes: int
+    """Of the SOC simulator per policy."""
     steps: int | None = None
     """Of both games; None for their own."""
 
 
-SMOKE: Final = Size(2, 30)
+SMOKE: Final = Size(2, 3, 30)
+SOC_EPISODES: Final = 10
+"""Episodes of the SOC simulator per episode of CC4, of which one takes as long as fifty of them."""
 
 
 def pairs_of(bundle: str) -> list[Pair]:
@@ -91,8 +96,8 @@ def study(
     if len({name for name, *_ in runs}) != len(runs):
         raise BadInput(f"each variant may be named once, and none may be called {SOC}; given {', '.join(variants)}")
     for name, played_on, variant, policies in runs:
-        names = ",".join(policies)
-        folder = prepare(played_on, variant, size.steps, names, size.episodes, seed, workers, None, out / name)
+        names, episodes = ",".join(policies), size.soc_episodes if name == SOC else size.episodes
+        folder = prepare(played_on, variant, size.steps, names, episodes, seed, workers, None, out / name)
         try:
             evaluate(folder, workers, None, console)
         finally:
@@ -213,7 +218,6 @@ def _ends(values: FloatArray) -> list[float] | None:
 
 def render(summary: Mapping[str, Any]) -> str:
     """Return the study as Markdown."""
-    games = list(summary["games"])
     episodes = ", ".join(f"{count} of {name}" for name, count in summary["episodes"].items())
     lines = [
         f"# {summary['study']}",
@@ -221,17 +225,25 @@ def render(summary: Mapping[str, Any]) -> str:
         f"Episodes: {episodes} (CC4 on the {summary['engine']} engine), base seed {summary['seed']}. Normalised "
         "scores: 0 is no defence, 1 is the bundle's own policy. 95 % percentile bootstrap over episodes.",
         "",
-        f"| policy | {' | '.join(games)} |",
-        f"|---{'|---' * len(games)}|",
+        *_table("normalised score", summary, "normalised", 2),
+        "",
+        *_table("mean score", summary, "mean", 1),
     ]
-    for i, pair in enumerate(summary["pairs"]):
-        cells = [_cell(found[i]["normalised"], found[i]["normalised_ci95"]) for found in summary["games"].values()]
-        lines.append(f"| {pair['label']} | {' | '.join(cells)} |")
     lines += ["", "| rank correlation with the SOC simulator | Spearman | Kendall |", "|---|---|---|"]
     for name, found in summary["correlations"].items():
         cells = [_cell(found[kind]["value"], found[kind]["ci95"]) for kind in ("spearman", "kendall")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_findings(summary)]) + "\n"
+
+
+def _table(heading: str, summary: Mapping[str, Any], figure: str, digits: int) -> list[str]:
+    """Return the lines of a table of one figure of every policy in every game."""
+    interval = "ci95" if figure == "mean" else f"{figure}_ci95"
+    lines = [f"| {heading} | {' | '.join(summary['games'])} |", f"|---{'|---' * len(summary['games'])}|"]
+    for i, pair in enumerate(summary["pairs"]):
+        cells = [_cell(found[i][figure], found[i][interval], digits) for found in summary["games"].values()]
+        lines.append(f"| {pair['label']} | {' | '.join(cells)} |")
+    return lines
 
 
 def _findings(summary: Mapping[str, Any]) -> list[str]:
@@ -245,7 +257,8 @@ def _findings(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _cell(value: float | None, interval: Sequence[float] | None) -> str:
+def _cell(value: float | None, interval: Sequence[float] | None, digits: int = 2) -> str:
     if value is None:
         return "–"
-    return f"{value:.2f}" if interval is None else f"{value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+    text = f"{value:,.{digits}f}"
+    return text if interval is None else f"{text} ({interval[0]:,.{digits}f} to {interval[1]:,.{digits}f})"

@@ -47,7 +47,7 @@ THRESHOLDS: Final = (-1000.0, -500.0, -300.0, -200.0, -150.0, -120.0)
 """Fixed before the first run: the aim for zero-shot, two steps on the way, the aim for fine-tuned, two beyond."""
 NO_DEFENSE: Final = "no-defense"
 _UPDATES: Final = 12
-_VALIDATIONS: Final = 10
+_VALIDATIONS: Final = 5
 _LAST: Final = 0.2
 
 
@@ -85,7 +85,7 @@ class Size(NamedTuple):
     num_envs: int = 64
     rollouts: tuple[int, int] = (1_024, 32_768)
     """A budget is spent on about a dozen rollouts, unless these would be shorter or longer than this."""
-    validation_episodes: int = 128
+    validation_episodes: int = 64
 
 
 SMOKE: Final = Size((300, 600), ("adapters", "all"), 2, 2, 2, 30, 4, (60, 120), 2)

@@ -15,6 +15,7 @@ import numpy as np
 
 from evaluation.errors import BadInput
 from evaluation.records import write_atomically
+from evaluation.statistics import FloatArray
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +35,8 @@ def scaling(out: Path, smoke: bool, report_only: bool, console: Console) -> dict
 
     Returns:
         ``rows``: one per method, number of hosts and batch with ``decision_us`` and ``step_us``, microseconds per
-        environment: the median over repeated calls.
+        environment on the clock, and ``decision_cpu_us`` and ``step_cpu_us``, those of this process alone: what an idle
+        machine would take. All are medians over repeated calls.
 
     Raises:
         BadInput: If there is nothing to report.
@@ -67,14 +69,12 @@ def _measure(hosts: Sequence[int], repeats: int, console: Console) -> list[dict[
             for method in METHODS:
                 config = config_class(method)()
                 policy = make_learner(method, config, describe(env, STATE.size), batch, seed=0).policy()
-                decision, step = _time(env, policy, repeats)
-                row = {"method": method, "hosts": count, "batch": batch, "decision_us": decision, "step_us": step}
-                rows.append(row)
+                rows.append({"method": method, "hosts": count, "batch": batch, **_time(env, policy, repeats)})
         console.print(f"{count} hosts measured", highlight=False)
     return rows
 
 
-def _time(env: SocVectorEnv, policy: Policy, repeats: int) -> tuple[float, float]:
+def _time(env: SocVectorEnv, policy: Policy, repeats: int) -> dict[str, float]:
     """Return median microseconds per environment of a decision and of a step, over episodes that are replayed."""
     decisions, steps = [], []
     memory: Any = None
@@ -86,26 +86,35 @@ def _time(env: SocVectorEnv, policy: Policy, repeats: int) -> tuple[float, float
         if over:
             observations, infos = env.reset(seed=0)
             memory = policy.initial_memory(env.num_envs)
-        started = time.perf_counter()
+        started = _now()
         decision = policy.act(observations, infos["action_mask"], memory, draws)
-        decided = time.perf_counter()
+        decided = _now()
         batch = env.step(decision.actions)
-        steps.append(time.perf_counter() - decided)
+        steps.append(_now() - decided)
         decisions.append(decided - started)
         observations, infos, memory = batch.observations, batch.infos, decision.memory
         over = bool((batch.terminations | batch.truncations).any())
-    return _micro(decisions, env.num_envs), _micro(steps, env.num_envs)
+    (decision_us, decision_cpu_us), (step_us, step_cpu_us) = (
+        (1e6 * np.median(taken, axis=0) / env.num_envs).round(3).tolist() for taken in (decisions, steps)
+    )
+    return {
+        "decision_us": decision_us,
+        "decision_cpu_us": decision_cpu_us,
+        "step_us": step_us,
+        "step_cpu_us": step_cpu_us,
+    }
 
 
-def _micro(seconds: Sequence[float], num_envs: int) -> float:
-    return round(1e6 * float(np.median(seconds)) / num_envs, 3)
+def _now() -> FloatArray:
+    """Return seconds on the clock and of CPU time, [2]."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def _markdown(rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["# Decision latency and simulator time", "", "Median microseconds per environment and step.", ""]
+    lines = ["# Decision latency and simulator time", ""]
+    lines += ["Median microseconds per environment and step, on the clock (by CPU time).", ""]
     lines += ["| method | hosts | environments at once | decision | simulator |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['method']} | {row['hosts']:,} | {row['batch']} | {row['decision_us']:.1f} | {row['step_us']:.1f} |"
-        for row in rows
-    ]
+    for row in rows:
+        times = (f"{row[f'{what}_us']:.1f} ({row[f'{what}_cpu_us']:.1f})" for what in ("decision", "step"))
+        lines.append(f"| {row['method']} | {row['hosts']:,} | {row['batch']} | {' | '.join(times)} |")
     return "\n".join(lines) + "\n"

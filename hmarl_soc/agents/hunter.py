@@ -98,10 +98,8 @@ class Hunter(SteadyActor):
         """
         entropy_weight = self.log_weight.detach().exp()
         with torch.no_grad():
-            action, log_prob = self._draw(batch["next_view"])
-            next_values = self.target(self._inputs(batch["next_view"], batch["next_state"], action)).squeeze(-1)
-            soft = next_values.amin(dim=0) - entropy_weight * log_prob
-            targets = losses.td_target(batch["reward"], batch["terminated"], soft, batch["discount"])
+            following = self._next_values(batch, entropy_weight)
+            targets = losses.td_target(batch["reward"], batch["terminated"], following, batch["discount"])
         values = self.critic(self._inputs(batch["view"], batch["state"], batch["action"])).squeeze(-1)
         critic_loss = losses.critic_loss(values, targets, weights)
         clip_and_step(self.critic_adam, critic_loss, self.config.gradient_norm)
@@ -125,6 +123,16 @@ class Hunter(SteadyActor):
             "hunter/entropy_weight": float(entropy_weight),
         }
         return metrics | off_advice, errors
+
+    def _next_values(self, batch: Tensors, entropy_weight: Tensor) -> Tensor:
+        """Return soft values [B] of what follows, nought if no target counts them."""
+        if not losses.bootstraps(batch["discount"]):
+            normals(batch["action"], self.generator)  # later draws must not depend on what was left out
+            return torch.zeros_like(batch["reward"])
+        action, log_prob = self._draw(batch["next_view"])
+        next_values = self.target(self._inputs(batch["next_view"], batch["next_state"], action)).squeeze(-1)
+        soft: Tensor = next_values.amin(dim=0) - entropy_weight * log_prob
+        return soft
 
     @staticmethod
     def _inputs(views: Tensor, states: Tensor, actions: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class Responder(SteadyActor):
 
         Args:
             batch: As of :meth:`Hunter.update`, and ``others`` [B, O], the other agents' actions as they were executed,
-                and ``next_others``, what their target policies do next.
+                and ``next_others``, what their target policies do next (needed where ``discount`` is not all nought).
             weights: [B] importance weights.
             pull: Weight of the distance from the advice; None where there is no teacher.
 
@@ -122,10 +122,12 @@ class Responder(SteadyActor):
             Metrics, and absolute TD errors [B].
         """
         with torch.no_grad():
-            action = self.target_action(batch["next_view"])
-            inputs = torch.cat([batch["next_view"], batch["next_state"], batch["next_others"], action], dim=1)
-            next_values = self.target_critic(inputs)[0].squeeze(-1)
-            targets = losses.td_target(batch["reward"], batch["terminated"], next_values, batch["discount"])
+            targets = batch["reward"]
+            if losses.bootstraps(batch["discount"]):
+                action = self.target_action(batch["next_view"])
+                inputs = torch.cat([batch["next_view"], batch["next_state"], batch["next_others"], action], dim=1)
+                next_values = self.target_critic(inputs)[0].squeeze(-1)
+                targets = losses.td_target(targets, batch["terminated"], next_values, batch["discount"])
         given = torch.cat([batch["view"], batch["state"], batch["others"]], dim=1)
         values = self.critic(torch.cat([given, batch["action"]], dim=1)).squeeze(-1)
         critic_loss = losses.critic_loss(values, targets, weights)

@@ -95,10 +95,11 @@ class Triage(Saved):
     def update(self, batch: Tensors, weights: Tensor, pull: float | None = None) -> tuple[dict[str, float], Tensor]:
         """Learn from a batch as :meth:`Hunter.update` does; ``action`` and ``advice`` are [B] int64."""
         with torch.no_grad():
-            online = self.net.advantage(batch["next_view"])[0]
-            target = self.target(batch["next_view"], batch["next_state"])
-            rewards = batch["reward"] + self._recall(batch)
-            targets = losses.double_dqn_target(rewards, batch["terminated"], online, target, batch["discount"])
+            targets = batch["reward"] + self._recall(batch)
+            if losses.bootstraps(batch["discount"]):
+                online = self.net.advantage(batch["next_view"])[0]
+                target = self.target(batch["next_view"], batch["next_state"])
+                targets = losses.double_dqn_target(targets, batch["terminated"], online, target, batch["discount"])
         values = self.net(batch["view"], batch["state"])
         taken = values.gather(1, batch["action"].unsqueeze(1)).squeeze(1)
         loss = losses.huber_loss(taken, targets, weights)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ import pytest
 
 from adapters.bundle import load_bundle
 from cage4 import score
+from cage4.cyborg_engine import CyborgEpisode, locate
 from evaluation import exported, policies
 from evaluation.errors import BadInput
 from evaluation.export import EXPORTERS, Entry, Labels, entry_of, export
@@ -297,29 +299,30 @@ def test_it_plays_the_rows_of_the_policy_itself(tmp_path, policy):
     assert sum(ours[0]["actions"].values()) > ours[0]["actions"]["Sleep"]
 
 
-@pytest.mark.cyborg
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["sentinel", "bundle:soc-adaptive"])
-def test_the_official_script_gives_the_score_of_the_engine(tmp_path, name):
-    """CybORG's own script, unmodified and in its own process, on the zip; ray is a stand-in of one class."""
-    from cage4.cyborg_engine import CyborgEpisode, locate
+def official_script(tmp_path, submission, seed, episodes):
+    """Run CybORG's own script, unmodified and in its own process; ray is a stand-in of one class.
 
-    seed, episodes = 4321, 2
-    stub = tmp_path / "stub" / "ray" / "rllib" / "env"
-    stub.mkdir(parents=True)
-    (stub / "multi_agent_env.py").write_text("class MultiAgentEnv: pass\n")
-    export(name, tmp_path / "a.zip", LABELS)
+    Returns its summary, and the score of every episode.
+    """
+    stub, out = tmp_path / "stub", tmp_path / f"out-{submission}"
+    ray = stub / "ray" / "rllib" / "env"
+    ray.mkdir(parents=True, exist_ok=True)
+    (ray / "multi_agent_env.py").write_text("class MultiAgentEnv: pass\n")
     options = ["--max-eps", str(episodes), "--seed", str(seed)]
     subprocess.run(
-        [sys.executable, "-m", "CybORG.Evaluation.evaluation", "a.zip", "out", *options],
+        [sys.executable, "-m", "CybORG.Evaluation.evaluation", str(tmp_path / submission), str(out), *options],
         check=True,
         capture_output=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(locate().path), str(tmp_path / "stub")])},
+        cwd=stub,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(locate().path), str(stub)])},
     )
-    official = json.loads((tmp_path / "out" / "summary.json").read_text())["reward"]
+    scores = re.findall(r"total reward: (\S+)$", (out / "full.txt").read_text(), re.MULTILINE)
+    return json.loads((out / "summary.json").read_text())["reward"], [float(one) for one in scores]
+
+
+def engine_scores(policy, seed, episodes):
+    """Return the scores of a policy on the engine of ``evaluate``, in the worlds that the official script plays."""
     game, totals = CyborgEpisode("base", 500, seed, rich=True), []
-    policy = make_policy(with_own_draws(name) if name.startswith("bundle:") else name)
     for _ in range(episodes):
         frame, rewards, memory = game.reset(), [], policy.initial_memory(1)
         while not frame.done:
@@ -332,5 +335,20 @@ def test_the_official_script_gives_the_score_of_the_engine(tmp_path, name):
             frame = game.step(chosen, None if said is None else said[0])
             rewards.append(frame.reward)
         totals.append(score.official_score(np.array(rewards)).score)
-    assert official["mean"] == pytest.approx(np.mean(totals), abs=1e-9)
-    assert official["stdev"] == pytest.approx(np.std(totals, ddof=1), abs=1e-9)
+    return totals
+
+
+@pytest.mark.cyborg
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sentinel", "own:Own", "bundle:soc-adaptive", "bundle:hmarl-soc"])
+def test_the_official_script_gives_the_score_of_the_engine(workplace, name):
+    write_policy(workplace)
+    export(name, workplace / "a.zip", LABELS)
+    with zipfile.ZipFile(workplace / "a.zip") as archive:
+        archive.extractall(workplace / "folder")
+    zipped, extracted = (official_script(workplace, form, 4321, 2) for form in ("a.zip", "folder"))
+    assert zipped == extracted
+    summary, scores = zipped
+    expected = engine_scores(make_policy(with_own_draws(name) if name.startswith("bundle:") else name), 4321, 2)
+    assert scores == pytest.approx(expected, abs=1e-9)
+    assert summary == pytest.approx({"mean": np.mean(expected), "stdev": np.std(expected, ddof=1)}, abs=1e-9)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from toys import same
 
-from hmarl_soc import checkpoint
+from hmarl_soc import checkpoint, losses
 from hmarl_soc.config import HmarlConfig, parse
 from hmarl_soc.hierarchy import Hierarchy
 from hmarl_soc.interface import describe, from_dict
@@ -68,6 +68,24 @@ def test_every_trainable_tensor_moves(attention):
     advance(learner, field, 24)
     still = [name for name, tensor in tensors(learner).items() if torch.equal(tensor, before[name])]
     assert still == []
+
+
+@pytest.mark.parametrize(("bootstrap", "needed"), [(0.0, False), (0.5, True)])
+def test_values_that_no_target_counts_are_left_out_and_change_nothing(monkeypatch, bootstrap, needed):
+    """Computing them all the same ends in the same bits, those of the generator included."""
+    found = []
+    for always in (False, True):
+        with monkeypatch.context() as patch:
+            if always:
+                patch.setattr(losses, "bootstraps", lambda discount: True)
+            learner, field = make(potential=SMALL["potential"] | {"bootstrap": bootstrap})
+            counted, compute = [], learner.responder.target_action
+            learner.responder.target_action = lambda views, c=counted, f=compute: c.append(1) or f(views)
+            advance(learner, field, 12)
+            assert learner.updates > 5
+            assert bool(counted) == (needed or always)
+            found.append(learner.state_dict())
+    same(*map(dict, found))
 
 
 def test_inputs_are_scaled_by_what_the_warm_up_brought_and_by_nothing_later():

@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from figure_checks import check_layout
 from typer.testing import CliRunner
 
+from cage4.variants import VARIANTS
+from evaluation import plots_studies
 from evaluation.cli import app
 from evaluation.errors import BadInput
 from evaluation.policies import CC4, make_policy, soc_registry
@@ -88,6 +91,22 @@ def test_the_report_says_where_a_role_matters():
     text = render({**rest, **summarise(games((0, 10, 4, 12)), np.random.default_rng(0))})
     assert "Worse without hunter: soc, base." in text and "Worse without triage: soc." in text
     assert "| without triage | 0.60 (0.60 to 0.60) | 1.20 (1.20 to 1.20) |" in text
+    assert "| without triage | 6.0 (6.0 to 6.0) | -16.0 (-16.0 to -16.0) |" in text
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_figure_of_any_number_of_variants_has_room_for_its_texts(count, monkeypatch):
+    scores, names = games((0, 10, 4, 6), noise=1.0), list(VARIANTS)[:count]
+    found = summarise({"soc": scores["soc"], **dict.fromkeys(names, scores["base"])}, np.random.default_rng(0))
+    pairs = [{"label": label} for label in ("no-defense", "adaptive", "without hunter", "without triage")]
+    figures = []
+
+    def draw():
+        figures.append(plots_studies._cross_simulator({**found, "pairs": pairs}))
+        return figures[-1]
+
+    check_layout(draw, monkeypatch)
+    assert [axes.get_title().partition(":")[0] for axes in figures[0].axes] == names
 
 
 def test_a_tiny_study_runs_resumes_and_reports_from_its_rows_alone(tmp_path):
@@ -96,7 +115,9 @@ def test_a_tiny_study_runs_resumes_and_reports_from_its_rows_alone(tmp_path):
     assert done.exit_code == 0, done.output
     folder = tmp_path / cross_simulator.NAME
     first = {name: (folder / name).read_bytes() for name in ("study.json", "study.md", "study.svg")}
-    assert set(json.loads(first["study.json"])["correlations"]) == {"base", "phishing"}
+    summary = json.loads(first["study.json"])
+    assert summary["episodes"] == {"soc": 3, "base": 2, "phishing": 2}
+    assert set(summary["correlations"]) == {"base", "phishing"}
     for name in first:
         (folder / name).unlink()
     again = CliRunner().invoke(app, command)

@@ -210,7 +210,7 @@ def test_every_study_runs_in_miniature(tmp_path, monkeypatch):
         assert (tmp_path / name / "table.md").exists()
     # Equal arms were trained once: five methods, and every ablation and sweep value beside the full system.
     folders = {folder.parent.name for folder in (tmp_path / "runs").glob("*/seed-0")}
-    assert len(folders) == 5 + 4 + 4 + 8
+    assert len(folders) == 5 + 6 + 4 + 8
 
 
 def test_run_killed_before_its_first_checkpoint_starts_anew_and_another_resumes(tmp_path):

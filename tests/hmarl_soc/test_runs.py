@@ -1,0 +1,58 @@
+"""Runs put together from settings: under the reference rules too, which show no state and have no teacher."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hmarl_soc.config import parse
+from hmarl_soc.registry import METHODS, config_class, load_policy
+from hmarl_soc.runs import make_trainer, train
+from hmarl_soc.validation import play
+from native_sim import make_vec
+
+NET = {"network": {"hidden": 8, "attention": False}}
+PPO = {**NET, "rollout": 64, "minibatch": 32, "epochs": 1}
+Q = {**NET, "warm_up": 32, "batch_size": 16, "capacity": 256}
+DIRECTIVES = {"coordinator": {"every": 5, "rollout": 16, "minibatch": 8, "epochs": 1}}
+OFF_POLICY = {"replay": {"capacity": 256, "batch_size": 16}, "warm_up": 32, "updates_per_step": 0.1}
+SETTINGS = {
+    "hmarl-soc": {
+        "network": {"hidden": 8, "heads": 2, "key_size": 2},
+        "potential": {"rollout": 64, "minibatch": 32, "epochs": 1},
+        **DIRECTIVES,
+        **OFF_POLICY,
+    },
+    "hmarl-soc-ppo": {**NET, **DIRECTIVES, "lower": {"rollout": 64, "minibatch": 32, "epochs": 1}},
+    **dict.fromkeys(("single-drl", "mappo", "ippo"), PPO),
+    **dict.fromkeys(("iql", "qmix"), Q),
+}
+
+
+def settings(method, **environment):
+    data = {
+        "environment": {"num_envs": 4, "teacher": "none", **environment},
+        "trainer": {"steps": 128, "log_every": 64, "validate_every": 64, "validation_episodes": 2},
+        "method": SETTINGS[method],
+    }
+    return parse(data, config_class(method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_under_the_reference_rules_and_its_weights_play(method, tmp_path):
+    knobs = {"rules": "reference", "networks": "episode", "max_steps": 30}
+    outcome = train(method, settings(method, knobs=knobs), 0, tmp_path)
+    assert outcome.steps == 128 and np.isfinite(outcome.best_score)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    validation = next(line for line in lines if line["kind"] == "validation")
+    assert {"csr", "mttd", "mttr", "exfiltrated"} <= set(validation)
+    env = make_vec("reference", num_envs=2, threads=1, networks="episode", max_steps=30)
+    assert np.isfinite(play(env, load_policy(tmp_path), [0, 1])["return"]).all()
+
+
+def test_critics_see_the_state_under_the_corrected_rules_only(tmp_path):
+    corrected = make_trainer("hmarl-soc", settings("hmarl-soc"), 0, tmp_path)
+    reference = make_trainer("hmarl-soc", settings("hmarl-soc", knobs={"rules": "reference"}), 0, tmp_path)
+    assert (corrected.interface.state_size, reference.interface.state_size) == (48, 0)
+    assert corrected.field.seen().state.shape == (4, 48)
+    assert reference.field.seen().state is None
