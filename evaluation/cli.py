@@ -188,6 +188,9 @@ def study(
     budgets: Annotated[
         str, typer.Option(help="Fine-tuning: environment steps, comma-separated; each is a run of its own.")
     ] = "10000,100000,1000000",
+    parts: Annotated[
+        str, typer.Option(help="Fine-tuning: what learns, comma-separated: adapters, heads, all.")
+    ] = "adapters,heads,all",
     smoke: Annotated[
         bool,
         typer.Option("--smoke", help="All but scaling and transfer-zero-shot: tiny; shows that all works."),
@@ -238,7 +241,7 @@ def study(
                 result = cross_simulator.study(carrying, out / name, engine, variants, size, seed, workers, console)
             elif name == finetuning.NAME:
                 carrying = str(bundle[0]) if bundle else "hmarl-soc"
-                asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, seeds or 3, count)
+                asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, parts, seeds or 3, count)
                 result = finetuning.study(carrying, out / name, asked, seed, workers, report_only, console)
             else:
                 result = run(name, out, seeds or 5, workers, steps, smoke, report_only, console)
@@ -334,7 +337,7 @@ def finetune(
         str | None,
         typer.Option(
             help="What learns: adapters (the mapper), heads (also the roles' last layers), or all.",
-            show_default="all, or as configured",
+            show_default="adapters, or as configured",
         ),
     ] = None,
     scratch: Annotated[

@@ -45,7 +45,8 @@ class FinetuneConfig(MethodConfig):
 
     reward_scale: float = Field(default=0.1, gt=0, description="rewards are multiplied by this before learning")
     parts: Literal["adapters", "heads", "all"] = Field(
-        default="all", description="what learns: the mapper; also the roles' last layers; also the rest of the roles"
+        default="adapters",
+        description="what learns: the mapper; also the roles' last layers; also the rest of the roles",
     )
     rollout: int = Field(
         default=32_768, ge=16, description="environment steps between two updates; a whole episode of 64 environments"

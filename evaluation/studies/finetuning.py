@@ -92,18 +92,20 @@ SMOKE: Final = Size((300, 600), ("adapters", "all"), 2, 2, 2, 30, 4, (60, 120), 
 """Everything once in seconds; its numbers mean nothing."""
 
 
-def asked(budgets: str, seeds: int, episodes: int) -> Size:
+def asked(budgets: str, parts: str, seeds: int, episodes: int) -> Size:
     """Return the size that a command asks for.
 
     Raises:
-        BadInput: If a budget is no number, or a number is too small.
+        BadInput: If a budget is no number, parts are unknown, or a number is too small.
     """
-    given = [part.strip() for part in budgets.split(",")]
+    given, learning = ([part.strip() for part in text.split(",")] for text in (budgets, parts))
     if not all(part.isdigit() and int(part) >= 1_000 for part in given):
         raise BadInput(f"--budgets must be whole numbers from 1000 up, comma-separated; given {budgets!r}")
+    if not set(learning) <= set(PARTS):
+        raise BadInput(f"--parts must be of {', '.join(PARTS)}, comma-separated; given {parts!r}")
     if min(seeds, episodes) < 1:
         raise BadInput(f"--seeds and --episodes must be at least 1; given {seeds}, {episodes}")
-    return Size(tuple(int(part) for part in given), seeds=seeds, episodes=episodes)
+    return Size(tuple(int(part) for part in given), tuple(learning), seeds, episodes)
 
 
 def grid(size: Size) -> list[Run]:

@@ -68,9 +68,10 @@ def test_the_grid_has_both_starts_of_everything_and_short_budgets_first(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("10,20", 3, 100), "whole numbers from 1000 up"),
-        (("many", 3, 100), "given 'many'"),
-        (("1000", 0, 100), "at least 1; given 0, 100"),
+        (("10,20", "all", 3, 100), "whole numbers from 1000 up"),
+        (("many", "all", 3, 100), "given 'many'"),
+        (("1000", "all", 0, 100), "at least 1; given 0, 100"),
+        (("1000", "all,legs", 3, 100), "must be of adapters, heads, all"),
     ],
 )
 def test_bad_sizes_are_refused(arguments, sentence):
@@ -91,9 +92,8 @@ def test_everything_once_and_again_without_playing(tmp_path, monkeypatch):
     assert [row["start"] for row in summary["rows"]] == [TRANSFERRED, SCRATCH]
     assert json.loads((tmp_path / "study.json").read_text())["rows"] == summary["rows"]
     assert summary["at home"] != summary["rows"][1]["at home"]["mean"]  # other roles, and they were measured
-    assert "study.svg" in (tmp_path / "study.md").read_text() and (tmp_path / "study.svg").read_text().startswith(
-        "<?xml"
-    )
+    assert "study.svg" in (tmp_path / "study.md").read_text()
+    assert (tmp_path / "study.svg").read_text().startswith("<?xml")
     monkeypatch.setattr(finetuning, "finetune", None)  # whoever trains again fails
     again = finetuning.study("hmarl-soc", tmp_path, size, 0, 1, False, QUIET)
     assert again == summary
