@@ -23,7 +23,7 @@ from adapters.bundle import POLICY, bundle_files, load_bundle
 from cage4.submitted import check_policy
 from evaluation import exported, transfer
 from evaluation.errors import BadInput
-from evaluation.policies import DEFAULT_BUNDLE, LOADERS, POLICIES, is_submission, make_policy
+from evaluation.policies import BUNDLES, LOADERS, POLICIES, is_submission, make_policy
 
 AT_THE_JUDGE: Final = frozenset({"CybORG", "gym", "gymnasium", "matplotlib", "networkx", "numpy", "torch", "yaml"})
 """Packages that the official evaluation has: CybORG's requirements, as far as a policy could use them."""
@@ -94,7 +94,7 @@ EXPORTERS: Final[dict[str, Callable[[str, Path], Entry]]] = {"bundle": bundle_en
 what cannot play at the judge."""
 
 
-_NAMED: Final = {"full": f"bundle:{DEFAULT_BUNDLE}", "ops-only": f"bundle:{DEFAULT_BUNDLE}@ops-only"}
+_NAMED: Final = {name: f"bundle:{bundle}" for name, bundle in BUNDLES.items()}
 """Registered names of bundles."""
 
 

@@ -12,7 +12,7 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,11 +92,12 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
     "sentinel": Sentinel,
 }
 """Name -> factory, of CC4."""
-DEFAULT_BUNDLE: Final = "hmarl-soc"
-"""The packaged bundle of trained weights behind the names ``full`` and ``ops-only``."""
-if (Path(adapters.__file__).parent / "bundles" / DEFAULT_BUNDLE).is_dir():
-    POLICIES["ops-only"] = lambda: _load_bundle(Path(f"{DEFAULT_BUNDLE}@ops-only"), "cc4")
-    POLICIES["full"] = lambda: _load_bundle(Path(DEFAULT_BUNDLE), "cc4")
+BUNDLES: Final = {"ops-only": "hmarl-soc@ops-only", "full": "hmarl-soc", "fine-tuned": "hmarl-soc-tuned"}
+"""Name -> packaged bundle of trained weights, as ``bundle:`` names it."""
+_PACKAGED: Final = Path(adapters.__file__).parent / "bundles"
+for _name, _bundle in BUNDLES.items():
+    if (_PACKAGED / _bundle.partition("@")[0]).is_dir():
+        POLICIES[_name] = partial(lambda bundle: _load_bundle(Path(bundle), "cc4"), _bundle)
 BASELINE: Final = "no-defense"
 """The policy that differences and improvements are measured against, in every game."""
 

@@ -46,7 +46,7 @@ class FinetuneConfig(MethodConfig):
     reward_scale: float = Field(default=0.1, gt=0, description="rewards are multiplied by this before learning")
     parts: Literal["adapters", "heads", "all"] = Field(
         default="adapters",
-        description="what learns: the mapper; also the roles' last layers; also the rest of the roles",
+        description="what learns: the mapper; the roles' last layers too; all of the roles too",
     )
     rollout: int = Field(
         default=32_768, ge=16, description="environment steps between two updates; a whole episode of 64 environments"

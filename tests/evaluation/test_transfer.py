@@ -132,7 +132,7 @@ def test_a_changed_bundle_has_another_fingerprint(folder):
 
 
 def test_full_is_registered_only_with_a_learned_default():
-    default = transfer.PACKAGED / policies.DEFAULT_BUNDLE
+    default = transfer.PACKAGED / policies.BUNDLES["full"]
     assert ("full" in policies.POLICIES) == ("ops-only" in policies.POLICIES) == default.is_dir()
     if default.is_dir():
         assert transfer.load_bundle(default).carried["kind"] == "trained"
