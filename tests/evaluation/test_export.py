@@ -196,7 +196,7 @@ def test_the_exported_policy_is_the_one_that_makes_its_own_draws(tmp_path, train
     there = exported.load(tmp_path / "folder" / "submission_data")
     here = make_policy(f"bundle:{trained}@own-draws+ops-only")
     assert there.draws_per_agent == here.draws_per_agent == 0 and there.wants == here.wants
-    assert not there.policy.directive.any()
+    assert not there.policy.carrier.constant.any()
     carried, same = there.policy.carried, here.policy.carried
     assert type(carried) is type(same) and carried.weights().keys() == same.weights().keys()
     assert all((carried.weights()[name] == value).all() for name, value in same.weights().items())
