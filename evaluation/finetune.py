@@ -240,7 +240,8 @@ def finish(out: Path, settings: RunConfig) -> Bundle:
         "rewards used": True,
     }
     bundle = _tuned(start, np.asarray(arrays.pop(MAPPER), np.float64))
-    bundle = replace(bundle, provenance={**start.provenance, "fine-tuning": tuning})
+    provenance = {**start.provenance, "fine-tuning": tuning}
+    bundle = replace(bundle, name=f"{start.name}-tuned", provenance=provenance)
     shutil.rmtree(out / BUNDLE, ignore_errors=True)
     _write(bundle, checkpoint.load(out / START / POLICY, "weights"), arrays, out / BUNDLE)
     return bundle
