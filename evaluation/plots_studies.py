@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter, SymmetricalLogLocator
 
 from evaluation import statistics
 from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
@@ -20,6 +21,8 @@ from evaluation.theme import GRID, INK
 Curves = Mapping[str, Sequence[Mapping[str, FloatArray]]]
 """Arm -> the validations of each of its runs: ``steps`` and ``score``."""
 RADAR: Final = ("reward", "csr", "mttd", "mttr", "scan_fpr", "alert_fpr")
+_LINEAR: Final = 10.0
+"""Rewards this near to 0 are drawn on a linear scale, others on a logarithmic one."""
 BARS: Final = ("reward", "csr", "scan_fpr", "alert_fpr")
 _PANELS_PER_ROW: Final = 3
 
@@ -61,7 +64,9 @@ def _curves(curves: Curves) -> Figure:
             axes.fill_between(steps, low, high, color=colours[label], alpha=0.15, linewidth=0)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("validation reward")
-    axes.set_yscale("symlog", linthresh=10.0)
+    axes.set_yscale("symlog", linthresh=_LINEAR)
+    axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=_LINEAR, subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     add_legend(figure, *axes.get_legend_handles_labels())
     return figure
 
