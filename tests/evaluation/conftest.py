@@ -3,4 +3,16 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Return a file of settings of a run that takes a second."""
+    from train_command import SMALL  # only now is it on the path
+
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path

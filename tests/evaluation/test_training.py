@@ -5,36 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from train_command import one_line, train
+from train_command import SMALL, one_line, train
 from typer.testing import CliRunner
 
 from evaluation.cli import app
-
-SMALL = """
-[environment]
-num_envs = 8
-knobs = {max_steps = 12}
-[trainer]
-log_every = 40
-save_every = 80
-validate_every = 80
-validation_episodes = 2
-[method]
-warm_up = 16
-updates_per_step = 0.1
-[method.network]
-hidden = 16
-[method.replay]
-capacity = 400
-batch_size = 16
-"""
-
-
-@pytest.fixture
-def settings(tmp_path):
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
 
 
 def test_train_then_resume_then_play_without_torch(tmp_path, settings):

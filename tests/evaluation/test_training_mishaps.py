@@ -11,37 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from train_command import SMALL
 from typer.testing import CliRunner
 
 from evaluation.cli import app
 from hmarl_soc import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = """
-[environment]
-num_envs = 8
-knobs = {max_steps = 12}
-[trainer]
-log_every = 40
-save_every = 80
-validate_every = 80
-validation_episodes = 2
-[method]
-warm_up = 16
-updates_per_step = 0.1
-[method.network]
-hidden = 16
-[method.replay]
-capacity = 400
-batch_size = 16
-"""
-
-
-@pytest.fixture
-def settings(tmp_path):
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
 
 
 def call(*arguments):
