@@ -319,8 +319,7 @@ def train(
         from evaluation.training import train as run
 
         result = run(method, config, base, seed, out, steps, resume, console, engine)
-    code = INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK
-    _finish(as_json, result, code)
+    _finish_run(as_json, result)
 
 
 @app.command()
@@ -355,8 +354,7 @@ def finetune(
         from evaluation.finetune import finetune as run
 
         result = run(bundle, seed, out, config, parts, scratch, steps, resume, console)
-    code = INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK
-    _finish(as_json, result, code)
+    _finish_run(as_json, result)
 
 
 @app.command()
@@ -414,6 +412,11 @@ def _one_sentence(console: Console) -> Iterator[None]:
     except (BadInput, CyborgUnavailable) as error:
         Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from None
+
+
+def _finish_run(as_json: bool, result: dict[str, Any]) -> None:
+    """End a command that trained: by what ``result`` says of interruption and failure."""
+    _finish(as_json, result, INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK)
 
 
 def _finish(as_json: bool, value: dict[str, Any], code: int = OK) -> None:
