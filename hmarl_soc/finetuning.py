@@ -35,7 +35,6 @@ from hmarl_soc.replay import Rollout
 from hmarl_soc.roles import LOWER
 from native_sim.api import Array
 
-PARTS: Final = ("adapters", "heads", "all")
 OBSERVED: Final = ("heard", "leads", "segment", "facts", "zone_facts", "allowed")
 """Fields of an observation that a decision needs beside those of the roles."""
 
