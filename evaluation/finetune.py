@@ -72,7 +72,7 @@ def finetune(
         seed: Of everything that is random in the run.
         out: Run folder.
         config: TOML file of settings that differ from the defaults.
-        parts: What learns; None as configured.
+        parts: What learns: adapters, heads or all; None as configured.
         scratch: Begin with random roles and a mapper that knows nothing, for comparison.
         steps: Environment steps; None as configured.
         resume: Go on with the run in the folder.
