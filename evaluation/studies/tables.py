@@ -54,7 +54,8 @@ def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
     Returns:
         ``arms``: label -> ``seeds``, and per metric ``values`` (one per seed), ``mean`` and ``ci95``: Student's
         interval over seeds; over episodes for a scripted arm, which has no seed. ``tests``: one entry per arm and
-        tested metric with ``difference`` (reference minus arm), its ``ci95``, ``p``, and ``p_holm``.
+        tested metric with ``difference`` (reference minus arm), its ``ci95``, ``p``, ``p_holm`` (corrected over the
+        arms, within the metric) and ``p_holm_table`` (over arms and metrics).
     """
     results = {(job.arm.label, job.seed): read_held_out(job) for job in jobs}
     arms: dict[str, Any] = {}
@@ -86,7 +87,8 @@ def _figure(runs: Sequence[Mapping[str, FloatArray]], name: str, scripted: bool)
 def _tests(arms: Mapping[str, Any], tested: Sequence[str]) -> list[dict[str, Any]]:
     """Test the reference against every other arm, paired by seed: equal seeds mean equal networks and campaigns.
 
-    Holm's correction runs over all arms and all tested metrics.
+    Holm's correction runs over all arms within a metric, each of which is a question of its own, and once more over
+    arms and metrics together.
     """
     if REFERENCE not in arms:
         return []
@@ -107,9 +109,16 @@ def _tests(arms: Mapping[str, Any], tested: Sequence[str]) -> list[dict[str, Any
                     "p": None if found is None else found.p,
                 }
             )
-    for test, p in zip(tests, statistics.holm([test["p"] for test in tests]), strict=True):
-        test["p_holm"] = p
+    for name in tested:
+        _correct([test for test in tests if test["metric"] == name], "p_holm")
+    _correct(tests, "p_holm_table")
     return tests
+
+
+def _correct(tests: list[dict[str, Any]], name: str) -> None:
+    """Add Holm's correction over some tests to them."""
+    for test, p in zip(tests, statistics.holm([test["p"] for test in tests]), strict=True):
+        test[name] = p
 
 
 def _pairs(reference: Mapping[str, Any], arm: Mapping[str, Any], name: str) -> tuple[FloatArray, FloatArray]:
@@ -134,13 +143,18 @@ def markdown(summary: Mapping[str, Any], header: str) -> str:
     lines += ["", "Means with 95 % intervals: over training seeds, for scripted arms over episodes."]
     lines += [f"`{column.name}`: {column.meaning}." for column in COLUMNS]
     if summary["tests"]:
-        lines += ["", f"## {REFERENCE} minus each arm", "", "| arm | metric | difference | p | p (Holm) |"]
-        lines += ["|---|---|---|---|---|"]
+        lines += ["", f"## {REFERENCE} minus each arm", ""]
+        lines += ["| arm | metric | difference | p | p (Holm) | p (Holm, table) |", "|---|---|---|---|---|---|"]
         for test in summary["tests"]:
             digits = next(column.digits for column in COLUMNS if column.name == test["metric"])
             change = cell({"mean": test["difference"], "ci95": test["ci95"]}, digits)
-            lines.append(f"| {test['arm']} | {test['metric']} | {change} | {_p(test['p'])} | {_p(test['p_holm'])} |")
-        lines += ["", "Paired t tests over training seeds; Holm's correction over every test of this table."]
+            chances = " | ".join(_p(test[p]) for p in ("p", "p_holm", "p_holm_table"))
+            lines.append(f"| {test['arm']} | {test['metric']} | {change} | {chances} |")
+        lines += [
+            "",
+            "Paired t tests over training seeds; Holm's correction over the arms within each metric, and over every "
+            "test of this table.",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -207,7 +207,7 @@ def test_agents_of_one_subnet_change_places_with_their_observations(bundle, stre
 
 def test_fallbacks_are_named_and_counted(bundle, stream):
     policy = carry(bundle, Spy({"hunter": np.r_[np.ones(5), -np.ones(11)]}), directive=np.zeros(8))
-    policy.mapper.config = type(policy.mapper.config)(suspicion=0.0)  # belief does not count, and no scope: nothing to look at
+    policy.mapper.config = type(policy.mapper.config)(suspicion=0.0)  # nor scope: nothing to look at
     steps = stream(9, 8, 5)
     _, memory = run(policy, steps)
     free = sum((obs["busy"] == 0).sum(axis=1) for obs, _ in steps)
