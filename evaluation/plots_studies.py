@@ -76,6 +76,11 @@ def _mean(arm: Mapping[str, Any], name: str) -> float:
     return float("nan") if value is None else float(value)
 
 
+def _marker(arm: Mapping[str, Any]) -> str:
+    """Return a square for a scripted arm, a circle for a learned one: there are more arms than colours."""
+    return "s" if arm["seeds"] == [None] else "o"
+
+
 def _radar(arms: Mapping[str, Any]) -> Figure:
     """Each axis runs from the worst arm (0.1) to the best (1); an arm without a figure touches the centre."""
     figure = new_figure(4.6)
@@ -100,7 +105,7 @@ def _radar(arms: Mapping[str, Any]) -> Figure:
 
 
 def _boxes(arms: Mapping[str, Any]) -> Figure:
-    """One point per training seed, for reward and containment."""
+    """One point per training seed, or a square for a scripted arm, for reward and containment."""
     figure = new_figure(1.0 + 0.4 * len(arms))
     panels = figure.subplots(1, 2, sharey=True)
     colours = colours_of(list(arms))
@@ -111,7 +116,7 @@ def _boxes(arms: Mapping[str, Any]) -> Figure:
                 low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
                 axes.barh(position, high - low, 0.5, left=low, color=colours[label], alpha=0.3)
                 axes.plot((middle, middle), (position - 0.25, position + 0.25), color=INK, linewidth=1.5)
-            axes.plot(values, [position] * len(values), "o", color=colours[label], markersize=4)
+            axes.plot(values, [position] * len(values), _marker(arm), color=colours[label], markersize=4)
         axes.set_xlabel(name)
         axes.set_ylim(len(arms) - 0.5, -0.5)
     panels[0].set_yticks(range(len(arms)), list(arms))
@@ -163,7 +168,7 @@ def _fpr_csr(arms: Mapping[str, Any]) -> Figure:
             figures_of = arm["metrics"]
             seeds = zip(figures_of[name]["values"], figures_of["csr"]["values"], strict=True)
             points = np.array([pair for pair in seeds if None not in pair], np.float64).reshape(-1, 2)
-            axes.plot(points[:, 0], points[:, 1], "o", color=colours[label], alpha=0.7, label=label)
+            axes.plot(points[:, 0], points[:, 1], _marker(arm), color=colours[label], alpha=0.7, label=label)
         axes.set_xlabel(name.replace("_", " "))
     panels[0].set_ylabel("csr")
     add_legend(figure, *panels[0].get_legend_handles_labels())
