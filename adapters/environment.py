@@ -160,10 +160,13 @@ class CarriedEnv(VectorEnv):
     ) -> dict[str, Array]:
         obs = {**observations, **{name: infos[name] for name in self.carrier.wants}}
         sight = self.carrier.see(obs, infos["action_mask"], memory)
-        if self._sight is None or len(rows) == self.num_envs:
-            if len(rows) < self.num_envs:
-                raise ValueError("all environments must be reset once before some of them")
+        if np.array_equal(rows, np.arange(self.num_envs)):
             self._sight, self._memory = sight, memory
+        elif self._sight is None and len(rows) == self.num_envs:
+            order = np.argsort(rows)
+            self._sight, self._memory = take(sight, order), take(memory, order)
+        elif self._sight is None:
+            raise ValueError("all environments must be reset once before some of them")
         else:
             self._sight, self._memory = put(self._sight, rows, sight), put(self._memory, rows, memory)
         return {name: self._observe(agent, sight) for agent, name in enumerate(self.agents)}

@@ -99,6 +99,19 @@ def test_rows_are_independent(learned):
         first = batch.observations
 
 
+def test_rows_may_be_named_in_any_order(learned):
+    plain, mixed, order = make(learned), make(learned), [2, 0, 1]
+    seen, _ = plain.reset(seed=[0, 1, 2])
+    other, _ = mixed.reset(seed=order, rows=order)
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        for name in seen:
+            np.testing.assert_array_equal(seen[name][order], other[name])
+        actions = random_actions(seen, generator)
+        seen = plain.step(actions).observations
+        other = mixed.step({name: value[order] for name, value in actions.items()}, rows=order).observations
+
+
 def test_the_reward_is_split_without_a_rest(learned):
     env = make(learned, count=8, steps=100)
     observations, _ = env.reset(seed=0)
