@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,13 +24,6 @@ _CONFIDENCE: Final = terms.HOST_TERMS["confidence"].start
 _SENDERS: Final = tuple(
     tuple(other for other in range(spec.NUM_BLUE) if other != agent) for agent in range(spec.NUM_BLUE)
 )
-
-
-@cache
-def _lasting(agent: int) -> Array:
-    """Return [3 phases, Z, 9] which traffic the mission's policy forbids from a phase on to the end."""
-    rows = list(spec.BLUE_SUBNETS[agent])
-    return np.stack([spec.COMMS_POLICY[phase:, rows].min(axis=0) for phase in range(spec.NUM_PHASES)])
 
 
 class LinearMap(NamedTuple):
@@ -69,9 +61,9 @@ class Sight(NamedTuple):
     def situation(self, agent: int) -> Situation:
         """Return what one agent knows when it has to act."""
         view = self.views[agent]
-        traffic = view.told.blocked, view.told.policy & _lasting(agent)[view.told.phase]
+        told = view.told.blocked, view.told.policy
         return Situation(
-            agent, view.known, view.hosts, self.heads[agent], *traffic, self.free[:, agent], self.masks[agent]
+            agent, view.known, view.hosts, self.heads[agent], *told, self.free[:, agent], self.masks[agent]
         )
 
 
