@@ -4,18 +4,18 @@
     enrich      Analyse the alert's host, and keep the alert
     suppress    nothing; the alert is dropped
     correlate   nothing; the alert goes to the end of the queue
-    isolate     Remove a confirmed host that only a user's shell is known of
-    remediate   Restore a confirmed host otherwise
-    throttle    BlockTraffic where the mission's policy forbids it, while a host is under suspicion
-    filter      BlockTraffic where the mission's policy forbids it
-    release     AllowTraffic where the policy allows it again
-    hunt        Analyse: suspects first (intensity), then hosts that nobody suspects (scope)
+    isolate     Remove a confirmed host that has a process to end and is not known to be root's
+    remediate   Restore a confirmed host otherwise; Analyse it first if only a Remove came after the last look
+    throttle    BlockTraffic that the mission forbids from now on to its end, while a host is under suspicion
+    filter      BlockTraffic that the mission forbids from now on to its end
+    release     AllowTraffic where it does not
+    hunt        Analyse the host that was not looked at for longest, suspects (belief) before others (scope)
     telemetry   DeployDecoy on a host without one
     nothing     Monitor; Sleep while an action is in progress
 
 A role's number is a rate, as in the SOC simulator: at -1 it never acts, and priorities multiply rates. An agent does
 one thing at a time, in the order traffic (done in a tick), respond, triage, hunt; the first that its rate lets act,
-acts.
+acts. Traffic that a later phase of the mission needs stays open: whoever needs it fails until it is allowed again.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ SUSPECT_ODDS, CONFIRMED_ODDS = 1.0, 2.5
 class MapperConfig:
     """What the table leaves open; set on calibration seeds."""
 
-    pace: float = 0.35
+    pace: float = 1.0
     """Rate of responses at full level and neutral priority, per step."""
+    suspicion: float = 10.0
+    """Weight of belief beside that of scope where hunting chooses a host."""
     suspect_from: float = 0.05
-    """Belief from which a host is a suspect that the hunter examines; set so that few held hosts fall below it."""
+    """Belief from which the learned mapper calls a host a suspect; set so that few held hosts fall below it."""
     temperature: float = 0.0
     """Of the learned mapper's draw among its options; 0 plays the option of the highest score."""
 
@@ -82,7 +84,7 @@ class Situation(NamedTuple):
     terms: Array  # [N, H, 9] HOST_TERMS
     alert: Array  # [N] host slot at the head of its queue, -1 if the queue is empty
     blocked: Array  # [N, Z, 9] traffic from that subnet (sorted order) is blocked
-    forbidden: Array  # [N, Z, 9] the mission's policy does not allow it
+    forbidden: Array  # [N, Z, 9] the mission's policy does not allow it, neither now nor in a later phase
     free: Array  # [N] bool, no action is in progress
     mask: Array  # [N, U]
 
@@ -175,12 +177,14 @@ class TableMapper(Mapper):
     ) -> Bid:
         rows, worst = np.arange(len(belief)), belief.argmax(axis=1)
         host = now.known.hosts[rows, worst]
-        user_only = (host[:, _F["file_escalate"]] == 0) & (host[:, _F["removes"]] == 0)
-        remove = user_only & (host[:, _F["process_seen"]] > 0)
+        shallow = host[:, _F["file_escalate"]] == 0
+        remove = shallow & (host[:, _F["process_seen"]] > 0)
+        unverified = shallow & (host[:, _F["removes"]] > 0)
+        unverified &= host[:, _F["remove_freshness"]] >= host[:, _F["look_freshness"]]
         rate = self.config.pace * share * np.where(remove, orders.isolate, orders.remediate)
         table = host_indices(now.agent)
-        action = np.where(remove, table[Verb.REMOVE, worst], table[Verb.RESTORE, worst])
-        return Bid(confirmed[rows, worst] & (draw < rate), action)
+        deeper = np.where(unverified, table[Verb.ANALYSE, worst], table[Verb.RESTORE, worst])
+        return Bid(confirmed[rows, worst] & (draw < rate), np.where(remove, table[Verb.REMOVE, worst], deeper))
 
     def _triage(self, now: Situation, orders: Orders) -> Bid:
         rows, slot = np.arange(len(now.alert)), np.maximum(now.alert, 0)
@@ -203,17 +207,10 @@ class TableMapper(Mapper):
 
     def _hunt(self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draws: Array) -> Bid:
         hosts, exists = now.known.hosts, now.known.exists
-        stale = 1.0 - hosts[..., _F["look_freshness"]]
-        suspect = (belief >= self.config.suspect_from) & ~confirmed
+        due = hosts[..., _F["unwatched"]] * (orders.scope[:, None] + self.config.suspicion * belief)
         bare = exists & (hosts[..., _F["decoys"]] == 0)
         targets = (
-            (Verb.ANALYSE, suspect, belief * stale, orders.intensity * share),
-            (
-                Verb.ANALYSE,
-                exists & ~suspect & ~confirmed,
-                hosts[..., _F["unwatched"]],
-                orders.intensity * orders.scope * share,
-            ),
+            (Verb.ANALYSE, exists & ~confirmed & (due > 0), due, orders.intensity * share),
             (Verb.DEPLOY_DECOY, bare, belief, orders.telemetry),
         )
         weights = np.stack([rate * allowed.any(axis=1) for _, allowed, _, rate in targets], axis=1)

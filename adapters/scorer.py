@@ -38,7 +38,7 @@ from native_sim.api import Array, FloatArray
 HOST_VERBS: Final = (Verb.ANALYSE, Verb.REMOVE, Verb.RESTORE, Verb.DEPLOY_DECOY)
 ZONE_VERBS: Final = (Verb.MONITOR, Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)
 _BELIEF: Final = HOST_TERMS["belief"].start
-_LOOKED: Final = HOST["look_freshness"].start
+_UNWATCHED: Final = HOST["unwatched"].start
 WISHES: Final = 13
 HOST_FACTS: Final = HOST.size + 7
 ZONE_FACTS: Final = 6
@@ -74,8 +74,8 @@ def host_facts(now: Situation, config: MapperConfig) -> Array:
     slots = np.arange(belief.shape[1])
     head = slots == now.alert[:, None]
     worst = confirmed & (slots == belief.argmax(axis=1)[:, None])
-    stale = suspect * belief * (1.0 - now.known.hosts[..., _LOOKED])
-    more = np.stack([now.known.exists, belief, head, confirmed, worst, suspect, stale], axis=-1)
+    due = belief * now.known.hosts[..., _UNWATCHED]
+    more = np.stack([now.known.exists, belief, head, confirmed, worst, suspect, due], axis=-1)
     return np.concatenate([now.known.hosts, more], axis=-1)
 
 
@@ -95,7 +95,7 @@ def _judge(now: Situation, config: MapperConfig) -> tuple[Array, Array, Array]:
 
 
 def wrong_traffic(now: Situation) -> tuple[Array, Array]:
-    """Return [N, Z * 9] pairs blocked against the mission's policy, and pairs that it forbids and are open."""
+    """Return [N, Z * 9] pairs that are blocked and not forbidden, and pairs that are forbidden and open."""
     allow, block = (table.reshape(-1) for table in traffic_indices(now.agent))
     count = len(now.free)
     blocked, forbidden = now.blocked.reshape(count, -1) > 0, now.forbidden.reshape(count, -1) > 0
