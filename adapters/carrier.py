@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -19,11 +20,19 @@ from adapters.terms import HUNTER_FIELDS, SEGMENT_OF_AGENT, Cases
 from native_sim.api import ActionBatch, Array, FloatArray, ObservationBatch
 
 AGES, READINGS, MERGED = range(3)
+_DECIMALS: Final = 9
 _BELIEF: Final = terms.HOST_TERMS["belief"].start
 _CONFIDENCE: Final = terms.HOST_TERMS["confidence"].start
 _SENDERS: Final = tuple(
     tuple(other for other in range(spec.NUM_BLUE) if other != agent) for agent in range(spec.NUM_BLUE)
 )
+
+
+@cache
+def _lasting(agent: int) -> Array:
+    """Return [3 phases, Z, 9] which traffic the mission's policy forbids from a phase on to the end."""
+    rows = list(spec.BLUE_SUBNETS[agent])
+    return np.stack([spec.COMMS_POLICY[phase:, rows].min(axis=0) for phase in range(spec.NUM_PHASES)])
 
 
 class LinearMap(NamedTuple):
@@ -33,8 +42,11 @@ class LinearMap(NamedTuple):
     intercept: FloatArray  # [K]
 
     def __call__(self, x: Array) -> Array:
-        """Project [..., F] to [..., K]."""
-        return np.asarray(x @ self.coef.astype(x.dtype) + self.intercept.astype(x.dtype))
+        """Project [..., F] to [..., K].
+
+        Rounded, since the last bits of a product depend on the number of rows: hosts that look the same stay equal.
+        """
+        return np.round(x.astype(np.float64) @ self.coef + self.intercept, _DECIMALS)
 
 
 class View(NamedTuple):
@@ -61,9 +73,9 @@ class Sight(NamedTuple):
     def situation(self, agent: int) -> Situation:
         """Return what one agent knows when it has to act."""
         view = self.views[agent]
-        told = view.told.blocked, view.told.policy
+        traffic = view.told.blocked, view.told.policy & _lasting(agent)[view.told.phase]
         return Situation(
-            agent, view.known, view.hosts, self.heads[agent], *told, self.free[:, agent], self.masks[agent]
+            agent, view.known, view.hosts, self.heads[agent], *traffic, self.free[:, agent], self.masks[agent]
         )
 
 

@@ -20,7 +20,8 @@ class TransferredPolicy(Policy):
     """Carries a SOC policy onto the five blue agents.
 
     Args:
-        carried: The SOC policy: it sees and decides as in ``native_sim`` and never learns where it is.
+        carried: The SOC policy: it sees and decides as in ``native_sim`` and never learns where it is. It plays in
+            double precision, so that an episode is the same whatever the number of environments.
         carrier: What shows it CC4 in SOC terms.
         mapper: What turns the roles' outputs into actions.
 
@@ -35,7 +36,7 @@ class TransferredPolicy(Policy):
             raise ValueError(
                 f"a policy that wants {', '.join(carried.wants)} cannot be carried: CC4 shows no such thing"
             )
-        self.carried, self.carrier, self.mapper = carried, carrier, mapper
+        self.carried, self.carrier, self.mapper = carried.exact(), carrier, mapper
         self.draws_per_agent = DRAWS + soc.NUM_AGENTS * carried.draws_per_agent
 
     def initial_memory(self, num_envs: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from hmarl_soc.config import HmarlConfig, MethodConfig
 
 
+DType = type[np.float32] | type[np.float64]
+
+
 class Net:
     """A perceptron with two hidden layers, with attention or without: see :mod:`hmarl_soc.networks`.
 
@@ -24,15 +28,18 @@ class Net:
         arrays: Its weights by name, each with a first axis of length 1.
         layout: Of its input.
         heads: Attention heads.
+        dtype: In which it computes.
 
     Raises:
         ValueError: If a weight is missing or does not fit.
     """
 
-    def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int) -> None:
+    def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int, dtype: DType = np.float32) -> None:
+        arrays = {name: np.ascontiguousarray(array, dtype) for name, array in arrays.items()}
+        self.dtype = dtype
         try:
-            layers = [(_weight(arrays, f"{name}.weight")[0], _weight(arrays, f"{name}.bias")[0]) for name in _LAYERS]
-            self._shift, self._scale = (_weight(arrays, f"scaler.{name}") for name in ("shift", "scale"))
+            layers = [(arrays[f"{name}.weight"][0], arrays[f"{name}.bias"][0]) for name in _LAYERS]
+            self._shift, self._scale = (arrays[f"scaler.{name}"] for name in ("shift", "scale"))
         except KeyError as error:
             raise ValueError(f"weights lack {error}") from error
         (self._first, self._first_bias), *self._rest = layers
@@ -46,7 +53,7 @@ class Net:
             self._first = np.ascontiguousarray(split.transpose(1, 0, 2))  # [H, F, hidden / H]
 
     def __call__(self, x: Array) -> Array:
-        """Return outputs [N, U] of inputs [N, F] float32."""
+        """Return outputs [N, U] of inputs [N, F]."""
         now: Array
         x = self.scaled(x)
         if self.attention is None:
@@ -62,7 +69,7 @@ class Net:
 
     def scaled(self, x: Array) -> Array:
         """Return inputs [N, F] as the layers see them: see :class:`hmarl_soc.networks.Scaler`."""
-        scaled: Array = np.clip((x - self._shift) * self._scale, -LARGEST, LARGEST)
+        scaled: Array = np.clip((np.asarray(x, self.dtype) - self._shift) * self._scale, -LARGEST, LARGEST)
         return scaled
 
     def attend(self, x: Array) -> Array:
@@ -84,14 +91,15 @@ class Attention:
 
     def __init__(self, arrays: Mapping[str, Array], tokens: Tokens, heads: int) -> None:
         self.tokens, self.heads = tokens, heads
-        self.query, self.query_bias = (_weight(arrays, f"attention.query.{part}") for part in ("weight", "bias"))
-        self.key, self.key_bias = _weight(arrays, "attention.key"), _weight(arrays, "attention.key_bias")
+        self.query, self.query_bias = (arrays[f"attention.query.{part}"] for part in ("weight", "bias"))
+        self.key, self.key_bias = arrays["attention.key"], arrays["attention.key_bias"]
+        self._member = tokens.member.astype(self.key.dtype)
         size, count = self.query.shape[2], len(tokens.names)
         if self.key.shape != (heads, size, tokens.size) or self.key_bias.shape != (heads, size, count):
             raise ValueError(f"attention weights of {self.key.shape} do not fit {heads} heads and {count} tokens")
         self.key = self.key / np.float32(np.sqrt(size))
         self.key_bias = self.key_bias / np.float32(np.sqrt(size))
-        self._sums = np.ascontiguousarray(tokens.member.T)
+        self._sums = np.ascontiguousarray(self._member.T)
 
     def weights(self, x: Array) -> Array:
         """Return a [H, N, T] of inputs [N, F]; each head's weights sum to 1."""
@@ -109,13 +117,9 @@ class Attention:
 
     def weigh(self, x: Array) -> Array:
         """Return inputs [N, F] as each head sees them, [H, N, F]: x itself for equal weights."""
-        weighed: Array = self.weights(x) @ self.tokens.member
+        weighed: Array = self.weights(x) @ self._member
         weighed *= len(self.tokens.names) * x
         return weighed
-
-
-def _weight(arrays: Mapping[str, Array], name: str) -> Array:
-    return np.ascontiguousarray(arrays[name], np.float32)
 
 
 class HierarchyPolicy(Policy):
@@ -136,11 +140,21 @@ class HierarchyPolicy(Policy):
         self.views = {name: make_view(interface[name], self.directive_size) for name in LOWER}
         layouts = {"coordinator": interface["coordinator"].observation}
         layouts |= {name: view.layout for name, view in self.views.items()}
-        self.nets = {role: self._net(role, layout) for role, layout in layouts.items()}
+        self.layouts = layouts
+        self.nets = self._make_nets(np.float32)
 
-    def _net(self, role: str, layout: Layout) -> Net:
-        own = {name.partition(".")[2]: array for name, array in self._arrays.items() if name.startswith(f"{role}.")}
-        return Net(own, layout, self.config.network.heads)
+    def exact(self) -> HierarchyPolicy:
+        """Return this policy in double precision."""
+        twin = copy.copy(self)
+        twin.nets = self._make_nets(np.float64)
+        return twin
+
+    def _make_nets(self, dtype: DType) -> dict[str, Net]:
+        heads = self.config.network.heads
+        return {role: Net(self._own(role), layout, heads, dtype) for role, layout in self.layouts.items()}
+
+    def _own(self, role: str) -> dict[str, Array]:
+        return {name.partition(".")[2]: array for name, array in self._arrays.items() if name.startswith(f"{role}.")}
 
     def weights(self) -> Mapping[str, Array]:
         """Return name -> array of all weights."""

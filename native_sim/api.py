@@ -121,6 +121,14 @@ class Policy(ABC):
         A memory is None, an array whose first axis is the environment, or a dict or tuple of these.
         """
 
+    def exact(self) -> Policy:
+        """Return this policy, in double precision if it computes in single precision.
+
+        The last bits of a matrix product depend on the number of rows and on the processor. In single precision they
+        turn about one decision in a million, which a comparison of whole episodes across engines does not forgive.
+        """
+        return self
+
     def fallbacks(self, memory: Any) -> Mapping[str, Array]:
         """Return reason -> [N] decisions of this episode that could not be expressed as an action; none by default."""
         return {}

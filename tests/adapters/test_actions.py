@@ -69,12 +69,23 @@ def test_posture_moves_the_threshold():
     assert play(situation(s4=0.95), remediate=1.0, directive=-np.eye(8)[6])[0] == "Monitor"
 
 
-def test_a_users_shell_is_removed_and_a_root_shell_or_a_second_time_restored():
+def test_a_reported_process_is_removed_as_often_as_it_comes_and_root_is_restored():
     seen = set_feature(situation(s3=0.95), 3, process_seen=1)
-    assert play(seen, isolate=1.0)[0] == "Remove" and play(seen, remediate=1.0)[0] == "Monitor"
-    for feature in ("file_escalate", "removes"):
-        worse = set_feature(set_feature(situation(s3=0.95), 3, process_seen=1), 3, **{feature: 1})
-        assert play(worse, remediate=1.0)[0] == "Restore" and play(worse, isolate=1.0)[0] == "Monitor"
+    again = set_feature(set_feature(situation(s3=0.95), 3, process_seen=1), 3, removes=1)
+    for now in (seen, again):
+        assert play(now, isolate=1.0)[0] == "Remove" and play(now, remediate=1.0)[0] == "Monitor"
+    deeper = set_feature(set_feature(situation(s3=0.95), 3, process_seen=1), 3, file_escalate=1)
+    assert play(deeper, remediate=1.0)[0] == "Restore" and play(deeper, isolate=1.0)[0] == "Monitor"
+
+
+def test_after_a_remove_a_host_is_looked_at_before_it_is_restored():
+    def removed(look, remove):
+        return set_feature(situation(s3=0.95), 3, removes=1, look_freshness=look, remove_freshness=remove)
+
+    verb, action, _ = play(removed(look=0.5, remove=0.9), remediate=1.0)
+    assert (verb, action.slot) == ("Analyse", 3)
+    assert play(removed(look=1.0, remove=0.9), remediate=1.0)[0] == "Restore"
+    assert play(set_feature(removed(0.5, 0.9), 3, file_escalate=1), remediate=1.0)[0] == "Restore"
 
 
 def test_levels_are_rates_and_priority_multiplies_them():
@@ -136,9 +147,18 @@ def test_the_filter_blocks_what_the_mission_forbids_and_release_reopens_what_it_
 
 
 def test_hunting_looks_at_the_worst_suspect_that_was_not_just_looked_at():
-    now = set_feature(situation(s3=0.5, s4=0.4, s9=0.99), 3, look_freshness=1.0)
+    now = situation(s3=0.5, s4=0.4, s9=0.99)
+    for slot, unwatched in ((3, 0.0), (4, 0.3), (9, 0.9)):
+        set_feature(now, slot, unwatched=unwatched)
     verb, action, _ = play(now, intensity=1.0)
     assert (verb, action.slot) == ("Analyse", 4)
+
+
+def test_at_full_scope_a_host_that_was_long_left_alone_outweighs_a_fresh_suspicion():
+    now = set_feature(set_feature(situation(s3=0.2), 3, unwatched=0.2), 6, unwatched=0.9)
+    assert play(now, intensity=1.0)[1].slot == 3 and play(now, intensity=1.0, scope=1.0)[1].slot == 6
+    certain = MapperConfig(suspicion=100.0)
+    assert play(now, config=certain, intensity=1.0, scope=1.0)[1].slot == 3
 
 
 def test_scope_looks_where_nobody_suspects_and_telemetry_places_decoys():

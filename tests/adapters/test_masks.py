@@ -34,8 +34,9 @@ def random_mask(generator, agent):
 def random_situation(generator, agent):
     """Return what no engine would show: beliefs, hosts, alerts, blocks and mask have nothing to do with each other."""
     slots, subnets = features.num_slots(agent), len(spec.BLUE_SUBNETS[agent])
+    something = generator.random((ROWS, slots, features.HOST.size)) < 0.7  # the table asks where there is nothing
     known = features.Features(
-        wild(generator, ROWS, slots, features.HOST.size).astype(np.float32),
+        (wild(generator, ROWS, slots, features.HOST.size) * something).astype(np.float32),
         wild(generator, ROWS, features.ZONE.size).astype(np.float32),
         generator.random((ROWS, slots)) < generator.choice((0.0, 0.5, 1.0), (ROWS, 1)),
         generator.random((ROWS, slots)) < 0.5,

@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import terms
+from adapters import features, terms
 from adapters.actions import DRAWS, FALLBACKS
-from cage4 import actions, spec
+from cage4 import actions, observation, spec
+from cage4.spec import Subnet
 from native_sim.api import Decision, Policy
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
@@ -64,17 +65,18 @@ def check_legal(decision, obs, mask):
     assert decision.messages.shape == (len(obs["busy"]), 5, 8) and np.isin(decision.messages, (0, 1)).all()
 
 
-def test_only_a_responder_restores_what_is_confirmed(bundle, stream):
+def test_only_a_responder_answers_what_is_confirmed(bundle, stream):
     sure = bundle.hosts._replace(coef=np.zeros_like(bundle.hosts.coef), intercept=np.ones(terms.HOST_TERMS.size))
     policy = carry(
         replace(bundle, hosts=sure, assignment="paper"), Spy({"responder": np.ones(12)}), directive=np.zeros(8)
     )
     decisions, _ = run(policy, stream(7, 64, 10))
-    restores = [
-        sum((actions.VERB[agent, decision.actions[name]] == spec.Verb.RESTORE).sum() for decision in decisions)
+    answers = (spec.Verb.REMOVE, spec.Verb.RESTORE)
+    answered = [
+        sum(np.isin(actions.VERB[agent, decision.actions[name]], answers).sum() for decision in decisions)
         for agent, name in enumerate(spec.BLUE_AGENTS)
     ]
-    assert restores[3] > 0 and sum(restores) == restores[3]
+    assert answered[3] > 0 and sum(answered) == answered[3]
 
 
 @pytest.mark.parametrize("assignment", ["natural", "paper"])
@@ -109,6 +111,21 @@ def test_an_environment_decides_alone_as_it_does_among_others(bundle, stream, ca
             for name in spec.BLUE_AGENTS:
                 assert one.actions[name][0] == all_of_them.actions[name][row]
             assert (one.messages[0] == all_of_them.messages[row]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_projection_is_the_same_to_the_last_bit_for_any_number_of_rows(bundle, dtype):
+    known = np.random.default_rng(5).random((101, 48, features.HOST.size)).astype(dtype)
+    together = bundle.hosts(known)
+    for rows in (1, 2, 7, 64):
+        assert np.array_equal(bundle.hosts(known[:rows]), together[:rows])
+    assert np.allclose(together, known @ bundle.hosts.coef + bundle.hosts.intercept, rtol=0, atol=1e-8)
+
+
+def test_the_carried_policy_plays_in_double_precision(bundle):
+    single, double = Spy(), Spy()
+    single.exact = lambda: double
+    assert carry(bundle, single).carried is double
 
 
 def test_a_memory_is_not_changed_by_deciding(bundle, stream):
@@ -205,7 +222,7 @@ def test_agents_of_one_subnet_change_places_with_their_observations(bundle, stre
 
 def test_fallbacks_are_named_and_counted(bundle, stream):
     policy = carry(bundle, Spy({"hunter": np.r_[np.ones(5), -np.ones(11)]}), directive=np.zeros(8))
-    policy.mapper.config = type(policy.mapper.config)(suspect_from=2.0)  # no suspects, and no scope: nothing to look at
+    policy.mapper.config = type(policy.mapper.config)(suspicion=0.0)  # nor scope: nothing to look at
     steps = stream(9, 8, 5)
     _, memory = run(policy, steps)
     free = sum((obs["busy"] == 0).sum(axis=1) for obs, _ in steps)
@@ -216,3 +233,23 @@ def test_fallbacks_are_named_and_counted(bundle, stream):
 def test_a_policy_that_needs_the_truth_is_refused(bundle):
     with pytest.raises(ValueError, match="wants state cannot be carried"):
         carry(bundle, soc_policies.Oracle())
+
+
+@pytest.mark.parametrize(
+    ("agent", "source", "forbidden"),
+    [
+        (1, Subnet.RESTRICTED_ZONE_A, (0, 0, 0)),  # the policy forbids it in phase 1 alone
+        (3, Subnet.RESTRICTED_ZONE_B, (0, 0, 1)),  # in phase 2 alone, the last one
+        (0, Subnet.RESTRICTED_ZONE_B, (0, 1, 1)),  # from phase 1 on
+        (1, Subnet.INTERNET, (1, 1, 1)),
+    ],
+)
+def test_traffic_that_a_later_phase_needs_is_not_forbidden(bundle, stream, agent, source, forbidden):
+    carrier, name = bundle.carrier(), spec.BLUE_AGENTS[agent]
+    obs, mask = stream(3, 4, 1)[0]
+    for phase, expected in enumerate(forbidden):
+        fields = observation.decode(agent, obs[name])
+        policy = np.broadcast_to(spec.COMMS_POLICY[phase, list(spec.BLUE_SUBNETS[agent])], fields.policy.shape)
+        shown = fields._replace(phase=np.full(4, phase), policy=policy)
+        sight = carrier.see({**obs, name: observation.encode(agent, shown)}, mask, carrier.initial_memory(4))
+        assert (sight.situation(agent).forbidden[:, 0, spec.SORTED_RANK[source]] == expected).all()
