@@ -31,8 +31,9 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "method": {"reward_scale": 0.01},
 }
 """Defaults that are others on CC4. An episode is 499 steps long and loses 100 to 7,000 points."""
-PPO_DEFAULTS: Final = {"rollout": 8_192, "minibatch": 1_024, "epochs": 4}
-"""Settings of PPO on CC4: 128 steps of every environment between two updates."""
+PPO_DEFAULTS: Final = {"rollout": 8_192, "minibatch": 1_024, "epochs": 4, "drawn": True}
+"""Settings of PPO on CC4: 128 steps of every environment between two updates. Its policy stays far from certain there,
+and its likeliest choice alone, which every agent repeats for ever, is no better than doing nothing."""
 KNOBS: Final = ("variant", "steps")
 """What ``environment.knobs`` may hold: arguments of :func:`cage4.vector_env`."""
 

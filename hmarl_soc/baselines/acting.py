@@ -1,4 +1,4 @@
-"""The greedy policy of every baseline in plain NumPy: saved weights play without the tensor library."""
+"""The policies of all baselines in plain NumPy: saved weights play without the tensor library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hmarl_soc.baselines.config import BaselineConfig
+from hmarl_soc.baselines.config import BaselineConfig, PpoConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, ObservationEncoding, make_kinds, parts_and_outputs
 from hmarl_soc.baselines.normalise import Moments
 from hmarl_soc.interface import Interface
@@ -54,10 +54,14 @@ class GreedyBranches(Policy):
         """Remember nothing."""
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
-        """Take the choice with the largest number among those allowed."""
-        numbers = self.numbers(obs)
+        """Take one of the choices allowed for each branch."""
         allowed = self._actions.unpack(self._actions.pack(mask))
-        return Decision(self._actions.decode(np.where(allowed, numbers, -np.inf).argmax(axis=2)), None)
+        numbers = np.where(allowed, self.numbers(obs), -np.inf)
+        return Decision(self._actions.decode(self._choose(numbers, draws)), None)
+
+    def _choose(self, numbers: Array, draws: FloatArray) -> Array:
+        """Return the choice with the largest number, [N, B] of [N, B, C]."""
+        return np.asarray(numbers.argmax(axis=2))
 
     def numbers(self, obs: ObservationBatch) -> npt.NDArray[np.float32]:
         """Return a number for each choice of each branch, [N, B, C] float32; 0 beyond a branch's size."""
@@ -88,11 +92,35 @@ class GreedyBranches(Policy):
         return x
 
 
-def make_policy(config: BaselineConfig, interface: Interface, arrays: Mapping[str, Array]) -> GreedyBranches:
-    """Make the policy of a baseline with one network per agent from its saved weights."""
-    return GreedyBranches(interface, config.levels, False, arrays)
+class DrawnBranches(GreedyBranches):
+    """Draws the choice of every branch by a softmax of its numbers, as PPO does in training.
+
+    Each branch of an agent takes a uniform draw of its own; arguments are those of :class:`GreedyBranches`.
+    """
+
+    def __init__(self, interface: Interface, levels: int, joint: bool, arrays: Mapping[str, Any]) -> None:
+        super().__init__(interface, levels, joint, arrays)
+        owner = self._actions.owner
+        self._draw_of = owner, np.array([(owner[:branch] == agent).sum() for branch, agent in enumerate(owner)])
+        self.draws_per_agent = int(np.bincount(owner).max())
+
+    def _choose(self, numbers: Array, draws: FloatArray) -> Array:
+        chances = np.exp(numbers.astype(np.float64) - numbers.max(axis=2, keepdims=True))
+        below = chances.cumsum(axis=2)
+        total = below[..., -1:]
+        agents, places = self._draw_of
+        target = np.minimum(draws[:, agents, places][..., None] * total, np.nextafter(total, 0.0))
+        return np.asarray((below <= target).sum(axis=2))  # never a forbidden choice: its chance adds nothing
+
+
+def make_policy(
+    config: BaselineConfig, interface: Interface, arrays: Mapping[str, Array], joint: bool = False
+) -> GreedyBranches:
+    """Make the policy of a baseline from its saved weights: one network per agent, or one for everything."""
+    kind = DrawnBranches if isinstance(config, PpoConfig) and config.drawn else GreedyBranches
+    return kind(interface, config.levels, joint, arrays)
 
 
 def make_joint_policy(config: BaselineConfig, interface: Interface, arrays: Mapping[str, Array]) -> GreedyBranches:
     """Make the policy of a baseline with one network for everything from its saved weights."""
-    return GreedyBranches(interface, config.levels, True, arrays)
+    return make_policy(config, interface, arrays, joint=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hmarl_soc.advice import AdvisedLearner
-from hmarl_soc.baselines.acting import GreedyBranches
+from hmarl_soc.baselines.acting import GreedyBranches, make_policy
 from hmarl_soc.baselines.config import BaselineConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, IntArray, ObservationEncoding
 from hmarl_soc.baselines.nets import BranchNet
@@ -40,6 +40,7 @@ class BranchLearner(AdvisedLearner):
     """
 
     method = ""
+    config: BaselineConfig
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class BranchLearner(AdvisedLearner):
         last_gain: float = 1.0,
     ) -> None:
         super().__init__(config.advice)
+        self.config = config
         self.interface, self._joint = interface, joint
         self.device = find_device(device)
         self.actions = ActionEncoding(interface, config.levels)
@@ -78,11 +80,11 @@ class BranchLearner(AdvisedLearner):
         return self.actions.decode(self._explore(numbers) if explore else numbers.argmax(axis=2))
 
     def policy(self) -> GreedyBranches:
-        """Return a copy of the greedy policy; see :meth:`hmarl_soc.learner.Learner.policy`."""
+        """Return a copy of the policy as it is played; see :meth:`hmarl_soc.learner.Learner.policy`."""
         arrays: dict[str, Any] = self.observed.state_dict()
         for name, tensor in self.net.nets.bodies.state_dict().items():
             arrays[name] = tensor.cpu().numpy()[0]  # the first axis counts the members of a stack: one
-        return GreedyBranches(self.interface, self.actions.levels, self._joint, arrays)
+        return make_policy(self.config, self.interface, arrays, self._joint)
 
     def state_dict(self) -> State:
         """Return everything; see :meth:`hmarl_soc.learner.Learner.state_dict`."""

@@ -33,6 +33,7 @@ class PpoConfig(BaselineConfig):
     minibatch: int = Field(default=256, ge=2, description="environment steps of one gradient step")
     gradient_norm: float = Field(0.5, gt=0, description="largest norm of a gradient of the policy")
     value_gradient_norm: float = Field(10.0, gt=0, description="largest norm of a gradient of the value")
+    drawn: bool = Field(False, description="play by drawing from the policy, as in training, not its likeliest choice")
 
 
 class QConfig(BaselineConfig):

@@ -49,6 +49,8 @@ class PpoLearner(BranchLearner):
         central: One value of the state and all observations; otherwise one of each agent's own observation.
     """
 
+    config: PpoConfig
+
     def __init__(
         self,
         config: PpoConfig,
@@ -60,7 +62,6 @@ class PpoLearner(BranchLearner):
         joint: bool = False,
         central: bool = True,
     ) -> None:
-        self.config = config
         self._central = central
         super().__init__(config, interface, seed, device, joint=joint, last_gain=0.01)
         self.modules["value"] = self._make_value().to(self.device)

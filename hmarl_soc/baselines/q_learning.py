@@ -38,7 +38,6 @@ class QLearner(BranchLearner):
     config: QConfig
 
     def __init__(self, config: QConfig, interface: Interface, seed: int, device: str = "cpu") -> None:
-        self.config = config
         super().__init__(config, interface, seed, device)
         self.modules |= {name: module.to(self.device) for name, module in self._trained().items()}
         self._online = tuple(self.modules)
