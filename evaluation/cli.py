@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -398,7 +399,7 @@ def _console(as_json: bool) -> Console:
 
 @contextmanager
 def _one_sentence(console: Console) -> Iterator[None]:
-    """Turn bad input into one sentence on standard error and exit code 2."""
+    """Turn bad input into one sentence on standard error and exit code 2, a full disk into one and exit code 1."""
     from rich.console import Console
 
     from cage4.cyborg_locate import CyborgUnavailable
@@ -412,6 +413,13 @@ def _one_sentence(console: Console) -> Iterator[None]:
     except (BadInput, CyborgUnavailable) as error:
         Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f" at {error.filename}" if error.filename else ""
+        message = f"Error: no space left{place}; make room and repeat the command: what is finished is kept"
+        Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED) from None
 
 
 def _finish_run(as_json: bool, result: dict[str, Any]) -> None:

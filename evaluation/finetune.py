@@ -129,9 +129,11 @@ def configure(config: Path | None, parts: str | None, steps: int | None) -> RunC
     given = merge(DEFAULTS, {} if config is None else read_toml(config))
     if parts is not None:
         given = merge(given, {"method": {"parts": parts}})
-    if steps is not None:
-        every = min(given["trainer"]["validate_every"], steps)
-        given = merge(given, {"trainer": {"steps": steps, "validate_every": every}})
+    trainer = given["trainer"]
+    if steps is not None and isinstance(trainer, Mapping):  # what is no table, or no number, is refused below
+        every = trainer["validate_every"]
+        fitting = {"validate_every": min(every, steps)} if isinstance(every, int) else {}
+        given = merge(given, {"trainer": {"steps": steps, **fitting}})
     settings = parse(given, FinetuneConfig)
     check_environment(settings.environment)
     return settings

@@ -119,10 +119,13 @@ def test_bad_input_is_one_sentence(tmp_path, tiny, more, bundle, sentence):
         ("[environment]\nknobs = {magic = 1}\n", "unknown knob 'magic'"),
         ("[method]\nclip = 2\n", "clip"),
         ("[method]\nmagic = 2\n", "unknown setting"),
+        ("trainer = 5\n", "trainer"),
+        ("[trainer]\nvalidate_every = 'often'\n", "validate_every"),
     ],
 )
 def test_wrong_settings_are_named(tmp_path, text, sentence):
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    with pytest.raises((BadInput, ValueError), match=sentence):
-        finetune.configure(path, None, None)
+    for steps in (None, 1000):
+        with pytest.raises((BadInput, ValueError), match=sentence):
+            finetune.configure(path, None, steps)

@@ -1,11 +1,14 @@
 """Studies: numbers by hand, resuming, reports from files alone, and one real run in miniature."""
 
+import errno
 import json
 
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from evaluation import cli
 from evaluation.errors import BadInput
 from evaluation.studies import runs, study, tables
 from evaluation.studies.plans import PLANS, SCRIPTED, Arm, Plan, Size
@@ -53,6 +56,22 @@ def faked(monkeypatch):
 
 def run(out, report_only=False, seeds=3, name="table3"):
     return study.study(name, out, seeds, 1, None, True, report_only, QUIET)
+
+
+def test_a_full_disk_is_one_sentence_and_what_is_finished_is_kept(faked, monkeypatch, tmp_path):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    command = ["study", "table3", "--smoke", "--seeds", "1", "--workers", "1", "--out", str(tmp_path)]
+    monkeypatch.setattr(study, "write_atomically", full)
+    done = CliRunner().invoke(cli.app, command)
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1 and "no space left at" in said and "make room" in said, said
+    assert "Traceback" not in said and isinstance(done.exception, SystemExit)
+    monkeypatch.undo()
+    monkeypatch.setitem(PLANS, "table3", PLAN)
+    monkeypatch.setattr(study, "execute", None)  # nothing is left to execute
+    assert CliRunner().invoke(cli.app, command).exit_code == 0 and len(faked) == 3
 
 
 def test_number_of_a_run_is_a_mean_or_a_ratio_of_sums():
