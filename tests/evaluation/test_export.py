@@ -340,7 +340,7 @@ def engine_scores(policy, seed, episodes):
 
 @pytest.mark.cyborg
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sentinel", "own:Own", "bundle:soc-adaptive", "bundle:hmarl-soc"])
+@pytest.mark.parametrize("name", ["sentinel", "own:Own", "bundle:soc-adaptive", "bundle:hmarl-soc", "bundle:hmarl-soc-tuned"])
 def test_the_official_script_gives_the_score_of_the_engine(workplace, name):
     write_policy(workplace)
     export(name, workplace / "a.zip", LABELS)
