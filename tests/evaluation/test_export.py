@@ -27,6 +27,7 @@ from native_sim.soc.spec import AGENTS, OBSERVATION_SIZES
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = Labels("name", "team", "technique")
+BUNDLES = ("bundle:soc-adaptive", "bundle:hmarl-soc", "bundle:hmarl-soc-tuned")
 EXPORTABLE = sorted(n for n, factory in POLICIES.items() if isinstance(factory, type) and not factory.draws_per_agent)
 OWN_POLICY = """
     import numpy as np
@@ -340,7 +341,7 @@ def engine_scores(policy, seed, episodes):
 
 @pytest.mark.cyborg
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["sentinel", "own:Own", "bundle:soc-adaptive", "bundle:hmarl-soc", "bundle:hmarl-soc-tuned"])
+@pytest.mark.parametrize("name", ["sentinel", "own:Own", *BUNDLES])
 def test_the_official_script_gives_the_score_of_the_engine(workplace, name):
     write_policy(workplace)
     export(name, workplace / "a.zip", LABELS)
