@@ -99,8 +99,14 @@ def test_train_resume_and_play(tmp_path, small, method):
     shown = {name: np.zeros((3, n)) for name, n in zip(spec.BLUE_AGENTS, spec.OBSERVATION_SIZES, strict=True)}
     masks = {name: np.ones((3, n), np.int8) for name, n in zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS, strict=True)}
     masks["blue_agent_2"][:, :80] = 0
-    chosen = policy.act(shown, masks, policy.initial_memory(3), np.zeros((3, 5, 0))).actions
-    assert set(chosen) == set(spec.BLUE_AGENTS) and (chosen["blue_agent_2"] >= 80).all()
+    seen = set()
+    for draw in (0.0, 0.5, 1.0 - 1e-16):  # PPO plays CC4 by drawing, to both ends of what a draw may be
+        draws = np.full((3, 5, policy.draws_per_agent), draw)
+        chosen = policy.act(shown, masks, policy.initial_memory(3), draws).actions
+        assert set(chosen) == set(spec.BLUE_AGENTS) and (chosen["blue_agent_2"] >= 80).all()
+        assert all((chosen[name] < size).all() for name, size in zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS, strict=True))
+        seen.add(tuple(int(chosen[name][0]) for name in spec.BLUE_AGENTS))
+    assert len(seen) == 3
     with pytest.raises(BadInput, match="were trained in CAGE Challenge 4; use --engine native or cyborg"):
         make_policy(f"weights:{tmp_path / 'run'}", soc_registry("corrected"))
 
