@@ -185,10 +185,10 @@ def make_trainer(settings: RunConfig, seed: int, out: Path, meter: Meter | None 
     """
     from hmarl_soc.finetuning import FinetuneConfig, Finetuner
     from hmarl_soc.interface import describe
-    from hmarl_soc.networks import use_threads
+    from hmarl_soc.networks import use_one_thread
     from hmarl_soc.trainer import Trainer
 
-    use_threads(settings.trainer.threads)
+    use_one_thread()
     method = cast(FinetuneConfig, settings.method)
     start = load_bundle(out / START)
     carried = cast(HierarchyPolicy, make_carried(start.carried, out / START))

@@ -136,7 +136,7 @@ def bench(seconds: float, console: Console) -> dict[str, Any]:
     if not seconds > 0:
         raise BadInput(f"--seconds must be positive; given {seconds}")
     rows = measure(seconds)
-    table = Table("what", "unit", title="HMARL-SOC as train makes it, one thread")
+    table = Table("what", "unit", title="HMARL-SOC as train makes it")
     for name in ("on the clock", "by CPU time"):
         table.add_column(name, justify="right")
     for row in rows:

@@ -239,7 +239,11 @@ class TrainerConfig(Settings):
     device: Literal["cpu", "cuda", "auto"] = Field(
         default="cpu", description="where networks live; auto: a GPU if present"
     )
-    threads: int = Field(default=1, ge=1, description="threads of the tensor library; more than one rarely helps here")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        description="threads that learn: with two, the hunter of HMARL-SOC beside the others; changes no result",
+    )
     tensorboard: bool = Field(default=False, description="write TensorBoard event files too")
 
 

@@ -25,6 +25,7 @@ which rises linearly to 1 over ``beta_updates`` gradient steps.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
 
 import numpy as np
@@ -82,6 +83,14 @@ class Hierarchy(AdvisedLearner):
         self.owed = 0.0  # gradient steps due
         self.updates = 0  # joint gradient steps done
         self.mean_errors = np.ones(len(LOWER))  # running means of absolute TD errors
+        self.beside: ThreadPoolExecutor | None = None  # where the hunter learns, if not in turn
+
+    def use_threads(self, count: int) -> None:
+        """Let the hunter learn beside triage and responder if there are two threads and networks live on the CPU."""
+        if self.beside is not None:
+            self.beside.shutdown()
+        parallel = count > 1 and self.device.type == "cpu"
+        self.beside = ThreadPoolExecutor(1, "hunter") if parallel else None
 
     def _build(self) -> None:
         config, size = self.config, self.interface.state_size
@@ -203,9 +212,7 @@ class Hierarchy(AdvisedLearner):
         given = [self._tensors(draw) for draw in draws]
         metrics: dict[str, float] = {}
         errors = np.zeros((len(LOWER), replay.batch_size))
-        for i, name in enumerate(LOWER):
-            tensors, weights = given[i % len(given)]
-            learned, found = getattr(self, name).update(self._batch(name, tensors), weights, self.pull)
+        for i, (learned, found) in enumerate(self._learn_from(given)):
             metrics |= learned
             errors[i] = found.cpu().numpy()
         self.mean_errors += _MEAN_RATE * (errors.mean(axis=1) - self.mean_errors)
@@ -215,6 +222,31 @@ class Hierarchy(AdvisedLearner):
             priorities = surprise + replay.urgency_weight * draw.entries["urgency"] + 1e-3
             self.replay.prioritize(draw.indices, priorities, i)
         return metrics
+
+    def _learn_from(self, given: list[tuple[dict[str, Tensor], Tensor]]) -> list[tuple[dict[str, float], Tensor]]:
+        """Update every lower agent; return what each says, in the order of LOWER.
+
+        The hunter may learn in another thread: of the three it alone draws random numbers, and where no target counts
+        what follows, the responder does not ask it what it would do next. So the result is the same, bit for bit.
+        """
+
+        def update(i: int) -> tuple[dict[str, float], Tensor]:
+            tensors, weights = given[i % len(given)]
+            learned: tuple[dict[str, float], Tensor] = getattr(self, LOWER[i]).update(
+                self._batch(LOWER[i], tensors), weights, self.pull
+            )
+            return learned
+
+        everyone = range(len(LOWER))
+        if self.beside is None or any(losses.bootstraps(tensors["discount"]) for tensors, _ in given):
+            return [update(i) for i in everyone]
+        hunter = LOWER.index("hunter")
+        hunting = self.beside.submit(update, hunter)
+        try:
+            others = {i: update(i) for i in everyone if i != hunter}
+        finally:
+            wait([hunting])  # whatever happens here, nothing may still be learning there
+        return [hunting.result() if i == hunter else others[i] for i in everyone]
 
     def _tensors(self, draw: Batch) -> tuple[dict[str, Tensor], Tensor]:
         *entries, weights = to_tensors([*draw.entries.values(), draw.weights], self.device)

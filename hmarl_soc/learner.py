@@ -83,6 +83,9 @@ class Learner(ABC):
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due after the last ``observe``; return metrics, none if nothing was due."""
 
+    def use_threads(self, count: int) -> None:  # noqa: B027 - most learners have nothing to share out
+        """Use up to so many threads for :meth:`update`, with the same result; one, unless a learner says otherwise."""
+
     @abstractmethod
     def policy(self) -> Policy:
         """Return the greedy policy of this moment: a copy that later updates do not change."""

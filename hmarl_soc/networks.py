@@ -187,6 +187,6 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def use_threads(count: int) -> None:
-    """Let the tensor library use so many threads, in this process and from now on."""
-    torch.set_num_threads(count)
+def use_one_thread() -> None:
+    """Let the tensor library use one thread per call: networks this small gain nothing, and sums hang on the number."""
+    torch.set_num_threads(1)

@@ -89,6 +89,7 @@ def make_trainer(
     teacher = game.make_teacher(config.environment)
     interface = describe(env, game.state_size(config.environment))
     learner = make_learner(method, config.method, interface, env.num_envs, seed, config.trainer.device)
+    learner.use_threads(config.trainer.threads)
     episodes = config.trainer.validation_episodes
     kept = game.make_env(config.environment, min(episodes, game.validation_envs))
     metrics = [name for name in game.metrics if name in getattr(kept, "metric_names", ())]
@@ -120,11 +121,11 @@ def train(
         ValueError: If something given is wrong, or the folder holds a run already.
         TrainingDiverged: If a loss is not finite.
     """
-    from hmarl_soc.networks import use_threads
+    from hmarl_soc.networks import use_one_thread
 
     if not resume and (Path(out) / "log.jsonl").exists():
         raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with that one")
-    use_threads(config.trainer.threads)
+    use_one_thread()
     trainer = make_trainer(method, config, seed, out, meter, game)
     if resume:
         trainer.resume()

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from hmarl_soc.config import HmarlConfig
 from hmarl_soc.hierarchy import Hierarchy
+from hmarl_soc.networks import use_one_thread
 from hmarl_soc.runs import make_trainer
 from hmarl_soc.tuned import complete
 from native_sim.api import Policy
@@ -42,14 +42,14 @@ class Seconds:
 
 
 def measure(seconds: float) -> list[dict[str, Any]]:
-    """Measure the settings that ``train`` starts from on one thread, each subject for some seconds.
+    """Measure the settings that ``train`` starts from, each subject for some seconds, learning on two threads also.
 
     Returns:
         Rows of {"what", "unit", "wall", "cpu"}. The time of a run of 10,000 episodes is put together from the times of
         a vector step, of a joint gradient step, and of what coordinator and potential learn; validations and
         checkpoints are left out.
     """
-    torch.set_num_threads(1)
+    use_one_thread()
     config = complete("hmarl-soc", HmarlConfig, {})
     with tempfile.TemporaryDirectory() as folder:
         trainer = make_trainer("hmarl-soc", config, 0, folder)
@@ -62,14 +62,16 @@ def measure(seconds: float) -> list[dict[str, Any]]:
         field.restart(taken)
 
     envs, ratio = config.environment.num_envs, float(config.method.to_dict()["updates_per_step"])
-    vector_step, update = _time(step, seconds), _time(learner.learn, seconds)
-    each_step = vector_step.times(1.0 / envs).plus(update.times(ratio)).plus(_on_policy(learner, step))
-    run = each_step.times(10_000 * EPISODE_STEPS / 60)
-    rows = [
-        ("environment steps without learning", "per second", vector_step.rate(envs)),
-        ("joint gradient steps (hunter, triage, responder)", "per second", update.rate()),
-        (f"10,000 episodes at {ratio:g} gradient steps per environment step", "minutes", run),
-    ]
+    vector_step, rest = _time(step, seconds), _on_policy(learner, step)
+    rows = [("environment steps without learning", "per second", vector_step.rate(envs))]
+    for threads in ("one thread", "two threads"):
+        learner.use_threads(1 + (threads == "two threads"))
+        update = _time(learner.learn, seconds)
+        run = vector_step.times(1.0 / envs).plus(update.times(ratio)).plus(rest).times(10_000 * EPISODE_STEPS / 60)
+        rows += [
+            (f"joint gradient steps (hunter, triage, responder), {threads}", "per second", update.rate()),
+            (f"10,000 episodes at {ratio:g} gradient steps per environment step, {threads}", "minutes", run),
+        ]
     policy, observations = learner.policy(), field.seen().observations
     for count in (1, 256):
         each = _time(_deciding(policy, observations, count), seconds).times(1e6 / count)

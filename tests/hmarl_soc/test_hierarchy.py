@@ -1,4 +1,6 @@
 import copy
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -86,6 +88,74 @@ def test_values_that_no_target_counts_are_left_out_and_change_nothing(monkeypatc
             assert bool(counted) == (needed or always)
             found.append(learner.state_dict())
     same(*map(dict, found))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("bootstrap", [0.0, 0.5])
+def test_a_second_thread_changes_no_bit(shared, bootstrap):
+    states = []
+    for threads in (1, 2):
+        learner, field = make(
+            replay=SMALL["replay"] | {"shared": shared}, potential=SMALL["potential"] | {"bootstrap": bootstrap}
+        )
+        learner.use_threads(threads)
+        assert (learner.beside is not None) == (threads == 2)
+        advance(learner, field, 24)
+        assert learner.updates > 20
+        states.append(copy.deepcopy(learner.state_dict()))
+    same(*states)
+
+
+def test_the_hunter_learns_in_another_thread_only_where_that_is_safe(monkeypatch):
+    where = {}
+    for bootstrap in (0.0, 0.5):
+        learner, field = make(potential=SMALL["potential"] | {"bootstrap": bootstrap})
+        learner.use_threads(2)
+        for name in LOWER:
+            agent = getattr(learner, name)
+
+            def update(*given, key=(bootstrap, name), own=agent.update):
+                where[key] = threading.current_thread().name
+                return own(*given)
+
+            monkeypatch.setattr(agent, "update", update)
+        advance(learner, field, 10)
+    main = threading.current_thread().name
+    assert {key: name == main for key, name in where.items()} == {
+        (bootstrap, name): bootstrap > 0 or name != "hunter" for bootstrap in (0.0, 0.5) for name in LOWER
+    }
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_learns_on_the_threads_it_was_given(threads, tmp_path):
+    config = settings()
+    trainer = config.trainer.model_copy(update={"threads": threads})
+    learner = make_trainer("hmarl-soc", config.model_copy(update={"trainer": trainer}), 0, tmp_path).learner
+    assert (learner.beside is not None) == (threads == 2)
+
+
+@pytest.mark.parametrize("failing", LOWER)
+def test_what_fails_in_either_thread_is_raised_when_neither_learns_any_more(failing, monkeypatch):
+    learner, field = make()
+    learner.use_threads(2)
+    advance(learner, field, 10)
+    hunting = []
+
+    def slowly(*given, own=learner.hunter.update):
+        hunting.append("begun")
+        time.sleep(0.05)
+        found = own(*given)
+        hunting.append("done")
+        return found
+
+    def fail(*given):
+        raise FloatingPointError(failing)
+
+    monkeypatch.setattr(learner.hunter, "update", slowly)
+    monkeypatch.setattr(getattr(learner, failing), "update", fail)
+    with pytest.raises(FloatingPointError, match=failing):
+        learner.learn()
+    assert hunting == ([] if failing == "hunter" else ["begun", "done"])
 
 
 def test_inputs_are_scaled_by_what_the_warm_up_brought_and_by_nothing_later():
