@@ -1,10 +1,13 @@
-"""A SOC policy of which one role does nothing: what that role is worth."""
+"""A SOC policy of which one role does nothing, or draws at random: what that role is worth, and what it knows."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
+from native_sim.soc.policies import RandomActions
 from native_sim.soc.spec import AGENTS
 
 
@@ -20,8 +23,7 @@ class Silenced(Policy):
     """
 
     def __init__(self, policy: Policy, role: str) -> None:
-        if role not in AGENTS:
-            raise ValueError(f"unknown role {role!r}; roles are {', '.join(AGENTS)}")
+        _check(role)
         self.policy, self.role = policy, role
         self.wants, self.draws_per_agent = policy.wants, policy.draws_per_agent
 
@@ -33,3 +35,37 @@ class Silenced(Policy):
         """Decide, but for one role."""
         decision = self.policy.act(obs, mask, memory, draws)
         return decision._replace(actions={role: value for role, value in decision.actions.items() if role != self.role})
+
+
+class Dicing(Policy):
+    """Plays a policy, of which one role draws every number at random, as the policy ``random`` does.
+
+    Args:
+        policy: Its other roles decide as before; they see what comes of the draws.
+        role: Of :data:`native_sim.soc.spec.AGENTS`.
+
+    Raises:
+        ValueError: If there is no such role.
+    """
+
+    def __init__(self, policy: Policy, role: str) -> None:
+        _check(role)
+        self.policy, self.role, self._chance = policy, role, RandomActions()
+        self.wants = policy.wants
+        self.draws_per_agent = policy.draws_per_agent + self._chance.draws_per_agent
+
+    def initial_memory(self, num_envs: int) -> Any:
+        """Return the policy's."""
+        return self.policy.initial_memory(num_envs)
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Decide, but for one role, which takes draws that the policy does not."""
+        own, spare = np.split(draws, [self.policy.draws_per_agent], axis=-1)
+        decision = self.policy.act(obs, mask, memory, own)
+        drawn = self._chance.act(obs, mask, None, spare).actions[self.role]
+        return decision._replace(actions={**decision.actions, self.role: drawn})
+
+
+def _check(role: str) -> None:
+    if role not in AGENTS:
+        raise ValueError(f"unknown role {role!r}; roles are {', '.join(AGENTS)}")

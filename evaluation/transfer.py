@@ -15,7 +15,7 @@ from adapters.bundle import Bundle, BundleError, MakeCarried, load_bundle
 from adapters.carrier import LinearMap
 from adapters.draws import OwnDraws
 from evaluation.errors import BadInput
-from evaluation.silenced import Silenced
+from evaluation.silenced import Dicing, Silenced
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
@@ -148,6 +148,11 @@ def _silencing(role: str) -> Callable[[Bundle, int], Made]:
     return lambda bundle, seed: (bundle, None, lambda policy: Silenced(policy, role))
 
 
+def _dicing(role: str) -> Callable[[Bundle, int], Made]:
+    """Return the control in which a role draws at random."""
+    return lambda bundle, seed: (bundle, None, lambda policy: Dicing(policy, role))
+
+
 CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "ops-only": lambda bundle, seed: (bundle, np.zeros(8), _keep),
     "constant-directive": lambda bundle, seed: (bundle, bundle.usual_directive, _keep),
@@ -159,6 +164,7 @@ CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "idle-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.NoDefense()),
     **{name: _carrying(name) for name in ("best-constant", "rule-soar")},
     **{f"without-{role}": _silencing(role) for role in soc.AGENTS},
+    **{f"random-{role}": _dicing(role) for role in soc.AGENTS},
 }
 """What may follow a bundle's path after ``@``, with ``.SEED`` where chance takes part."""
 PAPER: Final = "paper"

@@ -9,6 +9,7 @@ from adapters.messages import Codec
 from adapters.policy import TransferredPolicy
 from evaluation import policies, transfer
 from evaluation.errors import BadInput
+from evaluation.silenced import Dicing
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
 
@@ -144,3 +145,31 @@ def test_packaged_bundles_can_be_named_without_their_path_and_say_where_they_com
     assert isinstance(policy, TransferredPolicy)
     calibration = transfer.load_bundle(path).provenance["calibration"]
     assert calibration["base seed"] >= 1000 and calibration["true state used"] and not calibration["rewards used"]
+
+
+@pytest.mark.parametrize("role", soc.AGENTS)
+def test_a_role_that_draws_at_random_takes_nothing_from_the_others(role):
+    generator = np.random.default_rng(0)
+    shown = {name: generator.random((5, n)) for name, n in zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True)}
+
+    class Echo(soc_policies.Adaptive):
+        """A policy that needs draws of its own, and gives them back."""
+
+        draws_per_agent = 3
+
+        def act(self, obs, mask, memory, draws):
+            assert draws.shape == (5, 4, 3)
+            return super().act(obs, mask, memory, draws)._replace(memory=draws.copy())
+
+    policy = Dicing(Echo(), role)
+    draws = generator.random((5, 4, policy.draws_per_agent))
+    decision = policy.act(shown, {}, policy.initial_memory(5), draws)
+    others = soc_policies.Adaptive().act(shown, {}, None, draws[..., :0]).actions
+    assert all(np.array_equal(decision.actions[name], others[name]) for name in soc.AGENTS if name != role)
+    assert np.array_equal(decision.memory, draws[..., :3])
+    drawn = soc_policies.RandomActions().act(shown, {}, None, draws[..., 3:]).actions[role]
+    assert np.array_equal(decision.actions[role], drawn) and not np.array_equal(drawn, others[role])
+    carried = policies.make_policy(f"bundle:soc-adaptive@random-{role}").carried
+    assert isinstance(carried, Dicing) and carried.role == role
+    with pytest.raises(ValueError, match="unknown role 'cook'; roles are coordinator"):
+        Dicing(Echo(), "cook")
