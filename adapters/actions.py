@@ -11,11 +11,13 @@
     release     AllowTraffic where it does not
     hunt        Analyse the host that was not looked at for longest, suspects (belief) before others (scope)
     telemetry   DeployDecoy on a host without one
-    nothing     Monitor; Sleep while an action is in progress
+    nothing     Analyse the most overdue host of all; Monitor if none is due; Sleep while an action is in progress
 
 A role's number is a rate, as in the SOC simulator: at -1 it never acts, and priorities multiply rates. An agent does
 one thing at a time, in the order traffic (done in a tick), respond, triage, hunt; the first that its rate lets act,
 acts. Traffic that a later phase of the mission needs stays open: whoever needs it fails until it is allowed again.
+Who has nothing to do, or no target for it, keeps watch: on CC4 a look costs nothing, and Monitor happens in every step
+whatever an agent does.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from native_sim.api import Array
 DRAWS: Final = 4
 """Uniform draws per agent and step: respond, traffic, whether to hunt, how to hunt."""
 FALLBACKS: Final = ("no target", "not valid")
-"""Reasons for Monitor in the place of what was asked: nothing to do it to; it was under a zero of the mask."""
+"""Reasons for not doing what was asked: nothing to do it to; it was under a zero of the mask."""
 NO_TARGET, NOT_VALID = range(2)
 _FOCUS: Final = float(np.log(4.0))
 """A full priority gives a segment four times the attention of a neutral one."""
@@ -60,6 +62,8 @@ class MapperConfig:
     """Belief from which the learned mapper calls a host a suspect; set so that few held hosts fall below it."""
     temperature: float = 0.0
     """Of the learned mapper's draw among its options; 0 plays the option of the highest score."""
+    watch: bool = True
+    """An agent with nothing to do looks at the most overdue host, instead of Monitor."""
 
 
 class Orders(NamedTuple):
@@ -170,7 +174,8 @@ class TableMapper(Mapper):
             self._triage(now, orders),
             self._hunt(now, orders, belief, confirmed, share, draws[:, 2:4]),
         )
-        return settle(now, bids, handled_alert(now, orders, bids[0].wanted | bids[1].wanted))
+        handled = handled_alert(now, orders, bids[0].wanted | bids[1].wanted)
+        return settle(now, bids, handled, self._watch(now, belief, confirmed) if self.config.watch else None)
 
     def _respond(
         self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draw: Array
@@ -206,11 +211,10 @@ class TableMapper(Mapper):
         return Bid(lift | shut, np.where(lift, allow[wrong.argmax(axis=1)], block[missing.argmax(axis=1)]))
 
     def _hunt(self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draws: Array) -> Bid:
-        hosts, exists = now.known.hosts, now.known.exists
-        due = hosts[..., _F["unwatched"]] * (orders.scope[:, None] + self.config.suspicion * belief)
-        bare = exists & (hosts[..., _F["decoys"]] == 0)
+        due = self._due(now, orders.scope[:, None], belief, confirmed)
+        bare = now.known.exists & (now.known.hosts[..., _F["decoys"]] == 0)
         targets = (
-            (Verb.ANALYSE, exists & ~confirmed & (due > 0), due, orders.intensity * share),
+            (Verb.ANALYSE, due > 0, due, orders.intensity * share),
             (Verb.DEPLOY_DECOY, bare, belief, orders.telemetry),
         )
         weights = np.stack([rate * allowed.any(axis=1) for _, allowed, _, rate in targets], axis=1)
@@ -224,6 +228,17 @@ class TableMapper(Mapper):
         asked = np.maximum(orders.intensity * share, orders.telemetry) > draws[:, 0]
         return Bid(wanted | asked, np.where(wanted, options[np.arange(len(pick)), pick], -1))
 
+    def _watch(self, now: Situation, belief: Array, confirmed: Array) -> Array:
+        """Return [N] index of the look at the most overdue host; -1 if none is due."""
+        due = self._due(now, 1.0, belief, confirmed)
+        table = host_indices(now.agent)[Verb.ANALYSE]
+        return np.where((due > 0).any(axis=1), table[due.argmax(axis=1)], -1)
+
+    def _due(self, now: Situation, scope: Array | float, belief: Array, confirmed: Array) -> Array:
+        """Return [N, H] how overdue a look at each host is: the time since the last one, weighted; 0 for no look."""
+        due = now.known.hosts[..., _F["unwatched"]] * (scope + self.config.suspicion * belief)
+        return np.where(now.known.exists & ~confirmed, np.maximum(due, 0.0), 0.0)
+
 
 def handled_alert(now: Situation, orders: Orders, occupied: Array) -> Array:
     """Return [N] what triage did with the alert at the head of the queue: nothing while the agent does else."""
@@ -231,15 +246,28 @@ def handled_alert(now: Situation, orders: Orders, occupied: Array) -> Array:
     return np.where(idle, orders.triage, -1)
 
 
-def settle(now: Situation, bids: tuple[Bid, ...], handled: Array) -> Mapped:
-    """Let the first bid that is wanted act, under the mask and the busy state."""
-    rows = np.arange(len(now.free))
+def settle(now: Situation, bids: tuple[Bid, ...], handled: Array, otherwise: Array | None = None) -> Mapped:
+    """Let the first bid that is wanted act, under the mask and the busy state.
+
+    Args:
+        now: What the agent knows.
+        bids: The most urgent one first.
+        handled: [N] what triage did with the alert at the head of the queue.
+        otherwise: [N] index of what an agent does that is not asked, or cannot do it; -1 and None mean Monitor.
+    """
+    rows, monitor = np.arange(len(now.free)), actions.MONITOR[now.agent]
     wanted = np.stack([bid.wanted for bid in bids], axis=1)
     first = wanted.argmax(axis=1)
     asked = wanted.any(axis=1)
     action = np.stack([bid.action for bid in bids], axis=1)[rows, first]
     aimed = asked & (action >= 0)
-    legal = aimed & (now.mask[rows, np.maximum(action, 0)] == 1)
+    legal = aimed & _legal(now, action)
     fallback = np.where(legal | ~asked, -1, np.where(aimed, NOT_VALID, NO_TARGET))
-    played = np.where(now.free, np.where(legal, action, actions.MONITOR[now.agent]), actions.SLEEP[now.agent])
+    rest = np.full(len(rows), monitor) if otherwise is None else np.where(_legal(now, otherwise), otherwise, monitor)
+    played = np.where(now.free, np.where(legal, action, rest), actions.SLEEP[now.agent])
     return Mapped(played, handled, np.where(now.free, fallback, -1))
+
+
+def _legal(now: Situation, action: Array) -> Array:
+    """Return [N] bool, whether an index is one, and the mask allows it."""
+    return (action >= 0) & (now.mask[np.arange(len(action)), np.maximum(action, 0)] == 1)

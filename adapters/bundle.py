@@ -93,7 +93,7 @@ class Bundle:
     def describe(self) -> str:
         """Return what it is and where it comes from, in a few lines."""
         mapper = "table" if self.mapper_weights is None else "learned"
-        settings = ", ".join(f"{name} {value:g}" for name, value in asdict(self.mapper).items())
+        settings = ", ".join(f"{name} {_words(value)}" for name, value in asdict(self.mapper).items())
         lines = [
             f"bundle {self.name}: carries {_words(self.carried)}",
             f"assignment {self.assignment}, {mapper} mapper ({settings})",
@@ -155,7 +155,7 @@ def load_bundle(folder: Path) -> Bundle:
             directive_codec=Codec(*(parts[f"directive_codec.{name}"] for name in Codec._fields)),
             usual_directive=parts["usual_directive"],
             assignment=str(document["assignment"]),
-            mapper=MapperConfig(**document["mapper"]),
+            mapper=MapperConfig(**{"watch": False, **document["mapper"]}),  # older bundles know no watch
             mapper_weights=tensors.get("mapper_weights"),
             provenance=dict(document["provenance"]),
         )

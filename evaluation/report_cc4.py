@@ -107,8 +107,8 @@ _ACTIONS_NOTE: Final = (
     "policy could not express."
 )
 _FALLBACKS_NOTE: Final = (
-    "Fallbacks per 500 steps, over the five agents, by the reason for which the adapter of a policy played Monitor "
-    "in the place of what its roles asked for."
+    "Fallbacks per 500 steps, over the five agents, by the reason for which the adapter of a policy did not do "
+    "what its roles asked for: it kept watch, or waited."
 )
 _PUBLISHED_NOTE: Final = (
     "± is the standard deviation between episodes for this run, and as published for the others. They were "

@@ -153,6 +153,16 @@ def _dicing(role: str) -> Callable[[Bundle, int], Made]:
     return lambda bundle, seed: (bundle, None, lambda policy: Dicing(policy, role))
 
 
+def _unwatched(bundle: Bundle, seed: int) -> Made:
+    """Return the control in which an agent with nothing to do waits."""
+    if bundle.mapper_weights is not None:
+        raise BadInput(
+            f"bundle {bundle.name} has a learned mapper, in which looking without being asked cannot be told apart; "
+            "without-watch needs a bundle with the table"
+        )
+    return replace(bundle, mapper=replace(bundle.mapper, watch=False)), None, _keep
+
+
 CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "ops-only": lambda bundle, seed: (bundle, np.zeros(8), _keep),
     "constant-directive": lambda bundle, seed: (bundle, bundle.usual_directive, _keep),
@@ -162,6 +172,7 @@ CONTROLS: Final[dict[str, Callable[[Bundle, int], Made]]] = {
     "untrained": lambda bundle, seed: (bundle, None, lambda policy: RandomNetwork(seed)),
     "random-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.RandomActions()),
     "idle-policy": lambda bundle, seed: (bundle, None, lambda policy: soc_policies.NoDefense()),
+    "without-watch": _unwatched,
     **{name: _carrying(name) for name in ("best-constant", "rule-soar")},
     **{f"without-{role}": _silencing(role) for role in soc.AGENTS},
     **{f"random-{role}": _dicing(role) for role in soc.AGENTS},

@@ -53,6 +53,19 @@ def test_nothing_asked_is_monitor_and_no_fallback():
     assert verb == "Monitor" and mapped.fallback[0] == -1
 
 
+def test_who_has_nothing_to_do_or_no_target_looks_at_the_most_overdue_host():
+    now = set_feature(set_feature(situation(s3=0.2), 3, unwatched=0.2), 6, unwatched=0.9)
+    verb, action, mapped = play(now)
+    assert (verb, action.slot, mapped.fallback[0]) == ("Analyse", 6, -1)
+    assert play(now, config=MapperConfig(watch=False))[0] == "Monitor"
+    decoyed = set_feature(now, slice(None), decoys=1)
+    verb, action, mapped = play(decoyed, telemetry=1.0)
+    assert (verb, action.slot) == ("Analyse", 6) and mappers.FALLBACKS[mapped.fallback[0]] == "no target"
+    assert play(set_feature(situation(s6=0.99), 6, unwatched=0.9))[0] == "Monitor", "a confirmed host awaits a response"
+    now.mask[0, mappers.host_indices(AGENT)[Verb.ANALYSE, 6]] = 0
+    assert play(now)[0] == "Monitor"
+
+
 def test_a_busy_agent_sleeps():
     verb, _, mapped = play(situation(free=False, s3=0.99, alert=3), remediate=1.0, triage=soc.Triage.ESCALATE)
     assert verb == "Sleep" and mapped.handled[0] == -1 and mapped.fallback[0] == -1
@@ -163,7 +176,7 @@ def test_at_full_scope_a_host_that_was_long_left_alone_outweighs_a_fresh_suspici
 
 def test_scope_looks_where_nobody_suspects_and_telemetry_places_decoys():
     now = set_feature(situation(), 6, unwatched=0.9)
-    verb, _, mapped = play(now, intensity=1.0)
+    verb, _, mapped = play(now, config=MapperConfig(watch=False), intensity=1.0)
     assert verb == "Monitor" and mappers.FALLBACKS[mapped.fallback[0]] == "no target"
     verb, action, _ = play(now, intensity=1.0, scope=1.0)
     assert (verb, action.slot) == ("Analyse", 6)

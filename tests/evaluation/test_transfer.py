@@ -43,6 +43,7 @@ def test_controls_change_what_they_say(folder):
     assert isinstance(made["untrained"].carried, transfer.RandomNetwork)
     assert isinstance(made["random-policy"].carried, soc_policies.RandomActions)
     assert isinstance(made["idle-policy"].carried, soc_policies.NoDefense)
+    assert full.mapper.config.watch and not made["without-watch"].mapper.config.watch
     learned = full.carrier.projections[0].coef
     for control in ("random-projection", "shuffled-features"):
         changed = made[control].carrier.projections[0].coef
