@@ -11,13 +11,13 @@
     release     AllowTraffic where it does not
     hunt        Analyse the host that was not looked at for longest, suspects (belief) before others (scope)
     telemetry   DeployDecoy on a host without one
-    nothing     Analyse the most overdue host of all; Monitor if none is due; Sleep while an action is in progress
+    nothing     a hunter: Analyse the most overdue host, all in scope; else Monitor; Sleep while an action is in progress
 
 A role's number is a rate, as in the SOC simulator: at -1 it never acts, and priorities multiply rates. An agent does
 one thing at a time, in the order traffic (done in a tick), respond, triage, hunt; the first that its rate lets act,
 acts. Traffic that a later phase of the mission needs stays open: whoever needs it fails until it is allowed again.
-Who has nothing to do, or no target for it, keeps watch: on CC4 a look costs nothing, and Monitor happens in every step
-whatever an agent does.
+A hunter that has nothing to do, or no target for it, keeps watch: on CC4 a look costs nothing, and Monitor happens in
+every step whatever an agent does.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class MapperConfig:
     temperature: float = 0.0
     """Of the learned mapper's draw among its options; 0 plays the option of the highest score."""
     watch: bool = True
-    """An agent with nothing to do looks at the most overdue host, instead of Monitor."""
+    """An agent that plays the hunter and has nothing to do looks at the most overdue host, instead of Monitor."""
 
 
 class Orders(NamedTuple):
@@ -78,6 +78,7 @@ class Orders(NamedTuple):
     throttle: Array  # [N]
     release: Array  # [N]
     triage: Array  # [N] soc.Triage, or -1 for none
+    hunts: bool = True  # the agent plays the hunter; only hunters keep watch
 
 
 class Situation(NamedTuple):
@@ -175,7 +176,8 @@ class TableMapper(Mapper):
             self._hunt(now, orders, belief, confirmed, share, draws[:, 2:4]),
         )
         handled = handled_alert(now, orders, bids[0].wanted | bids[1].wanted)
-        return settle(now, bids, handled, self._watch(now, belief, confirmed) if self.config.watch else None)
+        watches = self.config.watch and orders.hunts
+        return settle(now, bids, handled, self._watch(now, belief, confirmed) if watches else None)
 
     def _respond(
         self, now: Situation, orders: Orders, belief: Array, confirmed: Array, share: Array, draw: Array

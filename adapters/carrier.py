@@ -173,6 +173,7 @@ class Carrier:
             throttle=level("responder", 10),
             release=level("responder", 11),
             triage=np.full(count, -1) if triage is None else triage[:, agent].astype(np.int64),
+            hunts=self.assignment.has(agent, "hunter"),
         )
 
     def remember(

@@ -66,6 +66,12 @@ def test_who_has_nothing_to_do_or_no_target_looks_at_the_most_overdue_host():
     assert play(now)[0] == "Monitor"
 
 
+def test_only_hunters_keep_watch():
+    now = set_feature(situation(), 6, unwatched=0.9)
+    assert actions.label(AGENT, int(TableMapper()(now, OFF, NOW).action[0])).startswith("Analyse")
+    assert TableMapper()(now, OFF._replace(hunts=False), NOW).action[0] == actions.MONITOR[AGENT]
+
+
 def test_a_busy_agent_sleeps():
     verb, _, mapped = play(situation(free=False, s3=0.99, alert=3), remediate=1.0, triage=soc.Triage.ESCALATE)
     assert verb == "Sleep" and mapped.handled[0] == -1 and mapped.fallback[0] == -1
