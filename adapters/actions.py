@@ -11,7 +11,7 @@
     release     AllowTraffic where it does not
     hunt        Analyse the host that was not looked at for longest, suspects (belief) before others (scope)
     telemetry   DeployDecoy on a host without one
-    nothing     a hunter: Analyse the most overdue host, all in scope; else Monitor; Sleep while an action is in progress
+    nothing     a hunter: Analyse the most overdue host of all; else Monitor; Sleep while an action is in progress
 
 A role's number is a rate, as in the SOC simulator: at -1 it never acts, and priorities multiply rates. An agent does
 one thing at a time, in the order traffic (done in a tick), respond, triage, hunt; the first that its rate lets act,
@@ -272,4 +272,5 @@ def settle(now: Situation, bids: tuple[Bid, ...], handled: Array, otherwise: Arr
 
 def _legal(now: Situation, action: Array) -> Array:
     """Return [N] bool, whether an index is one, and the mask allows it."""
-    return (action >= 0) & (now.mask[np.arange(len(action)), np.maximum(action, 0)] == 1)
+    allowed: Array = now.mask[np.arange(len(action)), np.maximum(action, 0)] == 1
+    return allowed & (action >= 0)

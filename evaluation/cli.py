@@ -200,6 +200,12 @@ def study(
         bool,
         typer.Option("--report-only", help="Training, fine-tuning, behaviours: play nothing; report what is there."),
     ] = False,
+    recorded: Annotated[
+        bool,
+        typer.Option(
+            "--recorded", help="Training: runs whose results ship with the package are done; the others are trained."
+        ),
+    ] = False,
     policies: Annotated[
         str,
         typer.Option(
@@ -245,7 +251,7 @@ def study(
                 asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, parts, seeds or 3, count)
                 result = finetuning.study(carrying, out / name, asked, seed, workers, report_only, console)
             else:
-                result = run(name, out, seeds or 5, workers, steps, smoke, report_only, console)
+                result = run(name, out, seeds or 5, workers, steps, smoke, report_only, console, recorded)
         except KeyboardInterrupt:
             console.print("Interrupted. The same command goes on from there.", highlight=False)
             raise typer.Exit(INTERRUPTED) from None

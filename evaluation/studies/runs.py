@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,8 @@ class Job:
     level: str
     episodes: int
     folder: Path
+    recorded: Mapping[str, Any] | None = None
+    """``curve`` and ``values`` of a run that is not here; see :mod:`evaluation.studies.recorded`."""
 
 
 def jobs(plan: Plan, size: Size, seeds: int, out: Path) -> list[Job]:
@@ -64,6 +67,8 @@ def held_out_file(job: Job) -> Path:
 
 def is_done(job: Job) -> bool:
     """Tell whether a job's result is there, over the episodes that are asked for."""
+    if job.recorded is not None:
+        return True
     try:
         found = json.loads(held_out_file(job).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -158,6 +163,8 @@ def _policy(job: Job) -> Policy:
 
 def read_curve(job: Job) -> dict[str, np.ndarray]:
     """Return the validations of a training run: ``steps`` and ``score``, each [validations] float64."""
+    if job.recorded is not None:
+        return {name: np.array(job.recorded["curve"][name], np.float64) for name in ("steps", "score")}
     lines: list[dict[str, Any]] = []
     for line in (job.folder / "log.jsonl").read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)

@@ -12,6 +12,7 @@ from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.plans import FULL, PLANS, SMOKE, Plan, Size
+from evaluation.studies.recorded import with_recorded
 from evaluation.studies.runs import INTERRUPTED, Job, execute, is_done, jobs, read_curve
 from evaluation.studies.tables import markdown, summarise
 
@@ -32,6 +33,7 @@ def study(
     smoke: bool,
     report_only: bool,
     console: Console,
+    recorded: bool = False,
 ) -> dict[str, Any]:
     """Run or resume a study; equal runs are shared with the other studies of ``out``.
 
@@ -44,6 +46,7 @@ def study(
         smoke: Tiny networks and a few episodes: shows that everything works, in seconds.
         report_only: Train and play nothing; report what is there.
         console: Where progress is told.
+        recorded: Take results of runs that ship with the package for done, where they are not in ``out``.
 
     Returns:
         The summary that was written: see :func:`evaluation.studies.tables.summarise`.
@@ -64,8 +67,12 @@ def study(
     size = SMOKE if smoke else FULL
     if steps is not None:
         size = replace(size, steps=steps, validate_every=min(size.validate_every, steps))
+    if name == EXPLAIN and recorded:
+        raise BadInput("explain asks the weights of the runs, which are not recorded; leave --recorded out")
     plan = _EXPLAINED if name == EXPLAIN else PLANS[name]
     wanted = jobs(plan, size, seeds, out)
+    if recorded:
+        wanted = with_recorded(wanted)
     if not report_only:
         _execute(wanted, workers, console)
     if name == EXPLAIN:
@@ -125,6 +132,9 @@ def _header(plan: Plan, size: Size, wanted: Sequence[Job], done: Sequence[Job]) 
     ]
     if len(done) < len(wanted):
         lines.append(f"**Unfinished**: {len(done)} of {len(wanted)} runs are in this table.")
+    shipped = sum(job.recorded is not None for job in done)
+    if shipped:
+        lines.append(f"{shipped} of the runs are recorded ones that ship with the package.")
     if size.settings:
         lines.append("**Smoke size**: tiny networks and hardly any training; these numbers mean nothing.")
     return " ".join(lines)

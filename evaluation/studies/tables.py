@@ -48,6 +48,19 @@ def run_value(metrics: Mapping[str, FloatArray], name: str) -> float:
     return float(part / whole) if whole else float("nan")
 
 
+def job_values(job: Job) -> dict[str, float]:
+    """Return column -> the number of one run; NaN where no episode defines it.
+
+    Raises:
+        FileNotFoundError: If the job is not done.
+    """
+    if job.recorded is not None:
+        known = job.recorded["values"]
+        return {column.name: np.nan if known[column.name] is None else known[column.name] for column in COLUMNS}
+    metrics = read_held_out(job)
+    return {column.name: run_value(metrics, column.name) for column in COLUMNS}
+
+
 def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
     """Return all figures of a study as JSON values, from what its finished jobs wrote.
 
@@ -57,14 +70,14 @@ def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
         tested metric with ``difference`` (reference minus arm), its ``ci95``, ``p``, ``p_holm`` (corrected over the
         arms, within the metric) and ``p_holm_table`` (over arms and metrics).
     """
-    results = {(job.arm.label, job.seed): read_held_out(job) for job in jobs}
     arms: dict[str, Any] = {}
     for arm in plan.arms:
-        seeds = [job.seed for job in jobs if job.arm.label == arm.label]
-        if seeds:
-            runs = [results[arm.label, seed] for seed in seeds]
-            figures = {column.name: _figure(runs, column.name, seeds[0] is None) for column in COLUMNS}
-            arms[arm.label] = {"seeds": seeds, "metrics": figures}
+        own = [job for job in jobs if job.arm.label == arm.label]
+        if own:
+            runs = [job_values(job) for job in own]
+            episodes = read_held_out(own[0]) if own[0].seed is None else None
+            figures = {column.name: _figure(runs, column.name, episodes) for column in COLUMNS}
+            arms[arm.label] = {"seeds": [job.seed for job in own], "metrics": figures}
     return {
         "study": plan.name,
         "title": plan.title,
@@ -74,10 +87,12 @@ def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
     }
 
 
-def _figure(runs: Sequence[Mapping[str, FloatArray]], name: str, scripted: bool) -> dict[str, Any]:
-    values = np.array([run_value(run, name) for run in runs])
-    pooled = name in POOLED["corrected"]
-    spread = runs[0][name] if scripted and not pooled else values
+def _figure(
+    runs: Sequence[Mapping[str, float]], name: str, episodes: Mapping[str, FloatArray] | None
+) -> dict[str, Any]:
+    """Return the figures of a column: over runs, or over the episodes of a scripted arm, which has one run."""
+    values = np.array([run[name] for run in runs])
+    spread = values if episodes is None or name in POOLED["corrected"] else episodes[name]
     known = spread[~np.isnan(spread)]
     interval = statistics.t_interval(known) if len(known) > 1 else None
     mean = float(np.nanmean(values)) if not np.isnan(values).all() else None

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from evaluation import cli
 from evaluation.errors import BadInput
-from evaluation.studies import runs, study, tables
+from evaluation.studies import recorded, runs, study, tables
 from evaluation.studies.plans import PLANS, SCRIPTED, Arm, Plan, Size
 
 QUIET = Console(quiet=True)
@@ -129,6 +130,61 @@ def test_report_comes_from_files_alone(faked, tmp_path):
     assert {file.name: file.read_text() for file in (tmp_path / "table3").iterdir()} == before
     assert "| mappo | 3 |" in before["table.md"]
     assert "these numbers mean nothing" in before["table.md"]
+
+
+def finish(job):
+    (job.folder / runs.RUN).write_text(json.dumps({"method": job.arm.method, "seed": job.seed, "commit": "abc"}))
+    (job.folder / runs.TRAINED).write_text(json.dumps({"steps": 30}))
+
+
+def test_recorded_results_stand_for_runs_that_are_not_here(faked, monkeypatch, tmp_path):
+    first = run(tmp_path / "there")
+    for job in runs.jobs(PLAN, study.SMOKE, 3, tmp_path / "there"):
+        if job.seed is not None:
+            finish(job)
+            recorded.record(job, tmp_path / "recorded")
+    monkeypatch.setattr(study, "with_recorded", lambda wanted: recorded.with_recorded(wanted, tmp_path / "recorded"))
+    executed = len(faked)
+    again = study.study("table3", tmp_path / "here", 3, 1, None, True, False, QUIET, recorded=True)
+    assert faked[executed:] == [("no-defense", None)], "a scripted arm is played, nothing is trained"
+    assert json.dumps(again) == json.dumps(first)
+    assert "6 of the runs are recorded" in (tmp_path / "here" / "table3" / "table.md").read_text()
+    curves = [(tmp_path / where / "table3" / "curves.svg").read_text() for where in ("there", "here")]
+    assert curves[0] == curves[1]
+    study.study("table3", tmp_path / "here", 4, 1, None, True, False, QUIET, recorded=True)
+    assert faked[executed + 1 :] == [("hmarl-soc", 3), ("mappo", 3)]
+
+
+def test_recorded_results_of_another_size_do_not_count(faked, tmp_path):
+    run(tmp_path, seeds=1)
+    job = next(job for job in runs.jobs(PLAN, study.SMOKE, 1, tmp_path) if job.seed == 0)
+    finish(job)
+    recorded.record(job, tmp_path / "recorded")
+    elsewhere = replace(job, folder=tmp_path / "elsewhere" / job.folder.parent.name / job.folder.name)
+    for other in (replace(elsewhere, episodes=8), replace(elsewhere, level="apt")):
+        assert recorded.with_recorded([other], tmp_path / "recorded")[0].recorded is None
+    assert recorded.with_recorded([job], tmp_path / "recorded")[0].recorded is None, "the run itself goes before"
+    assert recorded.with_recorded([elsewhere], tmp_path / "recorded")[0].recorded is not None
+
+
+def test_levels_of_one_run_are_recorded_together_and_another_course_replaces_them(faked, tmp_path):
+    run(tmp_path, seeds=1)
+    job = next(job for job in runs.jobs(PLAN, study.SMOKE, 1, tmp_path) if job.seed == 0)
+    finish(job)
+    patient = replace(job, level="apt")
+    runs.held_out_file(patient).write_text(runs.held_out_file(job).read_text())
+    for one in (job, patient):
+        file = recorded.record(one, tmp_path / "recorded")
+    assert set(json.loads(file.read_text())["held_out"]) == {"default", "apt"}
+    log = job.folder / "log.jsonl"
+    log.write_text(log.read_text() + json.dumps({"kind": "validation", "steps": 40, "score": 9.0}) + "\n")
+    recorded.record(job, tmp_path / "recorded")
+    assert set(json.loads(file.read_text())["held_out"]) == {"default"}
+
+
+def test_explanations_need_weights(tmp_path):
+    with pytest.raises(BadInput, match="leave --recorded out"):
+        study.study("explain", tmp_path, 1, 1, None, True, False, QUIET, recorded=True)
 
 
 def test_unfinished_study_says_so(faked, tmp_path):

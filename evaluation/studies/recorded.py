@@ -1,0 +1,78 @@
+"""Results of training runs that ship with the package, so that a study can be told, or gone on with, without them.
+
+A file per run, ``METHOD-HASH-seed-S.json``, named like the folder of the run: method, seed, settings, commit, how its
+training ended, its validations, and the number of every column of a table on the held-out episodes. Weights are left
+out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from evaluation.records import write_atomically
+from evaluation.studies.runs import RUN, TRAINED, Job, is_done, read_curve
+from evaluation.studies.tables import job_values
+
+FOLDER: Final = Path(__file__).resolve().parent.parent / "recorded" / "studies"
+_CURVE, _HELD_OUT = "curve", "held_out"
+
+
+def with_recorded(wanted: Sequence[Job], folder: Path = FOLDER) -> list[Job]:
+    """Return the jobs; those of training runs that are not done here have their recorded result if there is one.
+
+    Recorded results count where settings, seed, level and the number of held-out episodes are equal.
+    """
+    return [job if job.seed is None or is_done(job) else replace(job, recorded=_find(job, folder)) for job in wanted]
+
+
+def record(job: Job, folder: Path = FOLDER) -> Path:
+    """Write what a finished training run of this machine came to, beside what is recorded of it on other levels.
+
+    Args:
+        job: Of a learned arm, and done.
+        folder: Where recorded results lie.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: If the run is not there or not finished.
+    """
+    run, trained = (json.loads((job.folder / name).read_text(encoding="utf-8")) for name in (RUN, TRAINED))
+    values = {name: None if np.isnan(value) else value for name, value in job_values(job).items()}
+    curve = {name: column.tolist() for name, column in read_curve(job).items()}
+    path = _path(job, folder)
+    before = _read(path) or {}
+    levels = before[_HELD_OUT] if before.get(_CURVE) == curve else {}
+    levels = {**levels, job.level: {"episodes": job.episodes, "values": values}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = {**run, "trained": trained, _CURVE: curve, _HELD_OUT: levels}
+    write_atomically(path, json.dumps(found, indent=1) + "\n")
+    return path
+
+
+def _find(job: Job, folder: Path) -> dict[str, Any] | None:
+    """Return the curve and the values of a job, or None."""
+    found = _read(_path(job, folder))
+    scored = None if found is None else found[_HELD_OUT].get(job.level)
+    if found is None or scored is None or scored["episodes"] != job.episodes:
+        return None
+    return {_CURVE: found[_CURVE], "values": scored["values"]}
+
+
+def _path(job: Job, folder: Path) -> Path:
+    return folder / f"{job.folder.parent.name}-{job.folder.name}.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
