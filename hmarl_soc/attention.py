@@ -130,7 +130,7 @@ def _describe(tokens: Tokens, token: int, view: Array) -> str:
     values = view[tokens.gather[token][tokens.gather[token] < tokens.size]]
     number = int(rest.rstrip("]")) if rest else 0
     if name == "segments" and number < spec.NUM_SEGMENTS and len(values) >= 8:
-        counts = -4.0 * np.log(np.maximum(1.0 - values[[0, 3, 4]], 1e-6))
+        counts = np.maximum(-4.0 * np.log(np.maximum(1.0 - values[[0, 3, 4]], 1e-6)), 0.0) + 0.0  # never -0
         shown = f"{counts[0]:.1f} recent alerts, {counts[1]:.0f} confirmed, {counts[2]:.0f} isolated"
         return f"{spec.SEGMENTS[number].name} ({shown})"
     if name == "cases" and len(values) >= 2:

@@ -50,6 +50,13 @@ def test_reports_are_json_and_words(played):
     assert any("alert 1" in reason.words for reason in report.reasons)
 
 
+def test_counts_in_words_are_never_negative(played):
+    policy, observations, memory = played
+    report = explain(policy, observations, memory, 0, most=20)[1]
+    words = [reason.words for reason in report.reasons if "recent alerts" in reason.words]
+    assert words and not any("-0" in word for word in words)
+
+
 def test_a_token_that_decides_alone_is_found():
     """A network that reads one token: gradient finds it, and deleting it first ends the decision at once."""
     policy, role = _reader_of("alerts[0]")
