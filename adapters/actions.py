@@ -16,7 +16,7 @@
 A role's number is a rate, as in the SOC simulator: at -1 it never acts, and priorities multiply rates. An agent does
 one thing at a time, in the order traffic (done in a tick), respond, triage, hunt; the first that its rate lets act,
 acts. Traffic that a later phase of the mission needs stays open: whoever needs it fails until it is allowed again.
-A hunter that has nothing to do, or no target for it, keeps watch: on CC4 a look costs nothing, and Monitor happens in
+A hunter that has nothing to do, or no target for it, keeps watch: on CC4 a look costs no points, and Monitor happens in
 every step whatever an agent does.
 """
 
