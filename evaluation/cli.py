@@ -172,7 +172,7 @@ def study(
     name: Annotated[
         str,
         typer.Argument(
-            help="table3, table4, k-sweep, reward-weights, apt, scaling or explain (training); behaviours; "
+            help="table3, table4, k-sweep, reward-weights, apt, scaling, explain or tuning (training); behaviours; "
             "transfer-zero-shot, fine-tuning or cross-simulator (transfer)."
         ),
     ],
@@ -229,7 +229,7 @@ def study(
     """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
     console = _console(as_json)
     with _one_sentence(console):
-        from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot
+        from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot, tuning
         from evaluation.studies.study import study as run
 
         count = 100 if episodes is None else episodes
@@ -250,6 +250,8 @@ def study(
                 carrying = str(bundle[0]) if bundle else "hmarl-soc"
                 asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, parts, seeds or 3, count)
                 result = finetuning.study(carrying, out / name, asked, seed, workers, report_only, console)
+            elif name == tuning.NAME:
+                result = tuning.study(out, workers, steps, smoke, report_only, recorded, console)
             else:
                 result = run(name, out, seeds or 5, workers, steps, smoke, report_only, console, recorded)
         except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hmarl_soc.tuned import TUNED, merge
@@ -56,6 +56,10 @@ class Size:
     validation_episodes: int
     episodes: int | None = None  # held-out episodes; None: as the plan says
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # method -> settings, below those of an arm
+
+    def shortened(self, steps: int) -> Size:
+        """Return the size with another number of environment steps per run."""
+        return replace(self, steps=steps, validate_every=min(self.validate_every, steps))
 
 
 FULL: Final = Size(300_000, 128, 20_000, 512)

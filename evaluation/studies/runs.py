@@ -51,13 +51,19 @@ def jobs(plan: Plan, size: Size, seeds: int, out: Path) -> list[Job]:
         ValueError: If a setting of an arm is wrong.
     """
     episodes = plan.episodes if size.episodes is None else size.episodes
-    found = [
-        Job(arm, seed, size, plan.level, episodes, out / "runs" / _name(arm, size) / f"seed-{seed}")
-        for seed in range(seeds)
-        for arm in plan.learned
-    ]
+    found = [make_job(arm, seed, size, out, plan.level, episodes) for seed in range(seeds) for arm in plan.learned]
     scripted = [arm for arm in plan.arms if arm.method == SCRIPTED]
     return [Job(arm, None, size, plan.level, episodes, out / "runs" / SCRIPTED / arm.label) for arm in scripted] + found
+
+
+def make_job(arm: Arm, seed: int, size: Size, out: Path, level: str = "default", episodes: int = 0) -> Job:
+    """Return a training run of an arm in the folder that runs of its settings have.
+
+    Raises:
+        ValueError: If a setting of the arm is wrong.
+    """
+    folder = out / "runs" / run_name(arm.method, _config(arm, size).to_dict()) / f"seed-{seed}"
+    return Job(arm, seed, size, level, episodes, folder)
 
 
 def held_out_file(job: Job) -> Path:
@@ -82,16 +88,32 @@ def execute(job: Job) -> tuple[Job, str]:
     Returns:
         The job, and :data:`DONE`, :data:`INTERRUPTED`, or one sentence on why its training failed.
     """
+    end = train(job)[1] if job.seed is not None else DONE
+    if end == DONE:
+        _score(job)
+    return job, end
+
+
+def train(job: Job) -> tuple[Job, str]:
+    """Train if that is not finished; returns what :func:`execute` does."""
     from hmarl_soc.trainer import TrainingDiverged
 
-    if job.seed is not None and not (job.folder / TRAINED).exists():
+    if job.seed is not None and read_trained(job) is None:
         try:
             if not _train(job, job.seed):
                 return job, INTERRUPTED
         except TrainingDiverged as error:
             return job, str(error)
-    _score(job)
     return job, DONE
+
+
+def read_trained(job: Job) -> dict[str, Any] | None:
+    """Return how a training run ended: ``steps``, ``episodes``, ``best_score``; None if it is not finished."""
+    try:
+        found: dict[str, Any] = json.loads((job.folder / TRAINED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
 
 
 def read_held_out(job: Job) -> dict[str, np.ndarray]:
@@ -102,10 +124,6 @@ def read_held_out(job: Job) -> dict[str, np.ndarray]:
     """
     found = json.loads(held_out_file(job).read_text(encoding="utf-8"))
     return {name: np.array(values, np.float64) for name, values in found["metrics"].items()}
-
-
-def _name(arm: Arm, size: Size) -> str:
-    return run_name(arm.method, _config(arm, size).to_dict())
 
 
 def _config(arm: Arm, size: Size) -> RunConfig:

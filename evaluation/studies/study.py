@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,7 +55,8 @@ def study(
     """
     if name not in NAMES:
         raise BadInput(
-            f"unknown study {name!r}; known: {', '.join(NAMES)}, behaviours, transfer-zero-shot, cross-simulator"
+            f"unknown study {name!r}; known: {', '.join(NAMES)}, tuning, behaviours, transfer-zero-shot, fine-tuning, "
+            "cross-simulator"
         )
     if min(seeds, workers, 1 if steps is None else steps) < 1:
         raise BadInput(f"--seeds, --workers and --steps must be at least 1; given {seeds}, {workers}, {steps}")
@@ -66,7 +66,7 @@ def study(
         return scaling(out / name, smoke, report_only, console)
     size = SMOKE if smoke else FULL
     if steps is not None:
-        size = replace(size, steps=steps, validate_every=min(size.validate_every, steps))
+        size = size.shortened(steps)
     if name == EXPLAIN and recorded:
         raise BadInput("explain asks the weights of the runs, which are not recorded; leave --recorded out")
     plan = _EXPLAINED if name == EXPLAIN else PLANS[name]

@@ -43,6 +43,9 @@ class QConfig(BaselineConfig):
     batch_size: int = Field(256, ge=1, description="transitions of one gradient step")
     warm_up: int = Field(10_000, ge=1, description="transitions before the first gradient step")
     updates_per_step: float = Field(1 / 32, gt=0, le=16, description="gradient steps per environment step")
+    n_steps: int = Field(
+        default=1, ge=1, le=20, description="steps of reward that a target adds up before the value of what follows"
+    )
     target_every: int = Field(200, ge=1, description="gradient steps between two copies into the target nets")
     epsilon_start: float = Field(1.0, ge=0, le=1, description="share of random choices of each branch at the start")
     epsilon_end: float = Field(0.02, ge=0, le=1, description="share of random choices of each branch in the end")

@@ -17,16 +17,17 @@ from hmarl_soc.interface import Interface
 from hmarl_soc.learner import State, Transition, average
 from hmarl_soc.losses import margin_loss, td_target
 from hmarl_soc.networks import clip_and_step, make_adam
-from hmarl_soc.replay import Replay
+from hmarl_soc.replay import Replay, Window
 
 
 class QLearner(BranchLearner):
     """A utility for each choice of each branch; subclasses say how utilities become values that are learned.
 
     Each branch explores by itself with probability epsilon. The online nets choose the next action, the target nets
-    value it, and an episode that was cut off by the time limit goes on with that value. Observations are brought to
-    mean 0 and spread 1 by running moments; the replay keeps them as they were. Where there is a teacher, the utility of
-    what it advises is pulled above those of a branch's other choices by a margin.
+    value it, after the rewards of ``n_steps`` steps, and an episode that was cut off by the time limit goes on with
+    that value. Observations are brought to mean 0 and spread 1 by running moments; the replay keeps them as they were.
+    Where there is a teacher, the utility of what it advises is pulled above those of a branch's other choices by a
+    margin.
 
     Args:
         config: Settings.
@@ -48,17 +49,19 @@ class QLearner(BranchLearner):
         size, critic = self.observations.size, self.critic_size
         entries: dict[str, tuple[tuple[int, ...], type]] = {
             "observations": ((size,), np.float32),
-            "observations_after": ((size,), np.float32),
+            "next_observations": ((size,), np.float32),
             "critic": ((critic,), np.float32),
-            "critic_after": ((critic,), np.float32),
+            "next_critic": ((critic,), np.float32),
             "masks": ((self.actions.mask_size,), np.bool_),
-            "masks_after": ((self.actions.mask_size,), np.bool_),
+            "next_masks": ((self.actions.mask_size,), np.bool_),
             "choices": ((self.actions.num_branches,), np.int16),
             "advice": ((self.actions.num_branches,), np.int16),
-            "rewards": ((), np.float32),
+            "reward": ((), np.float32),
             "terminated": ((), np.bool_),
+            "discount": ((), np.float32),
         }
         self.replay = Replay(config.capacity, entries, alpha=0.0)
+        self.window = Window(config.n_steps, config.gamma)
 
     @property
     def epsilon(self) -> float:
@@ -71,20 +74,23 @@ class QLearner(BranchLearner):
         before = self.observations.join(step.before.observations)
         after = self.observations.join(step.after.observations)
         critic = self.critic_input(step.before, before)
-        self.replay.add(
+        transitions = self.window.add(
             {
                 "observations": before,
-                "observations_after": after,
+                "next_observations": after,
                 "critic": critic,
-                "critic_after": self.critic_input(step.after, after),
+                "next_critic": self.critic_input(step.after, after),
                 "masks": self.actions.pack(step.before.masks),
-                "masks_after": self.actions.pack(step.after.masks),
+                "next_masks": self.actions.pack(step.after.masks),
                 "choices": self.actions.encode(step.actions),
                 "advice": self.encode_advice(step.before),
-                "rewards": self.config.reward_scale * step.rewards,
+                "reward": self.config.reward_scale * step.rewards,
                 "terminated": step.terminations,
+                "ended": step.terminations | step.truncations,
             }
         )
+        if transitions is not None:
+            self.replay.add(transitions)
         self.observed.add(before)
         self.judged.add(critic)
         self.count(step)
@@ -92,7 +98,7 @@ class QLearner(BranchLearner):
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due."""
         due = int((self.steps - self.config.warm_up) * self.config.updates_per_step) - self.updates
-        if self.steps < self.config.warm_up or due < 1:
+        if self.steps < self.config.warm_up or due < 1 or not self.replay.size:
             return {}
         return average([self._learn() for _ in range(due)]) | {"epsilon": self.epsilon}
 
@@ -145,20 +151,22 @@ class QLearner(BranchLearner):
 
     @torch.no_grad()
     def _targets(self, drawn: dict[str, npt.NDArray[np.float32]]) -> Tensor:
-        after = self.to_tensor(self.observed.scale(drawn["observations_after"]))
-        critic = self.to_tensor(self.judged.scale(drawn["critic_after"]))
-        allowed = self.to_tensor(self.actions.unpack(drawn["masks_after"].astype(np.bool_)))
+        after = self.to_tensor(self.observed.scale(drawn["next_observations"]))
+        critic = self.to_tensor(self.judged.scale(drawn["next_critic"]))
+        allowed = self.to_tensor(self.actions.unpack(drawn["next_masks"].astype(np.bool_)))
         best = only_allowed(self.net(after), allowed).argmax(2, keepdim=True)
         utilities = self.modules[_target("net")](after).gather(2, best).squeeze(2)
-        rewards, terminated = self.to_tensor(drawn["rewards"]), self.to_tensor(drawn["terminated"])
-        following = self._value(utilities, critic, target=True)
-        return td_target(rewards.unsqueeze(1), terminated.unsqueeze(1), following, self.config.gamma)
+        rewards, terminated, discount = (
+            self.to_tensor(drawn[name]).unsqueeze(1) for name in ("reward", "terminated", "discount")
+        )
+        return td_target(rewards, terminated, self._value(utilities, critic, target=True), discount)
 
     def _experience_state(self) -> State:
-        return self.replay.state_dict()
+        return {"replay": self.replay.state_dict(), "window": self.window.state_dict()}
 
     def _load_experience(self, state: State) -> None:
-        self.replay.load_state_dict(state)
+        self.replay.load_state_dict(state["replay"])
+        self.window.load_state_dict(state["window"])
 
 
 def _target(name: str) -> str:

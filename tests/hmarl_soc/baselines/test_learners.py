@@ -60,6 +60,29 @@ def test_value_of_going_on_is_five(make_toy, learn):
     np.testing.assert_allclose(seen[0, 0], [5.0, 3.0], rtol=0.1)
 
 
+@pytest.mark.parametrize("method", Q_LEARNING)
+def test_time_limit_is_not_an_end_over_several_steps_either(method, make_toy, learn, score):
+    toy = make_toy("chain")
+    learner = on_toy(method, toy, gamma=0.8, target_every=10, n_steps=4)
+    learn(learner, toy, 250)
+    assert score(learner, toy) == 1.0
+
+
+def test_a_target_adds_up_the_rewards_of_its_steps_up_to_the_end(make_toy, learn):
+    toy = make_toy("chain")
+    learner = on_toy("iql", toy, gamma=0.5, n_steps=3, warm_up=10**6)
+    learn(learner, toy, 40)
+    kept = {name: values[: learner.replay.size] for name, values in learner.replay.entries.items()}
+    found = {tuple(row) for row in zip(kept["reward"], kept["discount"], kept["terminated"], strict=True)}
+    # leaves at once; goes on, then leaves; goes on twice, until the limit; begins one step before the limit
+    assert found == {(3.0, 0.5, True), (2.5, 0.25, True), (1.5, 0.25, False), (1.0, 0.5, False)}
+    following = learner._targets(kept).numpy()[:, 0] - kept["reward"]
+    assert not following[kept["terminated"]].any()
+    goes_on = ~kept["terminated"]
+    values = np.unique((following / kept["discount"])[goes_on].round(5))
+    assert 1 <= len(values) <= 2 and values.all()  # one per observation there is, however many steps went before
+
+
 @pytest.mark.parametrize("method", POLICY_GRADIENT)
 def test_teams_find_the_better_of_two_conventions(method, make_toy, learn, score):
     toy = make_toy("matching")
@@ -76,15 +99,15 @@ def test_two_step_game_tells_mixed_from_independent_values(method, answer, make_
     assert score(learner, toy, 2) == answer
 
 
-@pytest.mark.parametrize("method", BASELINES)
-def test_resuming_from_a_saved_file_is_exact(method, make_toy, learn, tmp_path):
+@pytest.mark.parametrize(("method", "settings"), [*((name, {}) for name in BASELINES), ("qmix", {"n_steps": 3})])
+def test_resuming_from_a_saved_file_is_exact(method, settings, make_toy, learn, tmp_path):
     whole_toy = make_toy("two-steps")
-    whole = on_toy(method, whole_toy)
+    whole = on_toy(method, whole_toy, **settings)
     learn(whole, whole_toy, 37)  # in the middle of a rollout
     saved_toy = copy.deepcopy(whole_toy)
     saved = checkpoint.Checkpoint("training", method, whole.interface.to_dict(), {}, dict(whole.state_dict()))
     checkpoint.save(tmp_path, saved)
-    resumed = on_toy(method, saved_toy, seed=5)
+    resumed = on_toy(method, saved_toy, seed=5, **settings)
     resumed.load_state_dict(checkpoint.load(tmp_path).state)
     learn(whole, whole_toy, 40)
     learn(resumed, saved_toy, 40)

@@ -1,0 +1,266 @@
+"""``study tuning``: a random search over the settings of the learned baselines, with the same budget for each.
+
+A trial is one training run with a seed that no other study uses, judged by its best validation; held-out networks play
+no part. The first trial of a method has the settings that were in force before the search, the others are drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from evaluation.errors import BadInput
+from evaluation.provenance import describe_tree
+from evaluation.records import write_atomically
+from evaluation.studies.plans import FULL, SMOKE, Arm, Size
+from evaluation.studies.runs import INTERRUPTED, Job, make_job, read_curve, read_trained, train
+from hmarl_soc.tuned import merge
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NAME: Final = "tuning"
+SEED: Final = 1000
+"""Training seed of every trial."""
+TRIALS: Final = 30
+RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded" / NAME / "summary.json"
+"""The search that the settings in use come from."""
+
+Draw = Callable[[np.random.Generator], Any]
+
+
+def _one_of(*choices: Any) -> Draw:
+    return lambda generator: choices[int(generator.integers(len(choices)))]
+
+
+def _between(low: float, high: float) -> Draw:
+    """Uniform in the logarithm, to two digits."""
+    return lambda generator: float(f"{math.exp(generator.uniform(math.log(low), math.log(high))):.1e}")
+
+
+class Space(NamedTuple):
+    """What is searched for one method."""
+
+    first: Mapping[str, Any]
+    """Settings of the first trial, a value for every setting that is drawn."""
+    draws: Mapping[str, Draw]
+    """Setting -> how a value of it is drawn."""
+    fixed: Mapping[str, Any]
+    """Settings of every trial."""
+
+
+_ADVICE_WEIGHT: Final = "advice.weight"
+_PPO: Final = Space(
+    {
+        _ADVICE_WEIGHT: 1.0,
+        "learning_rate": 3e-4,
+        "entropy": 0.001,
+        "rollout": 8192,
+        "minibatch": 512,
+        "epochs": 5,
+        "clip": 0.2,
+        "gae_lambda": 0.95,
+        "gradient_norm": 0.5,
+    },
+    {
+        _ADVICE_WEIGHT: _one_of(0.5, 1.0, 2.0, 4.0),
+        "learning_rate": _between(1e-4, 1e-3),
+        "entropy": _one_of(0.0, 1e-4, 1e-3, 1e-2),
+        "rollout": _one_of(2048, 8192, 16_384),
+        "minibatch": _one_of(256, 512, 1024),
+        "epochs": _one_of(3, 5, 8),
+        "clip": _one_of(0.1, 0.2, 0.3),
+        "gae_lambda": _one_of(0.9, 0.95, 0.98),
+        "gradient_norm": _one_of(0.5, 2.0, 10.0),
+    },
+    {"advice.steps": 150_000},
+)
+_Q: Final = Space(
+    {
+        _ADVICE_WEIGHT: 1.0,
+        "learning_rate": 3e-4,
+        "n_steps": 1,
+        "target_every": 200,
+        "epsilon_start": 0.1,
+        "epsilon_end": 0.02,
+        "margin": 0.05,
+        "capacity": 100_000,
+    },
+    {
+        _ADVICE_WEIGHT: _one_of(0.5, 1.0, 2.0, 4.0),
+        "learning_rate": _between(1e-4, 1e-3),
+        "n_steps": _one_of(1, 3, 5, 10),
+        "target_every": _one_of(50, 100, 200, 500),
+        "epsilon_start": _one_of(0.05, 0.1, 0.3),
+        "epsilon_end": _one_of(0.0, 0.02, 0.05),
+        "margin": _one_of(0.02, 0.05, 0.1, 0.2),
+        "capacity": _one_of(50_000, 100_000, 200_000),
+    },
+    {"advice.steps": 150_000, "epsilon_steps": 50_000},
+)
+_WIDTHS: Final = {"mixing_width": _one_of(16, 32, 64)}
+SPACES: Final[Mapping[str, Space]] = {
+    "single-drl": _PPO,
+    "mappo": _PPO,
+    "iql": _Q,
+    "qmix": Space({**_Q.first, "mixing_width": 32}, {**_Q.draws, **_WIDTHS}, _Q.fixed),
+}
+"""Method -> space. Network, discount, scale of rewards, the schedule of the advice and the gradient steps per
+environment step of Q-learning are no part of it: they are equal for all."""
+
+
+def settings_of(method: str, trial: int) -> dict[str, Any]:
+    """Return the nested settings of a trial: those in force before for trial 0, drawn ones for the others."""
+    space = SPACES[method]
+    generator = np.random.default_rng([list(SPACES).index(method), trial])
+    drawn = {name: draw(generator) for name, draw in space.draws.items()} if trial else dict(space.first)
+    nested: dict[str, Any] = {}
+    for path, value in {**space.fixed, **drawn}.items():
+        group, _, name = path.rpartition(".")
+        nested = merge(nested, {group: {name: value}} if group else {name: value})
+    return nested
+
+
+def study(
+    out: Path, workers: int, steps: int | None, smoke: bool, report_only: bool, recorded: bool, console: Console
+) -> dict[str, Any]:
+    """Run or resume the search and write ``out/tuning/summary.json`` and ``table.md``.
+
+    Args:
+        out: Folder of all studies; training runs lie in ``out/runs``.
+        workers: Processes; changes no result.
+        steps: Environment steps of a trial; None for the default.
+        smoke: Two tiny trials per method: shows that everything works, in seconds.
+        report_only: Train nothing; report what is there.
+        recorded: Take trials that ship with the package for done.
+        console: Where progress is told.
+
+    Returns:
+        The summary: ``methods`` -> ``trials`` (``trial``, ``settings``, ``best_score``, ``curve``), the best one first.
+
+    Raises:
+        BadInput: If a number is out of range, or there is nothing to report.
+    """
+    if min(workers, 1 if steps is None else steps) < 1:
+        raise BadInput(f"--workers and --steps must be at least 1; given {workers}, {steps}")
+    size = SMOKE if smoke else FULL
+    if steps is not None:
+        size = size.shortened(steps)
+    shipped = _shipped() if recorded else {}
+    found: dict[str, list[dict[str, Any]]] = {method: [] for method in SPACES}
+    missing: list[tuple[str, int, Job]] = []
+    # Trial by trial, so that an interrupted search has tried as often for one method as for another.
+    for trial in range(2 if smoke else TRIALS):
+        for method in SPACES:
+            arm = Arm(f"{method}, trial {trial}", method, settings_of(method, trial))
+            job = make_job(arm, SEED, size, out)
+            known = shipped.get(job.folder.parent.name) or _read(trial, arm, job)
+            if known is None:
+                missing.append((method, trial, job))
+            else:
+                found[method].append(known)
+    if not report_only:
+        _train([job for _, _, job in missing], workers, console)
+        for method, trial, job in missing:
+            known = _read(trial, job.arm, job)
+            if known is not None:
+                found[method].append(known)
+    return _report(found, size, out / NAME, console)
+
+
+def _train(missing: Sequence[Job], workers: int, console: Console) -> None:
+    from evaluation.runner import parallel
+
+    console.print(f"{len(missing)} trials to go", highlight=False)
+    results = parallel(train, missing, workers) if workers > 1 else map(train, missing)
+    for number, (job, end) in enumerate(results, 1):
+        if end == INTERRUPTED:
+            raise KeyboardInterrupt
+        trained = read_trained(job)
+        told = end if trained is None else f"best validation {trained['best_score']:.2f}"
+        console.print(f"[{number}/{len(missing)}] {job.arm.label}: {told}", markup=False, highlight=False)
+
+
+def _read(trial: int, arm: Arm, job: Job) -> dict[str, Any] | None:
+    """Return what a trial of this machine came to; None if it is not finished."""
+    trained = read_trained(job)
+    if trained is None:
+        return None
+    curve = {name: values.round(4).tolist() for name, values in read_curve(job).items()}
+    run = job.folder.parent.name
+    return {"trial": trial, "run": run, "settings": arm.settings, "best_score": trained["best_score"], "curve": curve}
+
+
+def _shipped() -> dict[str, dict[str, Any]]:
+    """Return name of the run -> trial, of the recorded search."""
+    try:
+        summary = json.loads(RECORDED.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return {trial["run"]: trial for method in summary["methods"].values() for trial in method["trials"]}
+
+
+def _report(found: Mapping[str, list[dict[str, Any]]], size: Size, out: Path, console: Console) -> dict[str, Any]:
+    methods = {
+        method: {"trials": sorted(trials, key=lambda trial: -trial["best_score"])}
+        for method, trials in found.items()
+        if trials
+    }
+    if not methods:
+        raise BadInput(f"no trial is finished in {out.parent}; run tuning without --report-only first")
+    summary = {
+        "study": NAME,
+        "steps": size.steps,
+        "validation_episodes": size.validation_episodes,
+        "seed": SEED,
+        "methods": methods,
+        **describe_tree(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_atomically(out / "table.md", _markdown(summary))
+    console.print(f"Search of settings: {out / 'table.md'}", markup=False, highlight=False, soft_wrap=True)
+    return summary
+
+
+def _markdown(summary: Mapping[str, Any]) -> str:
+    """Return the best, the first and the middle trial of every method, and all trials, as Markdown tables."""
+    lines = [
+        "# Search of the baselines' settings",
+        "",
+        f"Trials of {summary['steps']:,} environment steps with training seed {summary['seed']}; best validation on "
+        f"{summary['validation_episodes']} episodes of validation networks.",
+        "",
+        "| method | trials | best | before | median | settings of the best |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method, tried in summary["methods"].items():
+        trials = tried["trials"]
+        scores = [trial["best_score"] for trial in trials]
+        before = next((f"{trial['best_score']:.2f}" for trial in trials if trial["trial"] == 0), "-")
+        numbers = f"{scores[0]:.2f} | {before} | {np.median(scores):.2f}"
+        lines.append(f"| {method} | {len(trials)} | {numbers} | {_drawn(method, trials[0])} |")
+    lines += ["", "| method | trial | best validation | at step | last validation | settings |", "|---" * 6 + "|"]
+    for method, tried in summary["methods"].items():
+        for trial in tried["trials"]:
+            curve = trial["curve"]
+            step = int(curve["steps"][int(np.argmax(curve["score"]))])
+            numbers = f"{trial['best_score']:.2f} | {step:,} | {curve['score'][-1]:.2f}"
+            lines.append(f"| {method} | {trial['trial']} | {numbers} | {_drawn(method, trial)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _drawn(method: str, trial: Mapping[str, Any]) -> str:
+    """Return the settings of a trial that were drawn, as text."""
+    told = []
+    for path in SPACES[method].draws:
+        value = trial["settings"]
+        for name in path.split("."):
+            value = value[name]
+        told.append(f"{path} {value}")
+    return ", ".join(told)
