@@ -1,0 +1,93 @@
+"""Tables in README and docs say what the recorded results say: no figure in them is typed in by hand."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import evaluation
+from evaluation.records import SPEC
+from evaluation.studies.plans import FULL, PLANS, SCRIPTED
+from evaluation.studies.recorded import with_recorded
+from evaluation.studies.runs import jobs
+from evaluation.studies.tables import summarise
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = Path(evaluation.__file__).parent / "recorded"
+NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
+
+
+def rows(document, heading):
+    """Return first cell -> the other cells of the first table after a heading."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert heading in text, f"{document} has no {heading!r}"
+    lines = text[text.index(heading) :].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    table = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip().replace("**", "") for cell in line.strip("|").split("|")])
+    return {cells[0]: cells[1:] for cells in table[2:]}
+
+
+def agrees(cell, values):
+    """Tell whether the numbers of a cell are these values, rounded as the cell rounds."""
+    told = NUMBER.findall(cell)
+    assert told, f"no number in {cell!r}"
+    for text, value in zip(told, values, strict=False):
+        number = float(text.replace(",", "").replace("−", "-"))
+        digits = len(text.partition(".")[2])
+        if abs(number - value) > 0.501 * 10.0**-digits:
+            return False
+    return True
+
+
+def test_a_wrong_figure_would_be_found():
+    assert agrees("−6,863.7 [−7,115.7, −6,614.8]", [-6863.695, -7115.7, -6614.8])
+    assert not agrees("-7.98 [-8.91, -7.06]", [-7.98, -8.91, -7.08])
+
+
+def recorded_scores():
+    found = {}
+    for spec in RECORDED.glob(f"*/{SPEC}"):
+        summary = json.loads((spec.parent / "summary.json").read_text(encoding="utf-8"))
+        found |= {name: [one["mean"], *one["ci95"]] for name, one in summary["policies"].items()}
+    return found
+
+
+def test_the_readme_tells_the_recorded_scores():
+    recorded = recorded_scores()
+    told = {name.partition(" ")[0]: cells for name, cells in rows("README.md", "## What you get").items()}
+    assert set(told) == set(recorded)
+    for name, cells in told.items():
+        assert agrees(cells[0], recorded[name]), f"{name}: {cells[0]}, recorded is {recorded[name]}"
+
+
+STUDIES = {
+    "table4": ("### Ablations", ("reward", "csr", "exfiltrated", "scan_fpr", "alert_fpr")),
+}
+"""Study -> where its table is, and the metrics of its columns."""
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_tables_of_studies_tell_the_recorded_runs(name, tmp_path):
+    heading, metrics = STUDIES[name]
+    plan = PLANS[name]
+    learned = [job for job in with_recorded(jobs(plan, FULL, 5, tmp_path)) if job.arm.method != SCRIPTED]
+    assert all(job.recorded is not None for job in learned), "a run of this table is not recorded"
+    summary = summarise(plan, learned)
+    told = rows("docs/studies.md", heading)
+    for label, arm in summary["arms"].items():
+        for metric, cell in zip(metrics, told[label], strict=False):
+            figure = arm["metrics"][metric]
+            assert agrees(cell, [figure["mean"], *figure["ci95"]]), f"{label}, {metric}: {cell}, recorded is {figure}"
+    leads = {test["arm"]: test for test in summary["tests"] if test["metric"] == "reward"}
+    for label, test in leads.items():
+        lead, _, chance = told[label][len(metrics)].partition(", p ")
+        assert agrees(lead, [test["difference"], *test["ci95"]]), label
+        if chance.startswith("<"):
+            assert test["p_holm"] < float(chance.strip("< "))
+        else:
+            assert agrees(chance, [test["p_holm"]]), label
