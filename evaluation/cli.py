@@ -169,6 +169,7 @@ def calibrate(
 
 @app.command()
 def study(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
@@ -194,7 +195,7 @@ def study(
     ] = "adapters,heads,all",
     smoke: Annotated[
         bool,
-        typer.Option("--smoke", help="All but scaling and transfer-zero-shot: tiny; shows that all works."),
+        typer.Option("--smoke", help="All but transfer-zero-shot: tiny; shows that all works."),
     ] = False,
     report_only: Annotated[
         bool,
@@ -229,31 +230,14 @@ def study(
     """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
     console = _console(as_json)
     with _one_sentence(console):
-        from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot, tuning
-        from evaluation.studies.study import study as run
+        from evaluation.studies.command import Options, run
 
-        count = 100 if episodes is None else episodes
+        bundles = tuple(str(path) for path in bundle or ())
+        how = (workers, seeds, steps, budgets, parts, smoke, report_only, recorded)
+        asked = Options(out, *how, policies, bundles, episodes, engine, variant, seed)
+        given = {name for name in vars(asked) if _is_given(context, name)}
         try:
-            if name == behaviours.NAME:
-                played = tuple(policies.split(",")) if policies else behaviours.POLICIES
-                result = behaviours.study(played, out / name, episodes, smoke, report_only, console)
-            elif name == transfer_zero_shot.NAME:
-                bundles = [str(path) for path in bundle or ()]
-                result = transfer_zero_shot.study(bundles, out / name, engine, variant, count, seed, workers, console)
-            elif name == cross_simulator.NAME:
-                full = cross_simulator.Size(count, cross_simulator.SOC_EPISODES * count)
-                size = cross_simulator.SMOKE if smoke else full
-                carrying = str(bundle[0]) if bundle else "soc-adaptive"
-                variants = variant.split(",")
-                result = cross_simulator.study(carrying, out / name, engine, variants, size, seed, workers, console)
-            elif name == finetuning.NAME:
-                carrying = str(bundle[0]) if bundle else "hmarl-soc"
-                asked = finetuning.SMOKE if smoke else finetuning.asked(budgets, parts, seeds or 3, count)
-                result = finetuning.study(carrying, out / name, asked, seed, workers, report_only, console)
-            elif name == tuning.NAME:
-                result = tuning.study(out, workers, steps, smoke, report_only, recorded, console)
-            else:
-                result = run(name, out, seeds or 5, workers, steps, smoke, report_only, console, recorded)
+            result = run(name, asked, given, console)
         except KeyboardInterrupt:
             console.print("Interrupted. The same command goes on from there.", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
@@ -428,6 +412,12 @@ def _one_sentence(console: Console) -> Iterator[None]:
         message = f"Error: no space left{place}; make room and repeat the command: what is finished is kept"
         Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Tell whether an option was written in the command, and not left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _finish_run(as_json: bool, result: dict[str, Any]) -> None:

@@ -54,10 +54,7 @@ def study(
         BadInput: If the study is unknown, a number is out of range, or there is nothing to report.
     """
     if name not in NAMES:
-        raise BadInput(
-            f"unknown study {name!r}; known: {', '.join(NAMES)}, tuning, behaviours, transfer-zero-shot, fine-tuning, "
-            "cross-simulator"
-        )
+        raise BadInput(f"unknown study {name!r} of training; known: {', '.join(NAMES)}")
     if min(seeds, workers, 1 if steps is None else steps) < 1:
         raise BadInput(f"--seeds, --workers and --steps must be at least 1; given {seeds}, {workers}, {steps}")
     if name == SCALING:

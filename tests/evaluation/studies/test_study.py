@@ -238,7 +238,7 @@ def test_sweep_is_drawn_over_its_axis(faked, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("table9", 1, 1, None), "unknown study 'table9'; known: table3"),
+        (("table9", 1, 1, None), "unknown study 'table9' of training; known: table3"),
         (("table3", 0, 1, None), "at least 1"),
         (("table3", 1, 0, None), "at least 1"),
         (("table3", 1, 1, 0), "at least 1"),

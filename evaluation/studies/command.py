@@ -1,0 +1,127 @@
+"""Which study takes which options of the ``study`` command, and the one call that becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from evaluation.errors import BadInput
+from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot, tuning
+from evaluation.studies import study as training
+from evaluation.studies.plans import PLANS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for; None where a study has a default of its own."""
+
+    out: Path
+    workers: int = 1
+    seeds: int | None = None
+    steps: int | None = None
+    budgets: str = "10000,100000,1000000"
+    parts: str = "adapters,heads,all"
+    smoke: bool = False
+    report_only: bool = False
+    recorded: bool = False
+    policies: str = ""
+    bundle: tuple[str, ...] = ()
+    episodes: int | None = None
+    engine: str = "auto"
+    variant: str = "base"
+    seed: int = 0
+
+
+Study = Callable[[str, Options, "Console"], Any]
+
+
+def _train(name: str, asked: Options, console: Console) -> Any:
+    how = (asked.smoke, asked.report_only, console, asked.recorded)
+    return training.study(name, asked.out, asked.seeds or 5, asked.workers, asked.steps, *how)
+
+
+def _tuning(name: str, asked: Options, console: Console) -> Any:
+    how = (asked.smoke, asked.report_only, asked.recorded, console)
+    return tuning.study(asked.out, asked.workers, asked.steps, *how)
+
+
+def _behaviours(name: str, asked: Options, console: Console) -> Any:
+    played = tuple(asked.policies.split(",")) if asked.policies else behaviours.POLICIES
+    return behaviours.study(played, asked.out / name, asked.episodes, asked.smoke, asked.report_only, console)
+
+
+def _zero_shot(name: str, asked: Options, console: Console) -> Any:
+    where = (asked.out / name, asked.engine, asked.variant)
+    return transfer_zero_shot.study(asked.bundle, *where, _episodes(asked), asked.seed, asked.workers, console)
+
+
+def _cross_simulator(name: str, asked: Options, console: Console) -> Any:
+    count = _episodes(asked)
+    full = cross_simulator.Size(count, cross_simulator.SOC_EPISODES * count)
+    size = cross_simulator.SMOKE if asked.smoke else full
+    where = (asked.out / name, asked.engine, asked.variant.split(","))
+    return cross_simulator.study(_first(asked, "soc-adaptive"), *where, size, asked.seed, asked.workers, console)
+
+
+def _fine_tuning(name: str, asked: Options, console: Console) -> Any:
+    full = finetuning.asked(asked.budgets, asked.parts, asked.seeds or 3, _episodes(asked))
+    size = finetuning.SMOKE if asked.smoke else full
+    how = (asked.seed, asked.workers, asked.report_only, console)
+    return finetuning.study(_first(asked, "hmarl-soc"), asked.out / name, size, *how)
+
+
+def _episodes(asked: Options) -> int:
+    return 100 if asked.episodes is None else asked.episodes
+
+
+def _first(asked: Options, default: str) -> str:
+    return asked.bundle[0] if asked.bundle else default
+
+
+_TRAINED: Final = {"seeds", "steps", "workers", "smoke", "report_only"}
+_PLAYED: Final = {"bundle", "engine", "variant", "episodes", "seed", "workers"}
+STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
+    **dict.fromkeys(PLANS, (_train, {*_TRAINED, "recorded"})),
+    training.EXPLAIN: (_train, {*_TRAINED, "recorded"}),  # which it refuses with a reason of its own
+    training.SCALING: (_train, {"smoke", "report_only"}),
+    tuning.NAME: (_tuning, {"steps", "workers", "smoke", "report_only", "recorded"}),
+    behaviours.NAME: (_behaviours, {"policies", "episodes", "smoke", "report_only"}),
+    transfer_zero_shot.NAME: (_zero_shot, _PLAYED),
+    finetuning.NAME: (
+        _fine_tuning,
+        {"bundle", "budgets", "parts", "seeds", "episodes", "seed", "workers", "smoke", "report_only"},
+    ),
+    cross_simulator.NAME: (_cross_simulator, {*_PLAYED, "smoke"}),
+}
+"""Study -> what it calls, and the options that mean something to it beside ``out``."""
+
+
+def run(name: str, asked: Options, given: Collection[str], console: Console) -> Any:
+    """Run a study and return its summary.
+
+    Args:
+        name: One of :data:`STUDIES`.
+        asked: All options.
+        given: Names of the options that were not left at their defaults.
+        console: Where progress is told.
+
+    Raises:
+        BadInput: If the study is unknown, an option means nothing to it, or a value is out of range.
+    """
+    if name not in STUDIES:
+        raise BadInput(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
+    study, takes = STUDIES[name]
+    refused = sorted(set(given) - {"out", *takes})
+    if refused:
+        taken = ", ".join(_flag(option) for option in ("out", *sorted(takes)))
+        raise BadInput(f"study {name} does not take {_flag(refused[0])}; it takes {taken}")
+    return study(name, asked, console)
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
