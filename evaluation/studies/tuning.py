@@ -66,6 +66,7 @@ _PPO: Final = Space(
         "clip": 0.2,
         "gae_lambda": 0.95,
         "gradient_norm": 0.5,
+        "drawn": False,
     },
     {
         _ADVICE_WEIGHT: _one_of(0.5, 1.0, 2.0, 4.0),
@@ -77,6 +78,7 @@ _PPO: Final = Space(
         "clip": _one_of(0.1, 0.2, 0.3),
         "gae_lambda": _one_of(0.9, 0.95, 0.98),
         "gradient_norm": _one_of(0.5, 2.0, 10.0),
+        "drawn": _one_of(False, True),
     },
     {"advice.steps": 150_000},
 )

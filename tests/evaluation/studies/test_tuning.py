@@ -72,7 +72,7 @@ def test_every_drawn_setting_takes_all_kinds_of_values(method):
     assert set(space.first) == set(space.draws)
     drawn = [leaves(tuning.settings_of(method, trial)) for trial in range(1, 200)]
     for name in space.draws:
-        assert len({row[name] for row in drawn}) >= 3, name
+        assert len({row[name] for row in drawn}) >= (2 if name == "drawn" else 3), name
     assert drawn == [leaves(tuning.settings_of(method, trial)) for trial in range(1, 200)]
 
 
