@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -235,9 +235,8 @@ def study(
         bundles = tuple(str(path) for path in bundle or ())
         how = (workers, seeds, steps, budgets, parts, smoke, report_only, recorded)
         asked = Options(out, *how, policies, bundles, episodes, engine, variant, seed)
-        given = {name for name in vars(asked) if _is_given(context, name)}
         try:
-            result = run(name, asked, given, console)
+            result = run(name, asked, _given(context, vars(asked)), console)
         except KeyboardInterrupt:
             console.print("Interrupted. The same command goes on from there.", highlight=False)
             raise typer.Exit(INTERRUPTED) from None
@@ -352,6 +351,7 @@ def finetune(
 
 @app.command()
 def bench(
+    context: typer.Context,
     what: Annotated[str, typer.Argument(help="What to measure: cage4, native_sim, or train.")] = "cage4",
     envs: Annotated[
         str | None,
@@ -368,8 +368,10 @@ def bench(
     console = _console(as_json)
     with _one_sentence(console):
         if what == "train":
+            from evaluation.errors import refuse_options
             from evaluation.training import bench as measure_training
 
+            refuse_options("bench train", _given(context, ("envs", "threads", "cold")), ("seconds",))
             _finish(as_json, measure_training(seconds, console))
         from evaluation.bench import bench as measure
 
@@ -414,10 +416,10 @@ def _one_sentence(console: Console) -> Iterator[None]:
         raise typer.Exit(FAILED) from None
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Tell whether an option was written in the command, and not left at its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _given(context: typer.Context, names: Iterable[str]) -> set[str]:
+    """Return which of some options were written in the command, and not left at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def _finish_run(as_json: bool, result: dict[str, Any]) -> None:

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 
 class BadInput(ValueError):
     """Something given cannot be used; the message is one sentence saying what, what is allowed, what to do."""
+
+
+def refuse_options(command: str, given: Collection[str], takes: Collection[str]) -> None:
+    """Refuse options that mean nothing to a command instead of ignoring them.
+
+    Args:
+        command: As the user wrote it.
+        given: Names of the options that were given.
+        takes: Names of those that count.
+
+    Raises:
+        BadInput: If one is given that does not count.
+    """
+    refused = sorted(set(given) - set(takes))
+    if refused:
+        taken = ", ".join(_flag(option) for option in sorted(takes))
+        raise BadInput(f"{command} does not take {_flag(refused[0])}; it takes {taken}")
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 class PolicyFailure(RuntimeError):

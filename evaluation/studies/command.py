@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluation.errors import BadInput
+from evaluation.errors import BadInput, refuse_options
 from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot, tuning
 from evaluation.studies import study as training
 from evaluation.studies.plans import PLANS
@@ -116,12 +116,5 @@ def run(name: str, asked: Options, given: Collection[str], console: Console) -> 
     if name not in STUDIES:
         raise BadInput(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
     study, takes = STUDIES[name]
-    refused = sorted(set(given) - {"out", *takes})
-    if refused:
-        taken = ", ".join(_flag(option) for option in ("out", *sorted(takes)))
-        raise BadInput(f"study {name} does not take {_flag(refused[0])}; it takes {taken}")
+    refuse_options(f"study {name}", given, {"out", *takes})
     return study(name, asked, console)
-
-
-def _flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"

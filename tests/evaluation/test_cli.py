@@ -136,6 +136,7 @@ def test_a_truncated_table_and_another_format(run_folder, tmp_path):
         (("bench", "cage4", "--seconds", "0"), "--seconds must be positive"),
         (("bench", "cage4", "--threads", "4096"), "threads"),
         (("bench", "native_sim", "--envs", "many"), "--envs must be positive whole numbers"),
+        (("bench", "train", "--envs", "8"), "bench train does not take --envs; it takes --seconds"),
     ],
 )
 def test_bench_refuses_nonsense(arguments, sentence):

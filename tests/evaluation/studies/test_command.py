@@ -53,7 +53,7 @@ def test_an_option_counts_or_is_refused(name, option, monkeypatch, tmp_path):
         assert code == 0 and getattr(seen[0], option) == expected
     else:
         assert code == 2 and not seen
-        assert f"study {name} does not take {words(option, value)[0]}; it takes --out" in said
+        assert f"study {name} does not take {words(option, value)[0]}; it takes --" in said
     assert not list(tmp_path.iterdir())
 
 
