@@ -1,23 +1,32 @@
 """Keep what the finished training runs of studies came to, as files that ship with the package (--recorded).
 
-python benchmarks/record_runs.py table3 table4 --out runs/studies
+python benchmarks/record_runs.py table3 table4 fine-tuning --out runs/studies
 """
 
 import argparse
 from pathlib import Path
 
+from evaluation.studies import finetuning, tuning
+from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.plans import FULL, PLANS
 from evaluation.studies.recorded import record
 from evaluation.studies.runs import is_done, jobs
 
+WHOLE = {tuning.NAME: tuning.record, FINE_TUNING: finetuning.record}
+"""Studies that are kept as one file."""
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", nargs="+", choices=[name for name, plan in PLANS.items() if plan.learned])
+    known = [*(name for name, plan in PLANS.items() if plan.learned), *WHOLE]
+    parser.add_argument("studies", nargs="+", choices=known)
     parser.add_argument("--out", type=Path, default=Path("runs/studies"), help="folder of all studies")
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
     for name in asked.studies:
+        if name in WHOLE:
+            print(WHOLE[name](asked.out / name))
+            continue
         for job in jobs(PLANS[name], FULL, asked.seeds, asked.out):
             if job.seed is not None and is_done(job):
                 print(record(job))

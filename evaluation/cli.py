@@ -204,7 +204,8 @@ def study(
     recorded: Annotated[
         bool,
         typer.Option(
-            "--recorded", help="Training: runs whose results ship with the package are done; the others are trained."
+            "--recorded",
+            help="Training, fine-tuning: runs whose results ship with the package are done; the others are trained.",
         ),
     ] = False,
     policies: Annotated[

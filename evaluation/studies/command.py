@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from evaluation.errors import BadInput, refuse_options
 from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot, tuning
 from evaluation.studies import study as training
+from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.plans import PLANS
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _cross_simulator(name: str, asked: Options, console: Console) -> Any:
 def _fine_tuning(name: str, asked: Options, console: Console) -> Any:
     full = finetuning.asked(asked.budgets, asked.parts, asked.seeds or 3, _episodes(asked))
     size = finetuning.SMOKE if asked.smoke else full
-    how = (asked.seed, asked.workers, asked.report_only, console)
+    how = (asked.seed, asked.workers, asked.report_only, console, asked.recorded)
     return finetuning.study(_first(asked, "hmarl-soc"), asked.out / name, size, *how)
 
 
@@ -92,9 +93,9 @@ STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
     tuning.NAME: (_tuning, {"steps", "workers", "smoke", "report_only", "recorded"}),
     behaviours.NAME: (_behaviours, {"policies", "episodes", "smoke", "report_only"}),
     transfer_zero_shot.NAME: (_zero_shot, _PLAYED),
-    finetuning.NAME: (
+    FINE_TUNING: (
         _fine_tuning,
-        {"bundle", "budgets", "parts", "seeds", "episodes", "seed", "workers", "smoke", "report_only"},
+        {"bundle", "budgets", "parts", "seeds", "episodes", "seed", "workers", "smoke", "report_only", "recorded"},
     ),
     cross_simulator.NAME: (_cross_simulator, {*_PLAYED, "smoke"}),
 }

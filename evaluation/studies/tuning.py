@@ -175,6 +175,20 @@ def study(
     return _report(found, size, out / NAME, console)
 
 
+def record(out: Path) -> Path:
+    """Keep the search of a folder as the one that ships with the package; return the file.
+
+    Args:
+        out: Folder of the search.
+
+    Raises:
+        FileNotFoundError: If nothing was reported there.
+    """
+    RECORDED.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(RECORDED, (out / "summary.json").read_text(encoding="utf-8"))
+    return RECORDED
+
+
 def _train(missing: Sequence[Job], workers: int, console: Console) -> None:
     from evaluation.runner import parallel
 

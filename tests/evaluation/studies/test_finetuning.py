@@ -10,7 +10,17 @@ from rich.console import Console
 from evaluation import finetune
 from evaluation.errors import BadInput
 from evaluation.studies import finetuning
-from evaluation.studies.finetuning import SCRATCH, TRANSFERRED, Curve, Run, Size, asked, grid, settings_of
+from evaluation.studies.finetuning import STARTS, Size, asked, grid, settings_of
+from evaluation.studies.finetuning_report import (
+    SCRATCH,
+    TRANSFERRED,
+    Curve,
+    Result,
+    Run,
+    compare,
+    figures_of,
+    results_of,
+)
 
 QUIET = Console(file=io.StringIO())
 
@@ -32,7 +42,7 @@ def test_starts_are_compared_at_equal_parts_budget_and_seed():
     runs = {Run(TRANSFERRED, "all", 500, seed): ahead for seed in range(3)}
     runs |= {Run(SCRATCH, "all", 500, seed): Curve(behind.steps, behind.score - seed) for seed in range(3)}
     runs |= {Run(TRANSFERRED, "heads", 500, 0): ahead, Run(SCRATCH, "adapters", 500, 0): behind}  # nothing to pair with
-    (found,) = finetuning._comparisons(runs, -100.0)
+    (found,) = compare(runs, -100.0)
     assert (found["parts"], found["budget"]) == ("all", 500)
     assert found["jumpstart"]["mean"] == pytest.approx(51) and found["asymptote"]["mean"] == pytest.approx(11)
     assert found["area ratio"]["mean"] > 1 and not found["negative transfer"]
@@ -41,13 +51,22 @@ def test_starts_are_compared_at_equal_parts_budget_and_seed():
     swapped = {
         run._replace(start={TRANSFERRED: SCRATCH, SCRATCH: TRANSFERRED}[run.start]): c for run, c in runs.items()
     }
-    (worse,) = finetuning._comparisons({run: c for run, c in swapped.items() if run.parts == "all"}, -100.0)
+    (worse,) = compare({run: c for run, c in swapped.items() if run.parts == "all"}, -100.0)
     assert worse["negative transfer"] and worse["jumpstart"]["mean"] == pytest.approx(-51)
+
+
+def test_what_runs_came_to_survives_being_written():
+    runs = {
+        Run(start, "all", 500, seed): Result(curve(-90, -50 - seed), -60.0, -7.5) for start in STARTS for seed in (0, 1)
+    }
+    written = json.loads(json.dumps(figures_of(runs, -100.0)))
+    assert figures_of(results_of(written), -100.0) == figures_of(runs, -100.0)
+    assert [row["score"]["mean"] for row in written["rows"]] == [-60.0, -60.0]
 
 
 def test_a_flag_needs_more_than_one_seed():
     runs = {Run(TRANSFERRED, "all", 500, 0): curve(-90, -90), Run(SCRATCH, "all", 500, 0): curve(-10, -10)}
-    (found,) = finetuning._comparisons(runs, -100.0)
+    (found,) = compare(runs, -100.0)
     assert found["asymptote"]["ci95"] is None and not found["negative transfer"]
 
 
@@ -97,6 +116,15 @@ def test_everything_once_and_again_without_playing(tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning, "finetune", None)  # whoever trains again fails
     again = finetuning.study("hmarl-soc", tmp_path, size, 0, 1, False, QUIET)
     assert again == summary
+    monkeypatch.setattr(finetuning, "RECORDED", tmp_path / "recorded")
+    assert finetuning.record(tmp_path) == tmp_path / "recorded" / "hmarl-soc.json"
+    told = finetuning.study("hmarl-soc", tmp_path / "elsewhere", size, 0, 1, False, QUIET, recorded=True)
+    assert told == summary
+    assert (tmp_path / "elsewhere" / "study.md").read_text() == (tmp_path / "study.md").read_text()
+    assert finetuning._read_recorded("hmarl-soc", size, 0).keys() == set(grid(size))
+    for other in (size._replace(episodes=3), size._replace(soc_episodes=3), size._replace(steps=41)):
+        assert finetuning._read_recorded("hmarl-soc", other, 0) == {}
+    assert finetuning._read_recorded("hmarl-soc", size, 1) == {}
     more = size._replace(seeds=2)
     assert finetuning.study("hmarl-soc", tmp_path, more, 0, 1, True, QUIET)["rows"] == summary["rows"]
     with pytest.raises(BadInput, match="no run of fine-tuning is finished"):

@@ -90,7 +90,8 @@ def test_all_methods_are_tried_equally_often_and_the_best_comes_first(faked, tmp
 
 def test_finished_trials_are_not_done_again(faked, monkeypatch, tmp_path):
     search(tmp_path)
-    monkeypatch.setattr(tuning, "RECORDED", tmp_path / "tuning" / "summary.json")
+    monkeypatch.setattr(tuning, "RECORDED", tmp_path / "recorded" / "summary.json")
+    assert tuning.record(tmp_path / "tuning") == tuning.RECORDED
     monkeypatch.setattr(tuning, "train", None)
     assert search(tmp_path) == search(tmp_path, report_only=True)
     again = search(tmp_path / "elsewhere", recorded=True)
