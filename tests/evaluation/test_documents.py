@@ -8,6 +8,7 @@ import pytest
 
 import evaluation
 from evaluation.records import SPEC
+from evaluation.studies.finetuning_report import render
 from evaluation.studies.plans import FULL, PLANS, SCRIPTED
 from evaluation.studies.recorded import with_recorded
 from evaluation.studies.runs import jobs
@@ -91,3 +92,14 @@ def test_the_tables_of_studies_tell_the_recorded_runs(name, tmp_path):
             assert test["p_holm"] < float(chance.strip("< "))
         else:
             assert agrees(chance, [test["p_holm"]]), label
+
+
+def test_the_page_on_transfer_tells_the_recorded_fine_tuning():
+    summary = json.loads((RECORDED / "fine-tuning" / "hmarl-soc.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "transfer.md").read_text(encoding="utf-8")
+    section = page[page.index("### Transferred against scratch") : page.index("## Do policies rank alike")]
+    told = {line for line in section.splitlines() if line.startswith("|")}
+    rendered = set(render(summary).splitlines())
+    assert told <= rendered, told - rendered
+    assert len(told) == 2 + 12 + 2 + 9  # two heads, two budgets of six rows, nine comparisons
+    assert summary["dirty"] is False
