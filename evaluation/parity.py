@@ -101,9 +101,6 @@ def _split(text: str, everything: Any) -> list[str]:
 
 
 def _results(games: list[Game], workers: int) -> Iterator[tuple[Game, Lockstep]]:
-    if workers == 1:
-        yield from map(_play, games)
-        return
     from evaluation.runner import parallel
 
     yield from parallel(_play, games, workers)

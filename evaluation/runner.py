@@ -101,11 +101,14 @@ def _results(spec: EvalSpec, batches: Sequence[Batch], workers: int) -> Iterator
 
 
 def parallel(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
-    """Yield ``function(item)`` of every item as it comes, computed in worker processes.
+    """Yield ``function(item)`` of every item as it comes, computed in worker processes, or here if one is asked for.
 
     Raises:
         WorkerDied: If a worker process ends without an answer.
     """
+    if workers == 1:
+        yield from map(function, items)
+        return
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 

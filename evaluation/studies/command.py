@@ -84,11 +84,11 @@ def _first(asked: Options, default: str) -> str:
     return asked.bundle[0] if asked.bundle else default
 
 
-_TRAINED: Final = {"seeds", "steps", "workers", "smoke", "report_only"}
+_TRAINED: Final = {"seeds", "steps", "workers", "smoke", "report_only", "recorded"}
 _PLAYED: Final = {"bundle", "engine", "variant", "episodes", "seed", "workers"}
 STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
-    **dict.fromkeys(PLANS, (_train, {*_TRAINED, "recorded"})),
-    training.EXPLAIN: (_train, {*_TRAINED, "recorded"}),  # which it refuses with a reason of its own
+    # explain refuses --recorded, with a reason of its own
+    **dict.fromkeys((*PLANS, training.EXPLAIN), (_train, _TRAINED)),
     training.SCALING: (_train, {"smoke", "report_only"}),
     tuning.NAME: (_tuning, {"steps", "workers", "smoke", "report_only", "recorded"}),
     behaviours.NAME: (_behaviours, {"policies", "episodes", "smoke", "report_only"}),

@@ -224,8 +224,7 @@ def _execute(beginning: str, out: Path, runs: Sequence[Run], size: Size, workers
     from evaluation.runner import parallel
 
     one = partial(_train, beginning, out, size)
-    results = parallel(one, runs, workers) if workers > 1 else map(one, runs)
-    for number, (run, interrupted, failure) in enumerate(results, 1):
+    for number, (run, interrupted, failure) in enumerate(parallel(one, runs, workers), 1):
         if interrupted:
             raise KeyboardInterrupt
         end = failure or "done"

@@ -80,15 +80,11 @@ def study(
 
 
 def _execute(wanted: Sequence[Job], workers: int, console: Console) -> None:
+    from evaluation.runner import parallel
+
     missing = [job for job in wanted if not is_done(job)]
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} runs are done; {len(missing)} to go", highlight=False)
-    if workers > 1:
-        from evaluation.runner import parallel
-
-        results = parallel(execute, missing, workers)
-    else:
-        results = map(execute, missing)
-    for number, (job, end) in enumerate(results, len(wanted) - len(missing) + 1):
+    for number, (job, end) in enumerate(parallel(execute, missing, workers), len(wanted) - len(missing) + 1):
         if end == INTERRUPTED:
             raise KeyboardInterrupt
         seed = "" if job.seed is None else f", seed {job.seed}"

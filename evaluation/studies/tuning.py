@@ -154,24 +154,20 @@ def study(
     if steps is not None:
         size = size.shortened(steps)
     shipped = _shipped() if recorded else {}
-    found: dict[str, list[dict[str, Any]]] = {method: [] for method in SPACES}
-    missing: list[tuple[str, int, Job]] = []
+    jobs: dict[tuple[int, str], Job] = {}
     # Trial by trial, so that an interrupted search has tried as often for one method as for another.
     for trial in range(2 if smoke else TRIALS):
         for method in SPACES:
             arm = Arm(f"{method}, trial {trial}", method, settings_of(method, trial))
-            job = make_job(arm, SEED, size, out)
-            known = shipped.get(job.folder.parent.name) or _read(trial, arm, job)
-            if known is None:
-                missing.append((method, trial, job))
-            else:
-                found[method].append(known)
+            jobs[trial, method] = make_job(arm, SEED, size, out)
     if not report_only:
-        _train([job for _, _, job in missing], workers, console)
-        for method, trial, job in missing:
-            known = _read(trial, job.arm, job)
-            if known is not None:
-                found[method].append(known)
+        left = [job for job in jobs.values() if job.folder.parent.name not in shipped and read_trained(job) is None]
+        _train(left, workers, console)
+    found: dict[str, list[dict[str, Any]]] = {method: [] for method in SPACES}
+    for (trial, method), job in jobs.items():
+        known = shipped.get(job.folder.parent.name) or _read(trial, job)
+        if known is not None:
+            found[method].append(known)
     return _report(found, size, out / NAME, console)
 
 
@@ -193,8 +189,7 @@ def _train(missing: Sequence[Job], workers: int, console: Console) -> None:
     from evaluation.runner import parallel
 
     console.print(f"{len(missing)} trials to go", highlight=False)
-    results = parallel(train, missing, workers) if workers > 1 else map(train, missing)
-    for number, (job, end) in enumerate(results, 1):
+    for number, (job, end) in enumerate(parallel(train, missing, workers), 1):
         if end == INTERRUPTED:
             raise KeyboardInterrupt
         trained = read_trained(job)
@@ -202,14 +197,20 @@ def _train(missing: Sequence[Job], workers: int, console: Console) -> None:
         console.print(f"[{number}/{len(missing)}] {job.arm.label}: {told}", markup=False, highlight=False)
 
 
-def _read(trial: int, arm: Arm, job: Job) -> dict[str, Any] | None:
+def _read(trial: int, job: Job) -> dict[str, Any] | None:
     """Return what a trial of this machine came to; None if it is not finished."""
     trained = read_trained(job)
     if trained is None:
         return None
     curve = {name: values.round(4).tolist() for name, values in read_curve(job).items()}
     run = job.folder.parent.name
-    return {"trial": trial, "run": run, "settings": arm.settings, "best_score": trained["best_score"], "curve": curve}
+    return {
+        "trial": trial,
+        "run": run,
+        "settings": job.arm.settings,
+        "best_score": trained["best_score"],
+        "curve": curve,
+    }
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
