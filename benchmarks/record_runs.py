@@ -1,4 +1,4 @@
-"""Keep what the finished training runs of studies came to, as files that ship with the package (--recorded).
+"""Keep what studies and their training runs came to, as files that ship with the package (--recorded).
 
 python benchmarks/record_runs.py table3 table4 fine-tuning --out runs/studies
 """
@@ -6,13 +6,14 @@ python benchmarks/record_runs.py table3 table4 fine-tuning --out runs/studies
 import argparse
 from pathlib import Path
 
-from evaluation.studies import finetuning, tuning
+from evaluation.studies import cross_simulator, transfer_zero_shot, tuning
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.plans import FULL, PLANS
-from evaluation.studies.recorded import record
+from evaluation.studies.recorded import record, record_summary
 from evaluation.studies.runs import is_done, jobs
 
-WHOLE = {tuning.NAME: tuning.record, FINE_TUNING: finetuning.record}
+WHOLE = dict.fromkeys((FINE_TUNING, transfer_zero_shot.NAME, cross_simulator.NAME), record_summary)
+WHOLE[tuning.NAME] = tuning.record
 """Studies that are kept as one file."""
 
 

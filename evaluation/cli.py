@@ -193,6 +193,9 @@ def study(
     parts: Annotated[
         str, typer.Option(help="Fine-tuning: what learns, comma-separated: adapters, heads, all.")
     ] = "adapters,heads,all",
+    starts: Annotated[
+        str, typer.Option(help="Fine-tuning: where it begins, comma-separated: transferred, scratch.")
+    ] = "transferred,scratch",
     smoke: Annotated[
         bool,
         typer.Option("--smoke", help="All but transfer-zero-shot: tiny; shows that all works."),
@@ -234,7 +237,7 @@ def study(
         from evaluation.studies.command import Options, run
 
         bundles = tuple(str(path) for path in bundle or ())
-        how = (workers, seeds, steps, budgets, parts, smoke, report_only, recorded)
+        how = (workers, seeds, steps, budgets, parts, starts, smoke, report_only, recorded)
         asked = Options(out, *how, policies, bundles, episodes, engine, variant, seed)
         try:
             result = run(name, asked, _given(context, vars(asked)), console)

@@ -15,6 +15,8 @@ from evaluation.policies import fingerprint
 from evaluation.schema import EvalSpec
 
 CODE = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
+TREE = ("commit", "dirty", "tree")
+"""Entries of a provenance that say which code it was: those of :func:`describe_tree`."""
 PACKAGES = ("numpy", "numba", "gymnasium", "pettingzoo", "scipy", "pyarrow", "pydantic", "networkx", "gym")
 
 
@@ -48,7 +50,7 @@ def describe_tree() -> dict[str, Any]:
     root = Path(__file__).resolve().parents[1]
     commit = _git(root, "rev-parse", "--short=12", "HEAD") if (root / ".git").exists() else None
     if commit is None:
-        return {"commit": None, "dirty": None, "tree": None}
+        return dict.fromkeys(TREE)
     code = [f":(glob){package}/**/*.py" for package in CODE]
     changes = (_git(root, "status", "--porcelain", "--", *code) or "") + (_git(root, "diff", "HEAD", "--", *code) or "")
     digest = hashlib.sha256(changes.encode()).hexdigest()[:12] if changes else None

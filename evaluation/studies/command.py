@@ -27,6 +27,7 @@ class Options:
     steps: int | None = None
     budgets: str = "10000,100000,1000000"
     parts: str = "adapters,heads,all"
+    starts: str = "transferred,scratch"
     smoke: bool = False
     report_only: bool = False
     recorded: bool = False
@@ -70,7 +71,7 @@ def _cross_simulator(name: str, asked: Options, console: Console) -> Any:
 
 
 def _fine_tuning(name: str, asked: Options, console: Console) -> Any:
-    full = finetuning.asked(asked.budgets, asked.parts, asked.seeds or 3, _episodes(asked))
+    full = finetuning.asked(asked.budgets, asked.parts, asked.starts, asked.seeds or 3, _episodes(asked))
     size = finetuning.SMOKE if asked.smoke else full
     how = (asked.seed, asked.workers, asked.report_only, console, asked.recorded)
     return finetuning.study(_first(asked, "hmarl-soc"), asked.out / name, size, *how)
@@ -85,6 +86,7 @@ def _first(asked: Options, default: str) -> str:
 
 
 _TRAINED: Final = {"seeds", "steps", "workers", "smoke", "report_only", "recorded"}
+_TUNED: Final = {"budgets", "parts", "starts", "seeds"}
 _PLAYED: Final = {"bundle", "engine", "variant", "episodes", "seed", "workers"}
 STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
     # explain refuses --recorded, with a reason of its own
@@ -95,7 +97,7 @@ STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
     transfer_zero_shot.NAME: (_zero_shot, _PLAYED),
     FINE_TUNING: (
         _fine_tuning,
-        {"bundle", "budgets", "parts", "seeds", "episodes", "seed", "workers", "smoke", "report_only", "recorded"},
+        {*_TUNED, "bundle", "episodes", "seed", "workers", "smoke", "report_only", "recorded"},
     ),
     cross_simulator.NAME: (_cross_simulator, {*_PLAYED, "smoke"}),
 }

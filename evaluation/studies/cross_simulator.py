@@ -18,8 +18,10 @@ from adapters.bundle import POLICY, load_bundle
 from evaluation.correlation import kendall, spearman
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
+from evaluation.provenance import TREE
 from evaluation.records import RunFolder, write_atomically
 from evaluation.statistics import FloatArray
+from evaluation.studies.recorded import SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
 from native_sim.soc.spec import AGENTS
 
@@ -102,10 +104,10 @@ def study(
             evaluate(folder, workers, None, console)
         finally:
             folder.close()
-    return report(out, pairs, [name for name, *_ in runs[1:]], console)
+    return report(out, Path(bundle).name, pairs, [name for name, *_ in runs[1:]], console)
 
 
-def report(out: Path, pairs: Sequence[Pair], variants: Sequence[str], console: Console) -> dict[str, Any]:
+def report(out: Path, bundle: str, pairs: Sequence[Pair], variants: Sequence[str], console: Console) -> dict[str, Any]:
     """Write table, figure and JSON from the rows of the runs alone, and return the last.
 
     Raises:
@@ -121,14 +123,16 @@ def report(out: Path, pairs: Sequence[Pair], variants: Sequence[str], console: C
     spec = folders[SOC].spec
     summary = {
         "study": NAME,
+        "name": bundle,
         "seed": spec.seed,
         "runs": {name: folder.spec.id for name, folder in folders.items()},
         "engine": folders[variants[0]].spec.engine,
         "episodes": {name: values.shape[1] for name, values in scores.items()},
         "pairs": [pair._asdict() for pair in pairs],
         **summarise(scores, spec.generator(NAME)),
+        **{name: folders[SOC].provenance[name] for name in TREE},
     }
-    write_atomically(out / "study.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    write_atomically(out / SUMMARY, json.dumps(summary, indent=2, allow_nan=False) + "\n")
     write_atomically(out / "study.svg", cross_simulator_figure(summary))
     text = render(summary)
     write_atomically(out / "study.md", text)

@@ -36,6 +36,7 @@ from evaluation.studies.finetuning_report import (
     render,
     results_of,
 )
+from evaluation.studies.recorded import RECORDED, SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ if TYPE_CHECKING:
 STARTS: Final = (TRANSFERRED, SCRATCH)
 PARTS: Final = ("adapters", "heads", "all")
 BUDGETS: Final = (10_000, 100_000, 1_000_000)
-RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded" / NAME
-"""``study.json`` of finished studies, by name of the bundle: what their runs came to, without their weights."""
 _UPDATES: Final = 12
 _VALIDATIONS: Final = 5
+_LONGEST_BLIND: Final = 500_000
+"""Steps between validations at most, so that a long run shows where it stopped improving."""
 
 
 class Size(NamedTuple):
@@ -66,26 +67,29 @@ class Size(NamedTuple):
     rollouts: tuple[int, int] = (1_024, 32_768)
     """A budget is spent on about a dozen rollouts, unless these would be shorter or longer than this."""
     validation_episodes: int = 64
+    starts: tuple[str, ...] = STARTS
 
 
 SMOKE: Final = Size((300, 600), ("adapters", "all"), 2, 2, 2, 30, 4, (60, 120), 2)
 """Everything once in seconds; its numbers mean nothing."""
 
 
-def asked(budgets: str, parts: str, seeds: int, episodes: int) -> Size:
+def asked(budgets: str, parts: str, starts: str, seeds: int, episodes: int) -> Size:
     """Return the size that a command asks for.
 
     Raises:
-        BadInput: If a budget is no number, parts are unknown, or a number is too small.
+        BadInput: If a budget is no number, parts or starts are unknown, or a number is too small.
     """
-    given, learning = ([part.strip() for part in text.split(",")] for text in (budgets, parts))
+    given, learning, begun = ([part.strip() for part in text.split(",")] for text in (budgets, parts, starts))
     if not all(part.isdigit() and int(part) >= 1_000 for part in given):
         raise BadInput(f"--budgets must be whole numbers from 1000 up, comma-separated; given {budgets!r}")
     if not set(learning) <= set(PARTS):
         raise BadInput(f"--parts must be of {', '.join(PARTS)}, comma-separated; given {parts!r}")
+    if not set(begun) <= set(STARTS):
+        raise BadInput(f"--starts must be of {', '.join(STARTS)}, comma-separated; given {starts!r}")
     if min(seeds, episodes) < 1:
         raise BadInput(f"--seeds and --episodes must be at least 1; given {seeds}, {episodes}")
-    return Size(tuple(int(part) for part in given), tuple(learning), seeds, episodes)
+    return Size(tuple(int(part) for part in given), tuple(learning), seeds, episodes, starts=tuple(begun))
 
 
 def grid(size: Size) -> list[Run]:
@@ -95,19 +99,19 @@ def grid(size: Size) -> list[Run]:
         for budget in sorted(size.budgets)
         for seed in range(size.seeds)
         for parts in size.parts
-        for start in STARTS
+        for start in size.starts
     ]
 
 
 def settings_of(run: Run, size: Size) -> str:
-    """Return the settings of a run as TOML: a shorter budget has shorter rollouts, and as many validations."""
+    """Return the settings of a run as TOML: a shorter budget has shorter rollouts, and no fewer validations."""
     low, high = size.rollouts
     rollout = min(high, max(low, run.budget // _UPDATES))
     return f"""[environment]
 num_envs = {size.num_envs}
 knobs = {{steps = {size.steps}}}
 [trainer]
-validate_every = {max(1, run.budget // _VALIDATIONS)}
+validate_every = {min(_LONGEST_BLIND, max(1, run.budget // _VALIDATIONS))}
 validation_episodes = {size.validation_episodes}
 [method]
 rollout = {rollout}
@@ -169,32 +173,20 @@ def study(
 def _read_recorded(bundle: str, size: Size, seed: int) -> dict[Run, Result]:
     """Return the results that ship with the package, if they are of this very bundle, size and seed."""
     try:
-        summary = json.loads((RECORDED / f"{Path(bundle).name}.json").read_text(encoding="utf-8"))
+        summary = json.loads((RECORDED / NAME / f"{Path(bundle).name}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     same = {"bundle": fingerprint(f"{PREFIX}{bundle}"), "seed": seed, "size": _size_of_runs(size)}
     return results_of(summary) if same.items() <= summary.items() else {}
 
 
-def record(out: Path) -> Path:
-    """Keep the summary of a study as one that ships with the package; return the file.
-
-    Args:
-        out: Folder of the study.
-
-    Raises:
-        FileNotFoundError: If nothing was reported there.
-    """
-    text = (out / "study.json").read_text(encoding="utf-8")
-    file = RECORDED / f"{json.loads(text)['name']}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, text)
-    return file
+_GRID: Final = ("budgets", "parts", "seeds", "starts")
+"""What of a size decides which runs there are, and not what they come to."""
 
 
 def _size_of_runs(size: Size) -> dict[str, Any]:
     """Return what decides the result of a run, as JSON gives it back."""
-    kept = {name: value for name, value in size._asdict().items() if name not in ("budgets", "parts", "seeds")}
+    kept = {name: value for name, value in size._asdict().items() if name not in _GRID}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
 
@@ -298,11 +290,14 @@ def _report(
         **figures_of(results, means[NO_DEFENSE]),
         **describe_tree(),
     }
-    write_atomically(out / "study.json", json.dumps(summary, indent=1) + "\n")
-    longest = max(run.budget for run in results)
+    write_atomically(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
+    arms: dict[int, set[Any]] = {}
+    for run in results:
+        arms.setdefault(run.budget, set()).add(run[:2])
+    shown = max(arms, key=lambda budget: (len(arms[budget]), budget))  # the longest with most to compare
     curves: dict[str, list[Any]] = {}
     for run, result in results.items():
-        if run.budget == longest:
+        if run.budget == shown:
             curves.setdefault(f"{run.start}, {run.parts}", []).append(result.curve._asdict())
     write_atomically(out / "study.svg", figures(("curves",), {"study": NAME, "arms": {}}, curves)["curves"])
     text = render(summary) + "\n![learning curves](study.svg)\n"

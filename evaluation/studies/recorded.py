@@ -2,7 +2,7 @@
 
 A file per run, ``METHOD-HASH-seed-S.json``, named like the folder of the run: method, seed, settings, commit, how its
 training ended, its validations, and the number of every column of a table on the held-out episodes. Weights are left
-out.
+out. Other studies are kept whole: their summaries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from evaluation.records import write_atomically
 from evaluation.studies.runs import RUN, TRAINED, Job, is_done, read_curve
 from evaluation.studies.tables import job_values
 
-FOLDER: Final = Path(__file__).resolve().parent.parent / "recorded" / "studies"
+RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded"
+FOLDER: Final = RECORDED / "studies"
+SUMMARY: Final = "study.json"
+"""Of a study that is kept as one file; it names the study and what was studied."""
 _CURVE, _HELD_OUT = "curve", "held_out"
 
 
@@ -55,6 +58,24 @@ def record(job: Job, folder: Path = FOLDER) -> Path:
     found = {**run, "trained": trained, _CURVE: curve, _HELD_OUT: levels}
     write_atomically(path, json.dumps(found, indent=1) + "\n")
     return path
+
+
+def record_summary(out: Path, recorded: Path = RECORDED) -> Path:
+    """Keep the summary of a study as ``STUDY/NAME.json``, beside what else ships with the package; return the file.
+
+    Args:
+        out: Folder of the study.
+        recorded: Folder of everything recorded.
+
+    Raises:
+        FileNotFoundError: If nothing was reported there.
+    """
+    text = (out / SUMMARY).read_text(encoding="utf-8")
+    summary = json.loads(text)
+    file: Path = recorded / summary["study"] / f"{summary['name']}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, text)
+    return file
 
 
 def _find(job: Job, folder: Path) -> dict[str, Any] | None:

@@ -19,8 +19,10 @@ import numpy as np
 from evaluation import statistics
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
+from evaluation.provenance import TREE
 from evaluation.records import RunFolder, write_atomically
 from evaluation.schema import EpisodeRecord
+from evaluation.studies.recorded import SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ def report(out: Path, bundles: Sequence[str], console: Console) -> dict[str, Any
     comparisons = compare(rows, scores)
     summary = {
         "study": NAME,
+        "name": ",".join(Path(bundle).name for bundle in bundles),
         "run": folder.spec.id,
         "engine": folder.spec.engine,
         "variant": folder.spec.variant,
@@ -138,8 +141,9 @@ def report(out: Path, bundles: Sequence[str], console: Console) -> dict[str, Any
         "rows": [{**row._asdict(), **_figures(scores[row.policy], folder.spec.seed)} for row in rows],
         "comparisons": [{**vars(one), "better": one.better} for one in comparisons],
         "claims": claims(rows, comparisons),
+        **{name: folder.provenance[name] for name in TREE},
     }
-    write_atomically(out / "study.json", json.dumps(summary, indent=2) + "\n")
+    write_atomically(out / SUMMARY, json.dumps(summary, indent=2) + "\n")
     text = render(summary)
     write_atomically(out / "study.md", text)
     console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ OTHER_THAN_DEFAULT = {
     "steps": 5000,
     "budgets": "2000",
     "parts": "heads",
+    "starts": "scratch",
     "smoke": True,
     "report_only": True,
     "recorded": True,

@@ -21,6 +21,7 @@ from evaluation.studies.finetuning_report import (
     figures_of,
     results_of,
 )
+from evaluation.studies.recorded import record_summary
 
 QUIET = Console(file=io.StringIO())
 
@@ -75,22 +76,27 @@ def test_the_grid_has_both_starts_of_everything_and_short_budgets_first(tmp_path
     assert len(runs) == len({run.folder for run in runs}) == 16 and runs[0].budget == 1_000 and runs[-1].budget == 2_000
     for run in runs:
         assert run._replace(start=SCRATCH) in runs and run._replace(start=TRANSFERRED) in runs
-    rollouts = []
-    for budget in (10_000, 100_000, 1_000_000):
+    later = grid(Size((1_000,), ("all",), 2, starts=(SCRATCH,)))
+    assert later == [Run(SCRATCH, "all", 1_000, 0), Run(SCRATCH, "all", 1_000, 1)]
+    rollouts, blind = [], []
+    for budget in (10_000, 100_000, 1_000_000, 10_000_000):
         path = tmp_path / "settings.toml"
         path.write_text(settings_of(Run(SCRATCH, "all", budget, 0), Size()))
-        method = finetune.configure(path, "all", budget).method
-        rollouts.append(method.rollout)
-    assert rollouts == [1_024, 8_333, 32_768]
+        settings = finetune.configure(path, "all", budget)
+        rollouts.append(settings.method.rollout)
+        blind.append(settings.trainer.validate_every)
+    assert rollouts == [1_024, 8_333, 32_768, 32_768]
+    assert blind == [2_000, 20_000, 200_000, 500_000]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("10,20", "all", 3, 100), "whole numbers from 1000 up"),
-        (("many", "all", 3, 100), "given 'many'"),
-        (("1000", "all", 0, 100), "at least 1; given 0, 100"),
-        (("1000", "all,legs", 3, 100), "must be of adapters, heads, all"),
+        (("10,20", "all", "scratch", 3, 100), "whole numbers from 1000 up"),
+        (("many", "all", "scratch", 3, 100), "given 'many'"),
+        (("1000", "all", "scratch", 0, 100), "at least 1; given 0, 100"),
+        (("1000", "all,legs", "scratch", 3, 100), "must be of adapters, heads, all"),
+        (("1000", "all", "middle", 3, 100), "must be of transferred, scratch, comma-separated; given 'middle'"),
     ],
 )
 def test_bad_sizes_are_refused(arguments, sentence):
@@ -117,7 +123,8 @@ def test_everything_once_and_again_without_playing(tmp_path, monkeypatch):
     again = finetuning.study("hmarl-soc", tmp_path, size, 0, 1, False, QUIET)
     assert again == summary
     monkeypatch.setattr(finetuning, "RECORDED", tmp_path / "recorded")
-    assert finetuning.record(tmp_path) == tmp_path / "recorded" / "hmarl-soc.json"
+    kept = record_summary(tmp_path, tmp_path / "recorded")
+    assert kept == tmp_path / "recorded" / finetuning.NAME / "hmarl-soc.json"
     told = finetuning.study("hmarl-soc", tmp_path / "elsewhere", size, 0, 1, False, QUIET, recorded=True)
     assert told == summary
     assert (tmp_path / "elsewhere" / "study.md").read_text() == (tmp_path / "study.md").read_text()
