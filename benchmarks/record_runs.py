@@ -23,12 +23,13 @@ def main():
     parser.add_argument("studies", nargs="+", choices=known)
     parser.add_argument("--out", type=Path, default=Path("runs/studies"), help="folder of all studies")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=FULL.steps, help="environment steps per training run")
     asked = parser.parse_args()
     for name in asked.studies:
         if name in WHOLE:
             print(WHOLE[name](asked.out / name))
             continue
-        for job in jobs(PLANS[name], FULL, asked.seeds, asked.out):
+        for job in jobs(PLANS[name], FULL.shortened(asked.steps), asked.seeds, asked.out):
             if job.seed is not None and is_done(job):
                 print(record(job))
 

@@ -8,6 +8,9 @@ import pytest
 
 import evaluation
 from evaluation.records import SPEC
+from evaluation.studies import cross_simulator
+from evaluation.studies import transfer_zero_shot as zero_shot
+from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.finetuning_report import render
 from evaluation.studies.plans import FULL, PLANS, SCRIPTED
 from evaluation.studies.recorded import with_recorded
@@ -94,11 +97,73 @@ def test_the_tables_of_studies_tell_the_recorded_runs(name, tmp_path):
             assert agrees(chance, [test["p_holm"]]), label
 
 
-def test_the_page_on_transfer_tells_the_recorded_fine_tuning():
-    summary = json.loads((RECORDED / "fine-tuning" / "hmarl-soc.json").read_text(encoding="utf-8"))
+def whole(study, name):
+    """Return a study that is recorded as one file."""
+    return json.loads((RECORDED / study / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("soc-adaptive", "## What the scripted policy shows"),
+        ("hmarl-soc", "## What a trained HMARL-SOC shows"),
+    ],
+)
+def test_the_page_on_transfer_tells_the_recorded_controls(name, heading):
+    summary = whole(zero_shot.NAME, name)
+    assert (summary["episodes"], summary["seed"], summary["engine"], summary["dirty"]) == (1000, 0, "native", False)
+    told = rows("docs/transfer.md", heading)
+    against = {one["other"]: one for one in summary["comparisons"]}
+    assert set(told) == {row["label"].removeprefix(f"{name}: ") for row in summary["rows"]}
+    for row in summary["rows"]:
+        mean, lead, chance = told[row["label"].removeprefix(f"{name}: ")]
+        assert agrees(mean, [row["mean"], *row["ci95"]]), (row["label"], mean)
+        one = against.get(row["policy"])
+        if one is None:
+            assert row["kind"] == "system" and not lead and not chance
+        else:
+            assert agrees(lead, [one["difference"], *one["ci95"]]), (row["label"], lead)
+            assert chance == f"{one['p_holm']:.2g}", row["label"]
+    (claim,) = summary["claims"]
+    assert not claim["holds"]
+    assert "no positive claim" in section(heading)
+
+
+def section(heading):
+    """Return what the page on transfer says under a heading."""
     page = (ROOT / "docs" / "transfer.md").read_text(encoding="utf-8")
-    section = page[page.index("### Transferred against scratch") : page.index("## Do policies rank alike")]
-    told = {line for line in section.splitlines() if line.startswith("|")}
+    begin = page.index(heading)
+    end = page.find("\n## ", begin + 1)
+    return page[begin:end]
+
+
+HEADING = "## Do policies rank alike"
+
+
+def test_the_page_on_transfer_tells_the_recorded_scores_of_both_simulators():
+    summary = whole(cross_simulator.NAME, "hmarl-soc")
+    assert summary["dirty"] is False and summary["episodes"].pop("soc") == 1000
+    assert set(summary["episodes"].values()) == {100}
+    told = rows("docs/transfer.md", HEADING)
+    assert list(told) == [pair["label"] for pair in summary["pairs"]]
+    for i, pair in enumerate(summary["pairs"]):
+        for cell, game in zip(told[pair["label"]], summary["games"].values(), strict=True):
+            assert agrees(cell, [game[i]["normalised"], game[i]["mean"]]), (pair["label"], cell)
+
+
+@pytest.mark.parametrize("kind", ["spearman", "kendall"])
+@pytest.mark.parametrize("name", ["hmarl-soc", "soc-adaptive"])
+def test_the_page_on_transfer_tells_the_recorded_rank_correlations(name, kind):
+    summary = whole(cross_simulator.NAME, name)
+    told = rows("docs/transfer.md", "| rank correlation with the SOC simulator")
+    cells = told[f"`{name}`: {kind.title()}"]
+    for cell, found in zip(cells, summary["correlations"].values(), strict=True):
+        assert agrees(cell, [found[kind]["value"], *found[kind]["ci95"]]), cell
+
+
+def test_the_page_on_transfer_tells_the_recorded_fine_tuning():
+    summary = whole(FINE_TUNING, "hmarl-soc")
+    told = {line for line in section("### Transferred against scratch").splitlines() if line.startswith("|")}
     rendered = set(render(summary).splitlines())
     assert told <= rendered, told - rendered
     assert len(told) == 2 + 12 + 2 + 9  # two heads, two budgets of six rows, nine comparisons
