@@ -1,4 +1,8 @@
-"""Greedy HMARL-SOC from saved weights, in NumPy: the same numbers as the training networks, without their library."""
+"""Greedy HMARL-SOC from saved weights, in NumPy: the numbers of the training networks, without their library.
+
+Networks compute in double precision, because a sum in single precision depends on how many rows and threads it is
+made with, and an episode must not.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,6 @@ if TYPE_CHECKING:
     from hmarl_soc.config import HmarlConfig, MethodConfig
 
 
-DType = type[np.float32] | type[np.float64]
-
-
 class Net:
     """A perceptron with two hidden layers, with attention or without: see :mod:`hmarl_soc.networks`.
 
@@ -28,15 +29,13 @@ class Net:
         arrays: Its weights by name, each with a first axis of length 1.
         layout: Of its input.
         heads: Attention heads.
-        dtype: In which it computes.
 
     Raises:
         ValueError: If a weight is missing or does not fit.
     """
 
-    def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int, dtype: DType = np.float32) -> None:
-        arrays = {name: np.ascontiguousarray(array, dtype) for name, array in arrays.items()}
-        self.dtype = dtype
+    def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int) -> None:
+        arrays = {name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}
         try:
             layers = [(arrays[f"{name}.weight"][0], arrays[f"{name}.bias"][0]) for name in _LAYERS]
             self._shift, self._scale = (arrays[f"scaler.{name}"] for name in ("shift", "scale"))
@@ -69,7 +68,7 @@ class Net:
 
     def scaled(self, x: Array) -> Array:
         """Return inputs [N, F] as the layers see them: see :class:`hmarl_soc.networks.Scaler`."""
-        scaled: Array = np.clip((np.asarray(x, self.dtype) - self._shift) * self._scale, -LARGEST, LARGEST)
+        scaled: Array = np.clip((np.asarray(x, np.float64) - self._shift) * self._scale, -LARGEST, LARGEST)
         return scaled
 
     def attend(self, x: Array) -> Array:
@@ -93,12 +92,12 @@ class Attention:
         self.tokens, self.heads = tokens, heads
         self.query, self.query_bias = (arrays[f"attention.query.{part}"] for part in ("weight", "bias"))
         self.key, self.key_bias = arrays["attention.key"], arrays["attention.key_bias"]
-        self._member = tokens.member.astype(self.key.dtype)
+        self._member = tokens.member.astype(np.float64)
         size, count = self.query.shape[2], len(tokens.names)
         if self.key.shape != (heads, size, tokens.size) or self.key_bias.shape != (heads, size, count):
             raise ValueError(f"attention weights of {self.key.shape} do not fit {heads} heads and {count} tokens")
-        self.key = self.key / np.float32(np.sqrt(size))
-        self.key_bias = self.key_bias / np.float32(np.sqrt(size))
+        self.key = self.key / np.sqrt(size)
+        self.key_bias = self.key_bias / np.sqrt(size)
         self._sums = np.ascontiguousarray(self._member.T)
 
     def weights(self, x: Array) -> Array:
@@ -112,7 +111,7 @@ class Attention:
         scores -= scores.max(axis=2, keepdims=True)
         np.exp(scores, out=scores)
         scores *= (1.0 - FLOOR) / scores.sum(axis=2, keepdims=True)
-        scores += np.float32(FLOOR / len(self.tokens.names))
+        scores += FLOOR / len(self.tokens.names)
         return scores
 
     def weigh(self, x: Array) -> Array:
@@ -141,17 +140,15 @@ class HierarchyPolicy(Policy):
         layouts = {"coordinator": interface["coordinator"].observation}
         layouts |= {name: view.layout for name, view in self.views.items()}
         self.layouts = layouts
-        self.nets = self._make_nets(np.float32)
+        heads = config.network.heads
+        self.nets = {role: Net(self._own(role), layout, heads) for role, layout in layouts.items()}
+        self._dtype: type[np.floating[Any]] = np.float32  # of actions, as the environment has them: the last bits go
 
     def exact(self) -> HierarchyPolicy:
-        """Return this policy in double precision."""
+        """Return this policy with actions in double precision."""
         twin = copy.copy(self)
-        twin.nets = self._make_nets(np.float64)
+        twin._dtype = np.float64
         return twin
-
-    def _make_nets(self, dtype: DType) -> dict[str, Net]:
-        heads = self.config.network.heads
-        return {role: Net(self._own(role), layout, heads, dtype) for role, layout in self.layouts.items()}
 
     def _own(self, role: str) -> dict[str, Array]:
         return {name.partition(".")[2]: array for name, array in self._arrays.items() if name.startswith(f"{role}.")}
@@ -177,6 +174,7 @@ class HierarchyPolicy(Policy):
             "triage": self.nets["triage"](views["triage"]).argmax(axis=1),
             "responder": respond(self.nets["responder"](views["responder"])),
         }
+        actions |= {name: actions[name].astype(self._dtype) for name in ("hunter", "responder")}
         ages = (memory["age"] + 1) % self.config.coordinator.every
         return Decision(actions, {"directive": directives, "age": ages})
 

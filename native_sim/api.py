@@ -122,10 +122,10 @@ class Policy(ABC):
         """
 
     def exact(self) -> Policy:
-        """Return this policy, in double precision if it computes in single precision.
+        """Return this policy with actions in double precision, if it rounds them to single precision.
 
-        The last bits of a matrix product depend on the number of rows and on the processor. In single precision they
-        turn about one decision in a million, which a comparison of whole episodes across engines does not forgive.
+        Who computes further with actions compares and adds them, and then a rounding that is off by one in the last
+        bit would turn a decision now and then, which a comparison of whole episodes across engines does not forgive.
         """
         return self
 

@@ -1,4 +1,7 @@
-"""The policies of all baselines in plain NumPy: saved weights play without the tensor library."""
+"""The policies of all baselines in plain NumPy: saved weights play without the tensor library.
+
+Networks compute in double precision; see :mod:`hmarl_soc.acting`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hmarl_soc.baselines.config import BaselineConfig, PpoConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, ObservationEncoding, make_kinds, parts_and_outputs
@@ -40,7 +42,7 @@ class GreedyBranches(Policy):
         self._moments = Moments(self._observations.size)
         self._moments.load_state_dict({name: arrays[name] for name in self._moments.state_dict()})
         self._weights = {
-            f"{index}.{layer}.{part}": np.array(arrays[f"{index}.{layer}.{part}"], np.float32)
+            f"{index}.{layer}.{part}": np.array(arrays[f"{index}.{layer}.{part}"], np.float64)
             for index in range(len(self._kinds))
             for layer in _LAYERS
             for part in ("weight", "bias")
@@ -63,26 +65,26 @@ class GreedyBranches(Policy):
         """Return the choice with the largest number, [N, B] of [N, B, C]."""
         return np.asarray(numbers.argmax(axis=2))
 
-    def numbers(self, obs: ObservationBatch) -> npt.NDArray[np.float32]:
-        """Return a number for each choice of each branch, [N, B, C] float32; 0 beyond a branch's size."""
-        rows = self._moments.scale(self._observations.join(obs))
+    def numbers(self, obs: ObservationBatch) -> FloatArray:
+        """Return a number for each choice of each branch, [N, B, C]; 0 beyond a branch's size."""
+        rows = self._moments.scale(self._observations.join(obs)).astype(np.float64)
         outputs: list[Array] = [rows] * len(self._slices)
         for index, kind in enumerate(self._kinds):
             for place, agent in enumerate(kind.members):
                 part = rows[:, self._slices[agent]]
                 if kind.named:
-                    name = np.zeros((len(rows), len(kind.members)), np.float32)
+                    name = np.zeros((len(rows), len(kind.members)))
                     name[:, place] = 1.0
                     part = np.concatenate([part, name], axis=1)
                 outputs[agent] = self._forward(index, part)
-        numbers = np.zeros((len(rows), self._actions.num_branches * self._actions.widest), np.float32)
+        numbers = np.zeros((len(rows), self._actions.num_branches * self._actions.widest))
         numbers[:, self._places] = np.concatenate(outputs, axis=1)
         return numbers.reshape(len(rows), self._actions.num_branches, self._actions.widest)
 
     def weights(self) -> dict[str, Array]:
         """Return name -> array of all that acting needs beside the settings and the interface."""
         moments = {name: np.atleast_1d(value) for name, value in self._moments.state_dict().items()}
-        return {name: value.copy() for name, value in self._weights.items()} | moments
+        return {name: value.astype(np.float32) for name, value in self._weights.items()} | moments
 
     def _forward(self, index: int, x: Array) -> Array:
         for layer in _LAYERS:
@@ -105,7 +107,7 @@ class DrawnBranches(GreedyBranches):
         self.draws_per_agent = int(np.bincount(owner).max())
 
     def _choose(self, numbers: Array, draws: FloatArray) -> Array:
-        chances = np.exp(numbers.astype(np.float64) - numbers.max(axis=2, keepdims=True))
+        chances = np.exp(numbers - numbers.max(axis=2, keepdims=True))
         below = chances.cumsum(axis=2)
         total = below[..., -1:]
         agents, places = self._draw_of

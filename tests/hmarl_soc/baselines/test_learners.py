@@ -60,6 +60,17 @@ def test_value_of_going_on_is_five(make_toy, learn):
     np.testing.assert_allclose(seen[0, 0], [5.0, 3.0], rtol=0.1)
 
 
+@pytest.mark.parametrize("method", BASELINES)
+def test_a_row_is_judged_alone_as_among_others(method):
+    env = make_vec(num_envs=40, threads=1)
+    policy = make(method, describe(env), 40).policy()
+    seen = env.reset(seed=0)[0]
+    together = policy.numbers(seen)
+    for row in range(40):
+        one = policy.numbers({name: values[row : row + 1] for name, values in seen.items()})
+        assert np.abs(one[0] - together[row]).max() < 1e-12 * np.abs(together).max()
+
+
 @pytest.mark.parametrize("method", Q_LEARNING)
 def test_time_limit_is_not_an_end_over_several_steps_either(method, make_toy, learn, score):
     toy = make_toy("chain")
