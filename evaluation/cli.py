@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evaluation.studies.options import Options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -180,7 +182,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of all studies; equal training runs are shared.")] = Path(
         "runs/studies"
     ),
-    workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes; changes no result.")] = Options.workers,
     seeds: Annotated[
         int | None, typer.Option(help="Training: seeds per method.", show_default="5; fine-tuning: 3")
     ] = None,
@@ -189,52 +191,54 @@ def study(
     ] = None,
     budgets: Annotated[
         str, typer.Option(help="Fine-tuning: environment steps, comma-separated; each is a run of its own.")
-    ] = "10000,100000,1000000",
+    ] = Options.budgets,
     parts: Annotated[
         str, typer.Option(help="Fine-tuning: what learns, comma-separated: adapters, heads, all.")
-    ] = "adapters,heads,all",
+    ] = Options.parts,
     starts: Annotated[
         str, typer.Option(help="Fine-tuning: where it begins, comma-separated: transferred, scratch.")
-    ] = "transferred,scratch",
+    ] = Options.starts,
     smoke: Annotated[
         bool,
         typer.Option("--smoke", help="All but transfer-zero-shot: tiny; shows that all works."),
-    ] = False,
+    ] = Options.smoke,
     report_only: Annotated[
         bool,
         typer.Option("--report-only", help="Training, fine-tuning, behaviours: play nothing; report what is there."),
-    ] = False,
+    ] = Options.report_only,
     recorded: Annotated[
         bool,
         typer.Option(
             "--recorded",
             help="Training, fine-tuning: runs whose results ship with the package are done; the others are trained.",
         ),
-    ] = False,
+    ] = Options.recorded,
     policies: Annotated[
         str,
         typer.Option(
             help="Behaviours: comma-separated policies of the SOC simulator, weights:DIR and bundle:PATH among them.",
             show_default="adaptive,best-constant,random,bundle:hmarl-soc",
         ),
-    ] = "",
+    ] = Options.policies,
     bundle: Annotated[
         list[Path] | None, typer.Option(help="Transfer: a bundle; repeat for several.", show_default=False)
     ] = None,
     episodes: Annotated[
         int | None, typer.Option(help="Transfer, behaviours: per row.", show_default="100; behaviours: 500")
     ] = None,
-    engine: Annotated[str, typer.Option(help="Transfer: native, cyborg or auto.")] = "auto",
+    engine: Annotated[str, typer.Option(help="Transfer: native, cyborg or auto.")] = Options.engine,
     variant: Annotated[
         str, typer.Option(help="Transfer: variant by name, or a TOML file; cross-simulator: several, comma-separated.")
-    ] = "base",
-    seed: Annotated[int, typer.Option(help="Transfer: base seed of which all episode seeds are spawned.")] = 0,
+    ] = Options.variant,
+    seed: Annotated[
+        int, typer.Option(help="Transfer: base seed of which all episode seeds are spawned.")
+    ] = Options.seed,
     as_json: Json = False,
 ) -> None:
     """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
     console = _console(as_json)
     with _one_sentence(console):
-        from evaluation.studies.command import Options, run
+        from evaluation.studies.command import run
 
         bundles = tuple(str(path) for path in bundle or ())
         how = (workers, seeds, steps, budgets, parts, starts, smoke, report_only, recorded)

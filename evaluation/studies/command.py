@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.errors import BadInput, refuse_options
 from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot, tuning
 from evaluation.studies import study as training
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
+from evaluation.studies.options import Options
 from evaluation.studies.plans import PLANS
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-@dataclass(frozen=True)
-class Options:
-    """What was asked for; None where a study has a default of its own."""
-
-    out: Path
-    workers: int = 1
-    seeds: int | None = None
-    steps: int | None = None
-    budgets: str = "10000,100000,1000000"
-    parts: str = "adapters,heads,all"
-    starts: str = "transferred,scratch"
-    smoke: bool = False
-    report_only: bool = False
-    recorded: bool = False
-    policies: str = ""
-    bundle: tuple[str, ...] = ()
-    episodes: int | None = None
-    engine: str = "auto"
-    variant: str = "base"
-    seed: int = 0
 
 
 Study = Callable[[str, Options, "Console"], Any]
