@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from evaluation.errors import PolicyFailure, WorkerDied
 from evaluation.games import game_of
 from evaluation.records import RunFolder
@@ -132,4 +134,5 @@ def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[Row]:
     Raises:
         PolicyFailure: If the policy raises or answers with something that is no action.
     """
-    return game_of(spec.engine).play(spec, batch.policy, batch.episodes, nested)
+    with threadpool_limits(1, user_api="blas"):  # more of them slow each other down, the more so on a busy machine
+        return game_of(spec.engine).play(spec, batch.policy, batch.episodes, nested)

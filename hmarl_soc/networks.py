@@ -12,6 +12,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hmarl_soc.tokens import FLOOR, LARGEST, SMALLEST_SPREAD, Tokens
@@ -188,5 +189,9 @@ def find_device(name: str) -> torch.device:
 
 
 def use_one_thread() -> None:
-    """Let the tensor library use one thread per call: networks this small gain nothing, and sums hang on the number."""
+    """Let matrix products use one thread per call: networks this small gain nothing, and sums hang on the number.
+
+    Where another process wants the same cores, two threads that wait for each other are many times slower than one.
+    """
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")

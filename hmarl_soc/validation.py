@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hmarl_soc.playing import VALIDATION, episode_seeds
 from native_sim.api import Array, Policy, VectorEnv
@@ -40,9 +41,10 @@ def play(env: VectorEnv, policy: Policy, seeds: Sequence[int], metrics: Sequence
     The policy's draws come from the episode's seed, so that results do not depend on the number of environments.
     """
     results = {name: np.full(len(seeds), np.nan) for name in ("return", *metrics)}
-    for start in range(0, len(seeds), env.num_envs):
-        block = list(seeds[start : start + env.num_envs])
-        _play_block(env, policy, block, {name: values[start:] for name, values in results.items()})
+    with threadpool_limits(1, user_api="blas"):
+        for start in range(0, len(seeds), env.num_envs):
+            block = list(seeds[start : start + env.num_envs])
+            _play_block(env, policy, block, {name: values[start:] for name, values in results.items()})
     return results
 
 

@@ -9,7 +9,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from factories import make_spec
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from evaluation import runner
 from evaluation.records import ROWS, TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,3 +133,18 @@ def test_a_changed_policy_does_not_join_an_old_run(here, whole):
     assert done.returncode == 2
     assert "not be comparable" in done.stderr
     assert summary(here, "whole") == whole
+
+
+def test_a_batch_is_played_with_one_thread_per_matrix_product(monkeypatch):
+    def blas():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    class Game:
+        def play(self, *_):
+            return [blas()]
+
+    monkeypatch.setattr(runner, "game_of", lambda engine: Game())
+    with threadpool_limits(2, user_api="blas"):
+        before = blas()
+        assert runner.play_batch(make_spec(), runner.Batch("full", ())) == [{1}]
+        assert blas() == before
