@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from hmarl_soc.acting import Net
 from hmarl_soc.interface import make_layout
-from hmarl_soc.networks import Mlp, Scaler, clip_and_step, make_adam, soft_update
+from hmarl_soc.networks import Mlp, Scaler, clip_and_step, make_adam, soft_update, use_one_thread
 from hmarl_soc.tokens import make_tokens
 
 LAYOUT = make_layout("x", {"a": (), "rows": (3, 4), "b": (2,)})
@@ -126,3 +127,15 @@ def test_a_gradient_that_is_no_number_changes_no_weight():
     else:
         raise AssertionError
     assert torch.equal(net.weight, before)
+
+
+def test_training_multiplies_with_one_thread_in_both_libraries():
+    before = torch.get_num_threads()
+    with threadpool_limits(2, user_api="blas"):
+        torch.set_num_threads(2)
+        try:
+            use_one_thread()
+            assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
+            assert torch.get_num_threads() == 1
+        finally:
+            torch.set_num_threads(before)
