@@ -17,6 +17,7 @@ SPACES = {
     "responder": (3, 4, False),
 }
 LENGTH = 5
+QUICK = {"slow_tau": 0.1, "proximity": 0.0}  # the defaults hold an actor back for longer than this task takes
 
 
 def reward(x, actions):
@@ -30,7 +31,6 @@ def reward(x, actions):
     return 0.25 * (directive + obeyed + sorted_right + responded)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_hierarchy_solves_a_task_that_needs_every_agent(shared):
     config = HmarlConfig.model_validate(
@@ -46,9 +46,10 @@ def test_the_hierarchy_solves_a_task_that_needs_every_agent(shared):
                 "tau": 0.02,
                 "initial_mean": 0.0,
                 "target_entropy": -4.0,
+                **QUICK,
             },
             "triage": {"learning_rate": 3e-3, "epsilon_steps": 6000, "target_every": 50},
-            "responder": {"actor_learning_rate": 1e-3, "critic_learning_rate": 3e-3, "tau": 0.02},
+            "responder": {"actor_learning_rate": 1e-3, "critic_learning_rate": 3e-3, "tau": 0.02, **QUICK},
             "warm_up": 256,
             "updates_per_step": 1 / 16,
         }
