@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from evaluation.errors import BadInput
 from evaluation.records import write_atomically
@@ -69,7 +70,9 @@ def _measure(hosts: Sequence[int], repeats: int, console: Console) -> list[dict[
             for method in METHODS:
                 config = config_class(method)()
                 policy = make_learner(method, config, describe(env, STATE.size), batch, seed=0).policy()
-                rows.append({"method": method, "hosts": count, "batch": batch, **_time(env, policy, repeats)})
+                with threadpool_limits(1, user_api="blas"):  # as policies are played
+                    times = _time(env, policy, repeats)
+                rows.append({"method": method, "hosts": count, "batch": batch, **times})
         console.print(f"{count} hosts measured", highlight=False)
     return rows
 
