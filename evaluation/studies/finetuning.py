@@ -49,6 +49,8 @@ _UPDATES: Final = 12
 _VALIDATIONS: Final = 5
 _LONGEST_BLIND: Final = 500_000
 """Steps between validations at most, so that a long run shows where it stopped improving."""
+_GRID: Final = ("budgets", "parts", "seeds", "starts")
+"""What of a size decides which runs there are, and not what they come to."""
 
 
 class Size(NamedTuple):
@@ -180,10 +182,6 @@ def _read_recorded(bundle: str, size: Size, seed: int) -> dict[Run, Result]:
     return results_of(summary) if same.items() <= summary.items() else {}
 
 
-_GRID: Final = ("budgets", "parts", "seeds", "starts")
-"""What of a size decides which runs there are, and not what they come to."""
-
-
 def _size_of_runs(size: Size) -> dict[str, Any]:
     """Return what decides the result of a run, as JSON gives it back."""
     kept = {name: value for name, value in size._asdict().items() if name not in _GRID}
@@ -291,15 +289,12 @@ def _report(
         **describe_tree(),
     }
     write_atomically(out / SUMMARY, json.dumps(summary, indent=1) + "\n")
-    arms: dict[int, set[Any]] = {}
-    for run in results:
-        arms.setdefault(run.budget, set()).add(run[:2])
-    shown = max(arms, key=lambda budget: (len(arms[budget]), budget))  # the longest with most to compare
-    curves: dict[str, list[Any]] = {}
+    curves: dict[int, dict[str, list[Any]]] = {}
     for run, result in results.items():
-        if run.budget == shown:
-            curves.setdefault(f"{run.start}, {run.parts}", []).append(result.curve._asdict())
-    write_atomically(out / "study.svg", figures(("curves",), {"study": NAME, "arms": {}}, curves)["curves"])
+        arms = curves.setdefault(run.budget, {})
+        arms.setdefault(f"{run.start}, {run.parts}", []).append(result.curve._asdict())
+    shown = max(curves, key=lambda budget: (len(curves[budget]), budget))  # the longest with most to compare
+    write_atomically(out / "study.svg", figures(("curves",), {"study": NAME, "arms": {}}, curves[shown])["curves"])
     text = render(summary) + "\n![learning curves](study.svg)\n"
     write_atomically(out / "study.md", text)
     console.print(text, markup=False, highlight=False, soft_wrap=True)

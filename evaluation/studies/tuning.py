@@ -17,6 +17,7 @@ import numpy as np
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
+from evaluation.studies import recorded as recorded_results
 from evaluation.studies.plans import FULL, SMOKE, Arm, Size
 from evaluation.studies.runs import INTERRUPTED, Job, make_job, read_curve, read_trained, train
 from hmarl_soc.tuned import merge
@@ -28,7 +29,7 @@ NAME: Final = "tuning"
 SEED: Final = 1000
 """Training seed of every trial."""
 TRIALS: Final = 30
-RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded" / NAME / "summary.json"
+RECORDED: Final = recorded_results.RECORDED / NAME / "summary.json"
 """The search that the settings in use come from."""
 
 Draw = Callable[[np.random.Generator], Any]

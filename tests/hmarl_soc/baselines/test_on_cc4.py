@@ -53,7 +53,7 @@ def test_a_drawn_policy_plays_every_choice_as_often_as_its_softmax_says(method):
     draws[0] = 0.0
     draws[1] = np.nextafter(1.0, 0.0)
     played = policy.act(obs, mask, None, draws).actions
-    numbers = policy.numbers({name: value[:1] for name, value in obs.items()})[0].astype(np.float64)
+    numbers = policy.numbers({name: value[:1] for name, value in obs.items()})[0]
     for branch, (name, action) in enumerate(played.items()):
         assert mask[name][np.arange(count), action].all()
         legal = mask[name][0] > 0
