@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from adapters import features, terms
 from adapters.bundle import POLICY, Bundle, load_bundle
@@ -241,7 +242,8 @@ def calibrate_command(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} exists already; choose another --out")
     try:
-        bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
+        with threadpool_limits(1, user_api="blas"):  # as policies are played everywhere else
+            bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
         if bundle.carried["kind"] == "trained":
             shutil.copytree(weights_of(Path(carry)), out / POLICY)
         bundle.save(out)

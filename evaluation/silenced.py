@@ -31,6 +31,10 @@ class Silenced(Policy):
         """Return the policy's."""
         return self.policy.initial_memory(num_envs)
 
+    def exact(self) -> Silenced:
+        """Return this policy with actions in double precision."""
+        return Silenced(self.policy.exact(), self.role)
+
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Decide, but for one role."""
         decision = self.policy.act(obs, mask, memory, draws)
@@ -57,6 +61,10 @@ class Dicing(Policy):
     def initial_memory(self, num_envs: int) -> Any:
         """Return the policy's."""
         return self.policy.initial_memory(num_envs)
+
+    def exact(self) -> Dicing:
+        """Return this policy with actions in double precision."""
+        return Dicing(self.policy.exact(), self.role)
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Decide, but for one role, which takes draws that the policy does not."""

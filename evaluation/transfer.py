@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -104,6 +105,12 @@ class ShuffledObservations(Policy):
     def initial_memory(self, num_envs: int) -> Any:
         """Return the policy's."""
         return self._policy.initial_memory(num_envs)
+
+    def exact(self) -> ShuffledObservations:
+        """Return this policy with actions in double precision."""
+        twin = copy.copy(self)
+        twin._policy = self._policy.exact()
+        return twin
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Show the entries in another order."""

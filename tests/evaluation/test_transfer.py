@@ -9,7 +9,7 @@ from adapters.messages import Codec
 from adapters.policy import TransferredPolicy
 from evaluation import policies, transfer
 from evaluation.errors import BadInput
-from evaluation.silenced import Dicing
+from evaluation.silenced import Dicing, Silenced
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
 
@@ -91,6 +91,44 @@ def test_shuffled_observations_keep_their_values_and_move_them():
     transfer.ShuffledObservations(echo, 0).act(shown, {}, None, np.zeros((2, 4, 0)))
     for role in soc.AGENTS:
         assert (np.sort(echo.seen[role], axis=1) == shown[role]).all() and (echo.seen[role] != shown[role]).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda policy: Silenced(policy, "hunter"),
+        lambda policy: Dicing(policy, "triage"),
+        lambda policy: transfer.ShuffledObservations(policy, 3),
+    ],
+    ids=["silenced", "dicing", "shuffled"],
+)
+def test_a_control_of_a_policy_in_double_precision_is_in_double_precision(wrap):
+    class Rounding(soc_policies.Adaptive):
+        """Rounds what it decides, unless asked not to."""
+
+        dtype = np.float32
+
+        def exact(self):
+            twin = Rounding()
+            twin.dtype = np.float64
+            return twin
+
+        def act(self, obs, mask, memory, draws):
+            decision = super().act(obs, mask, memory, draws)
+            return decision._replace(
+                actions={**decision.actions, "responder": (obs["responder"] / 3).astype(self.dtype)}
+            )
+
+    control = wrap(Rounding())
+    exact = control.exact()
+    generator = np.random.default_rng(0)
+    shown = {role: generator.random((4, size)) for role, size in SIZES.items()}
+    draws = generator.random((4, 4, control.draws_per_agent))
+    rounded, whole = (policy.act(shown, {}, policy.initial_memory(4), draws).actions for policy in (control, exact))
+    assert type(exact) is type(control) and exact.draws_per_agent == control.draws_per_agent
+    assert rounded["responder"].dtype == np.float32 and whole["responder"].dtype == np.float64
+    assert np.array_equal(rounded["responder"], whole["responder"].astype(np.float32))
+    assert all(np.array_equal(rounded[role], whole[role]) for role in rounded if role != "responder")
 
 
 def test_untrained_weights_answer_in_the_range_of_every_role():
