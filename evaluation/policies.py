@@ -173,7 +173,7 @@ def _load_without(path: Path, game: str) -> Policy:
         raise ValueError("roles are of the SOC simulator; on CC4 use bundle:PATH@without-ROLE")
     from evaluation.silenced import Silenced
 
-    role, _, name = path.as_posix().partition("/")
+    role, name = _role_and_name(path)
     return Silenced(make_policy(name, soc_registry("corrected")), role)
 
 
@@ -194,6 +194,25 @@ def _kept(name: str) -> tuple[str, Path] | None:
     """Split ``KIND:PATH`` of a known kind."""
     kind, colon, path = name.partition(":")
     return (kind, Path(path)) if kind in LOADERS and colon else None
+
+
+def _role_and_name(path: Path) -> tuple[str, str]:
+    """Split ``ROLE/NAME``."""
+    role, _, name = path.as_posix().partition("/")
+    return role, name
+
+
+def _place(kind: str, path: Path) -> Path:
+    """Return where the files of a policy lie that may have been named by a packaged bundle."""
+    if kind == "bundle":
+        from evaluation.transfer import bundle_folder
+
+        return bundle_folder(str(path))
+    if kind == "weights":
+        from evaluation.weights import weights_folder
+
+        return weights_folder(path)
+    return path
 
 
 # ------------------------------------------------------------------------------------------------ making policies
@@ -281,12 +300,10 @@ def fingerprint(name: str, registry: Registry = CC4) -> str | None:
     if name in registry.named:
         return None
     kept = _kept(name)
+    if kept and kept[0] == "without":
+        return fingerprint(_role_and_name(kept[1])[1], registry)
     if kept or is_submission(name):
-        path = kept[1] if kept else Path(name)
-        if kept and kept[0] == "bundle":
-            from evaluation.transfer import bundle_folder
-
-            path = bundle_folder(str(path))
+        path = _place(*kept) if kept else Path(name)
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         files = [file for file in files if "__pycache__" not in file.parts]
     else:

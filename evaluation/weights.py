@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from adapters.bundle import INDEX, POLICY
 from cage4 import spec
+from evaluation.transfer import bundle_folder
 from hmarl_soc import registry
 from native_sim.api import Policy
 from native_sim.soc.spec import AGENTS
@@ -17,18 +19,25 @@ _HOMES: Final = {
 }
 
 
+def weights_folder(path: Path) -> Path:
+    """Return where the weights lie that a path means: for a bundle, by path or packaged name, those it carries."""
+    bundle = path if "@" in str(path) else bundle_folder(str(path))  # controls are of the whole bundle
+    return bundle / POLICY if (bundle / INDEX).is_file() else path
+
+
 def load_weights(path: Path, game: str) -> Policy:
     """Load what training saved, without the tensor library.
 
     Args:
-        path: A run folder, or its ``best``.
+        path: A run folder, or its ``best``; or a bundle that carries trained weights.
         game: "soc" or "cc4".
 
     Raises:
         ValueError: One sentence: there are no usable weights, or they belong to another game.
     """
-    weights = registry.read_weights(path)
-    policy = registry.policy_of(weights, path)
+    folder = weights_folder(path)
+    weights = registry.read_weights(folder)
+    policy = registry.policy_of(weights, folder)
     agents = weights.interface["agents"]
     names = tuple(agent["name"] for agent in agents)
     if names != _PLAYERS[game]:

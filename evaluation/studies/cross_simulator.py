@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from adapters.bundle import POLICY, load_bundle
+from adapters.bundle import load_bundle
 from evaluation.correlation import kendall, spearman
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
@@ -62,10 +62,10 @@ SOC_EPISODES: Final = 10
 
 def pairs_of(bundle: str) -> list[Pair]:
     """Return the pairs of a bundle, given by path or packaged name: no defence first, its own policy second."""
-    folder, base = bundle_folder(bundle), f"{PREFIX}{bundle}"
-    carried = load_bundle(folder).carried
+    base = f"{PREFIX}{bundle}"
+    carried = load_bundle(bundle_folder(bundle)).carried
     scripted = carried["kind"] == "scripted"
-    own = str(carried["name"]) if scripted else f"weights:{folder / POLICY}"
+    own = str(carried["name"]) if scripted else f"weights:{bundle}"
     pairs = [Pair("no-defense", "no-defense", "no-defense"), Pair(str(carried["name"]), own, base)]
     pairs += [Pair(name, name, f"{base}@{control}") for name, control in _SCRIPTED.items() if name != own]
     roles = AGENTS if scripted else AGENTS[1:]  # the others of a trained hierarchy hear its coordinator directly

@@ -1,6 +1,7 @@
 """Flat methods on CC4: settings, seeds apart from those of reports, and weights that know their game."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from train_command import one_line, train
 from cage4 import spec
 from evaluation import training_cc4
 from evaluation.errors import BadInput
-from evaluation.policies import make_policy, soc_registry
+from evaluation.policies import fingerprint, make_policy, soc_registry
 from evaluation.schema import EvalSpec
+from evaluation.transfer import PACKAGED
 from hmarl_soc import checkpoint
 from hmarl_soc.playing import TRAINING, VALIDATION, episode_seeds
 from hmarl_soc.registry import METHODS
@@ -130,6 +132,21 @@ def test_weights_of_the_soc_simulator_do_not_play_cc4(tmp_path):
         make_policy(f"weights:{tmp_path}")
     with pytest.raises(BadInput, match="holds no checkpoint"):
         make_policy(f"weights:{tmp_path / 'nothing'}")
+
+
+def test_a_bundle_names_the_weights_that_it_carries(tmp_path):
+    soc = soc_registry("corrected")
+    shutil.copytree(PACKAGED / "hmarl-soc", tmp_path / "mine")
+    packaged, mine = "weights:hmarl-soc", f"weights:{tmp_path / 'mine'}"
+    arrays = [make_policy(name, soc).weights() for name in (packaged, mine)]
+    assert arrays[0].keys() == arrays[1].keys() and all(np.array_equal(arrays[0][n], arrays[1][n]) for n in arrays[0])
+    assert fingerprint(packaged, soc) == fingerprint(mine, soc) == fingerprint(f"without:hunter/{mine}", soc)
+    assert fingerprint("without:hunter/adaptive", soc) is None
+    (tmp_path / "mine" / "policy" / "manifest.json").write_text("{}", encoding="utf-8")
+    assert fingerprint(mine, soc) != fingerprint(packaged, soc) != fingerprint(f"without:hunter/{mine}", soc)
+    for name in (mine, f"without:hunter/{mine}", "weights:hmarl-soc@ops-only", "weights:soc-adaptive"):
+        with pytest.raises(BadInput):
+            make_policy(name, soc)
 
 
 def test_contradictions_are_refused(tmp_path, small):

@@ -19,10 +19,11 @@ from native_sim.soc.policies import Adaptive
 from native_sim.soc.spec import AGENTS, OBSERVATION_SIZES
 
 
-def test_every_pair_exists_in_both_games():
-    pairs = pairs_of("soc-adaptive")
-    assert [pair.label for pair in pairs[:2]] == ["no-defense", "adaptive"]
-    assert len({pair.soc for pair in pairs}) == len({pair.cc4 for pair in pairs}) == len(pairs) == 9
+@pytest.mark.parametrize(("bundle", "own", "count"), [("soc-adaptive", "adaptive", 9), ("hmarl-soc", "hmarl-soc", 8)])
+def test_every_pair_exists_in_both_games(bundle, own, count):
+    pairs = pairs_of(bundle)
+    assert [pair.label for pair in pairs[:2]] == ["no-defense", own]
+    assert len({pair.soc for pair in pairs}) == len({pair.cc4 for pair in pairs}) == len(pairs) == count
     for pair in pairs:
         make_policy(pair.soc, soc_registry("corrected"))
         make_policy(pair.cc4, CC4)
