@@ -46,6 +46,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
         "steps": 1_000_000,
         "validate_every": 100_000,
         "validation_episodes": 128,
+        "averaging": 0,
         "save_every": 500_000,
         "log_every": 20_000,
     },

@@ -25,6 +25,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
         "steps": 1_000_000,
         "validate_every": 64_000,
         "validation_episodes": 32,
+        "averaging": 0,
         "save_every": 256_000,
         "log_every": 16_000,
     },

@@ -157,6 +157,10 @@ class HierarchyPolicy(Policy):
         """Return name -> array of all weights."""
         return self._arrays
 
+    def with_weights(self, arrays: Mapping[str, Array]) -> HierarchyPolicy:
+        """Return this policy with other weights."""
+        return HierarchyPolicy(self.config, self.interface, arrays)
+
     def initial_memory(self, num_envs: int) -> dict[str, Array]:
         """Return no directive, and one due."""
         return {

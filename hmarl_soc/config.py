@@ -234,6 +234,12 @@ class TrainerConfig(Settings):
     steps: int = Field(default=1_200_000, ge=1, description="environment steps (10,000 episodes are about 1.2 million)")
     validate_every: int = Field(default=60_000, ge=1, description="environment steps between two validations")
     validation_episodes: int = Field(default=256, ge=1, description="episodes of one validation, the same each time")
+    averaging: int = Field(
+        default=20_000,
+        ge=0,
+        description="environment steps over which weights are averaged for the policy that is validated and saved; "
+        "0: the weights of the moment",
+    )
     save_every: int = Field(default=120_000, ge=1, description="environment steps between two full checkpoints")
     log_every: int = Field(default=6_000, ge=1, description="environment steps between two lines of the log")
     device: Literal["cpu", "cuda", "auto"] = Field(

@@ -77,6 +77,11 @@ class TunedPolicy(HierarchyPolicy):
         """Return name -> array of all roles' weights, and "mapper"."""
         return {**super().weights(), "mapper": self.mapper}
 
+    def with_weights(self, arrays: Mapping[str, Array]) -> TunedPolicy:
+        """Return this policy with other weights."""
+        roles = {name: array for name, array in arrays.items() if name != "mapper"}
+        return TunedPolicy(super().with_weights(roles), arrays["mapper"])
+
 
 class Finetuner(Learner, Saved):
     """Tunes a carried hierarchy in a carried environment.

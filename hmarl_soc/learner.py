@@ -117,3 +117,6 @@ class Exportable(Protocol):
 
     def weights(self) -> Mapping[str, Array]:
         """Return name -> array of all that acting needs beside the settings and the interface."""
+
+    def with_weights(self, arrays: Mapping[str, Array]) -> Policy:
+        """Return this policy with other weights."""

@@ -9,9 +9,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hmarl_soc import checkpoint
+from hmarl_soc.averaging import Average
 from hmarl_soc.checkpoint import Checkpoint
 from hmarl_soc.config import RunConfig
 from hmarl_soc.interface import Interface
@@ -22,6 +23,10 @@ from native_sim.api import Policy, VectorEnv
 
 Validate = Callable[[Policy], Mapping[str, float]]
 """Plays a greedy policy on networks kept for this and returns metrics, "score" (more is better) among them."""
+
+
+_PER_WINDOW: Final = 20
+"""How often the average of weights takes them in within its longest window."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -79,6 +84,9 @@ class Trainer:
         self.validate_first = validate_first
         self.steps = 0  # environment steps, all rows counted
         self.best_score = -math.inf
+        window = config.trainer.averaging
+        self._average_every = -(-window // _PER_WINDOW)  # environment steps; 0: no average
+        self._average = Average(window / max(1, self._average_every))
         self._spent = 0.0  # seconds, earlier sittings included
 
     def run(self) -> Outcome:
@@ -99,6 +107,8 @@ class Trainer:
                 self.learner.observe(step)
                 before, self.steps = self.steps, self.steps + len(step.rewards)
                 self.log.add(self._update())
+                if self._average_every and _passed(before, self.steps, self._average_every):
+                    self._take_in()
                 self._spent = time.perf_counter() - started
                 seen = self.field.restart(step)
                 if _passed(before, self.steps, settings.log_every):
@@ -144,6 +154,7 @@ class Trainer:
             "steps": self.steps,
             "best_score": self.best_score if math.isfinite(self.best_score) else None,
             "spent_s": self._spent,
+            "average": self._average.state_dict(),
             "log": self.log.state_dict(),
             "field": self.field.state_dict(),
             "learner": self.learner.state_dict(),
@@ -154,6 +165,7 @@ class Trainer:
         self.learner.load_state_dict(state["learner"])
         self.field.load_state_dict(state["field"])
         self.log.load_state_dict(state["log"])
+        self._average.load_state_dict(state["average"])
         self.steps, self._spent = int(state["steps"]), float(state["spent_s"])
         self.best_score = -math.inf if state["best_score"] is None else float(state["best_score"])
 
@@ -183,8 +195,20 @@ class Trainer:
         self.log.write(line | self.log.means())
         self.meter.show(self.steps, self.config.trainer.steps, line)
 
-    def _validate(self) -> None:
+    def _take_in(self) -> None:
         policy = self.learner.policy()
+        if isinstance(policy, Exportable):
+            self._average.add(policy.weights())
+
+    def _policy(self) -> Policy:
+        """Return the greedy policy to validate and save: with averaged weights, if there are any."""
+        policy = self.learner.policy()
+        if self._average.count and isinstance(policy, Exportable):
+            return policy.with_weights(self._average.arrays(policy.weights()))
+        return policy
+
+    def _validate(self) -> None:
+        policy = self._policy()
         metrics = dict(self.validate(policy)) if self.validate is not None else {}
         self.log.write({"kind": "validation", "steps": self.steps, **metrics})
         if metrics["score"] > self.best_score:

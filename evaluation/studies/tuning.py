@@ -1,4 +1,4 @@
-"""``study tuning``: a random search over the settings of the learned baselines, with the same budget for each.
+"""``study tuning``: a random search over the settings of every learned method, with the same budget for each.
 
 A trial is one training run with a seed that no other study uses, judged by its best validation; held-out networks play
 no part. The first trial of a method has the settings that were in force before the search, the others are drawn.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME: Final = "tuning"
 SEED: Final = 1000
 """Training seed of every trial."""
-TRIALS: Final = 30
+TRIALS: Final = 20
 RECORDED: Final = recorded_results.RECORDED / NAME / "summary.json"
 """The search that the settings in use come from."""
 
@@ -107,14 +107,74 @@ _Q: Final = Space(
     {"advice.steps": 150_000, "epsilon_steps": 50_000},
 )
 _WIDTHS: Final = {"mixing_width": _one_of(16, 32, 64)}
+_DIRECTIVES: Final = Space(
+    {
+        _ADVICE_WEIGHT: 1.0,
+        "coordinator.learning_rate": 1e-4,
+        "coordinator.rollout": 1024,
+        "coordinator.epochs": 8,
+        "coordinator.minibatch": 64,
+        "coordinator.initial_log_std": -1.5,
+    },
+    {
+        _ADVICE_WEIGHT: _one_of(0.5, 1.0, 2.0, 4.0),
+        "coordinator.learning_rate": _between(1e-5, 3e-4),
+        "coordinator.rollout": _one_of(512, 1024, 2048),
+        "coordinator.epochs": _one_of(3, 5, 8),
+        "coordinator.minibatch": _one_of(64, 128, 256),
+        "coordinator.initial_log_std": _one_of(-1.5, -1.0, -0.7),
+    },
+    {"advice.steps": 150_000},
+)
 SPACES: Final[Mapping[str, Space]] = {
     "single-drl": _PPO,
     "mappo": _PPO,
     "iql": _Q,
     "qmix": Space({**_Q.first, "mixing_width": 32}, {**_Q.draws, **_WIDTHS}, _Q.fixed),
+    "hmarl-soc": Space(
+        {
+            **_DIRECTIVES.first,
+            "n_steps": 3,
+            "hunter.actor_learning_rate": 2e-4,
+            "responder.actor_learning_rate": 1e-4,
+            "triage.margin": 0.05,
+        },
+        {
+            **_DIRECTIVES.draws,
+            "n_steps": _one_of(1, 3, 5),
+            "hunter.actor_learning_rate": _between(5e-5, 5e-4),
+            "responder.actor_learning_rate": _between(5e-5, 5e-4),
+            "triage.margin": _one_of(0.02, 0.05, 0.1, 0.2),
+        },
+        {
+            **_DIRECTIVES.fixed,
+            "replay.beta": 1.0,
+            "hunter.initial_entropy_weight": 0.001,
+            "triage.target_every": 100,
+            "triage.epsilon_start": 0.1,
+            "triage.advice": 1.0,
+        },
+    ),
+    "hmarl-soc-ppo": Space(
+        {
+            **_DIRECTIVES.first,
+            "lower.learning_rate": 1e-4,
+            "lower.rollout": 8192,
+            "lower.epochs": 5,
+            "lower.initial_log_std": -1.5,
+        },
+        {
+            **_DIRECTIVES.draws,
+            "lower.learning_rate": _between(2e-5, 5e-4),
+            "lower.rollout": _one_of(2048, 8192, 16_384),
+            "lower.epochs": _one_of(3, 5, 8),
+            "lower.initial_log_std": _one_of(-1.5, -1.0, -0.7),
+        },
+        {**_DIRECTIVES.fixed, "lower.minibatch": 512, "lower.gradient_norm": 1.0},
+    ),
 }
-"""Method -> space. Network, discount, scale of rewards, the schedule of the advice and the gradient steps per
-environment step of Q-learning are no part of it: they are equal for all."""
+"""Method -> space, of ten settings or less. Network, discount, scale of rewards, the schedule of the advice and the
+gradient steps per environment step of Q-learning are no part of it: they are equal for all."""
 
 
 def settings_of(method: str, trial: int) -> dict[str, Any]:
@@ -249,7 +309,7 @@ def _report(found: Mapping[str, list[dict[str, Any]]], size: Size, out: Path, co
 def _markdown(summary: Mapping[str, Any]) -> str:
     """Return the best, the first and the middle trial of every method, and all trials, as Markdown tables."""
     lines = [
-        "# Search of the baselines' settings",
+        "# Search of settings",
         "",
         f"Trials of {summary['steps']:,} environment steps with training seed {summary['seed']}; best validation on "
         f"{summary['validation_episodes']} episodes of validation networks.",

@@ -34,6 +34,7 @@ class GreedyBranches(Policy):
     """
 
     def __init__(self, interface: Interface, levels: int, joint: bool, arrays: Mapping[str, Any]) -> None:
+        self._made_of = interface, levels, joint
         self._observations = ObservationEncoding(interface)
         self._actions = ActionEncoding(interface, levels)
         self._slices, outputs = parts_and_outputs(self._observations, self._actions, joint)
@@ -85,6 +86,10 @@ class GreedyBranches(Policy):
         """Return name -> array of all that acting needs beside the settings and the interface."""
         moments = {name: np.atleast_1d(value) for name, value in self._moments.state_dict().items()}
         return {name: value.astype(np.float32) for name, value in self._weights.items()} | moments
+
+    def with_weights(self, arrays: Mapping[str, Array]) -> GreedyBranches:
+        """Return this policy with other weights."""
+        return type(self)(*self._made_of, arrays)
 
     def _forward(self, index: int, x: Array) -> Array:
         for layer in _LAYERS:

@@ -8,6 +8,7 @@ import pytest
 from toys import RandomWalk, ToyEnv
 
 from hmarl_soc import checkpoint
+from hmarl_soc.averaging import Average
 from hmarl_soc.checkpoint import CheckpointError
 from hmarl_soc.config import HmarlConfig, parse
 from hmarl_soc.interface import describe
@@ -35,11 +36,12 @@ def lines(folder):
     return [{name: value for name, value in line.items() if name != "seconds"} for line in kept]
 
 
-def test_stopping_and_resuming_changes_nothing(tmp_path):
-    whole = make(tmp_path / "whole")
+@pytest.mark.parametrize("averaging", [0, 60])
+def test_stopping_and_resuming_changes_nothing(tmp_path, averaging):
+    whole = make(tmp_path / "whole", averaging=averaging)
     whole.run()
-    make(tmp_path / "halves", steps=52).run()  # in the midst of episodes
-    second = make(tmp_path / "halves")
+    make(tmp_path / "halves", steps=52, averaging=averaging).run()  # in the midst of episodes
+    second = make(tmp_path / "halves", averaging=averaging)
     second.resume()
     outcome = second.run()
     assert outcome.steps == 96 and outcome.episodes == whole.field.finished > 0
@@ -119,6 +121,26 @@ def test_best_weights_are_those_of_the_best_validation(tmp_path):
     best = checkpoint.load(tmp_path / "best", "weights")
     assert (best.state["score"], best.state["steps"]) == (3.0, 48)
     assert set(best.state["arrays"]) == {"a", "b"}
+
+
+def test_averaged_weights_are_validated_and_saved(tmp_path):
+    moments, validated = [], []
+    for name, averaging in (("moment", 0), ("average", 40)):  # a step of 4 rows is more than a 20th of the window
+        run = make(tmp_path / name, averaging=averaging)
+        run.validate = lambda policy: validated.append(policy.actions["a"]) or {"score": float(len(validated))}
+        act = run.learner.act
+        run.learner.act = lambda seen, act=act, learner=run.learner: moments.append(learner.centre) or act(seen)
+        run.run()
+    found, centres = np.array(validated)[:, 0].reshape(2, 4), np.array(moments).reshape(2, 24)
+    assert np.array_equal(centres[0], centres[1])  # what is learned stays the same
+    average = Average(20)
+    for steps, centre in enumerate([*centres[1, 1:], run.learner.centre], 1):
+        average.add({"a": np.array([centre])})
+        if steps % 6 == 0:
+            assert found[1, steps // 6 - 1] == average.arrays({"a": np.zeros(1)})["a"][0]
+    assert (found[0] != found[1]).all()
+    best = checkpoint.load(tmp_path / "average" / "best", "weights")
+    assert np.array_equal(best.state["arrays"]["a"], validated[-1])
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,9 @@ class Repeat(Policy):
     def weights(self):
         return {name: np.asarray(action) for name, action in self.actions.items()}
 
+    def with_weights(self, arrays):
+        return type(self)(arrays)
+
 
 class RandomWalk(Learner):
     """Keeps a number per continuous agent, which wanders with what is rewarded; enough to tell two histories apart."""
