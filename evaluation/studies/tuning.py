@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME: Final = "tuning"
 SEED: Final = 1000
 """Training seed of every trial."""
-TRIALS: Final = 20
+TRIALS: Final = 16
 RECORDED: Final = recorded_results.RECORDED / NAME / "summary.json"
 """The search that the settings in use come from."""
 
