@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -177,42 +177,47 @@ def _load_without(path: Path, game: str) -> Policy:
     return Silenced(make_policy(name, soc_registry("corrected")), role)
 
 
-LOADERS: Final[dict[str, Callable[[Path, str], Policy]]] = {
-    "constant": _load_constant,
-    "bundle": _load_bundle,
-    "weights": _load_weights,
-    "without": _load_without,
+def _bundle_folder(path: Path) -> Path:
+    from evaluation.transfer import bundle_folder
+
+    return bundle_folder(str(path))
+
+
+def _weights_folder(path: Path) -> Path:
+    from evaluation.weights import weights_folder
+
+    return weights_folder(path)
+
+
+class Kind(NamedTuple):
+    """A kind of policies named ``KIND:PATH``; the content of its files belongs to what a run was asked, so that a
+    changed file never joins an old run."""
+
+    load: Callable[[Path, str], Policy]
+    """Given path and game, makes the policy; raises ``ValueError`` for what it cannot read."""
+    made_of: Callable[[Path], Path | str] = lambda path: path
+    """Given path, the file or folder that the policy is made of, or the name of the policy that it is made of."""
+
+
+LOADERS: Final[dict[str, Kind]] = {
+    "constant": Kind(_load_constant),
+    "bundle": Kind(_load_bundle, _bundle_folder),
+    "weights": Kind(_load_weights, _weights_folder),
+    "without": Kind(_load_without, lambda path: _role_and_name(path)[1]),
 }
-"""Kind -> loader(path, game) of policies named ``KIND:PATH``: the place to add another kind.
-
-A loader raises ``ValueError`` for what it cannot read. The path may be a file or a folder; its content belongs to
-what a run was asked, so that a changed file never joins an old run.
-"""
+"""Kind -> how it is loaded: the place to add another."""
 
 
-def _kept(name: str) -> tuple[str, Path] | None:
+def _kept(name: str) -> tuple[Kind, Path] | None:
     """Split ``KIND:PATH`` of a known kind."""
     kind, colon, path = name.partition(":")
-    return (kind, Path(path)) if kind in LOADERS and colon else None
+    return (LOADERS[kind], Path(path)) if kind in LOADERS and colon else None
 
 
 def _role_and_name(path: Path) -> tuple[str, str]:
     """Split ``ROLE/NAME``."""
     role, _, name = path.as_posix().partition("/")
     return role, name
-
-
-def _place(kind: str, path: Path) -> Path:
-    """Return where the files of a policy lie that may have been named by a packaged bundle."""
-    if kind == "bundle":
-        from evaluation.transfer import bundle_folder
-
-        return bundle_folder(str(path))
-    if kind == "weights":
-        from evaluation.weights import weights_folder
-
-        return weights_folder(path)
-    return path
 
 
 # ------------------------------------------------------------------------------------------------ making policies
@@ -234,7 +239,7 @@ def make_policy(name: str, registry: Registry = CC4) -> Policy:
     if kept:
         kind, path = kept
         try:
-            return LOADERS[kind](path, registry.game)
+            return kind.load(path, registry.game)
         except ValueError as error:
             raise BadInput(f"policy {name}: {error}") from error
     if ":" not in name:
@@ -300,10 +305,10 @@ def fingerprint(name: str, registry: Registry = CC4) -> str | None:
     if name in registry.named:
         return None
     kept = _kept(name)
-    if kept and kept[0] == "without":
-        return fingerprint(_role_and_name(kept[1])[1], registry)
     if kept or is_submission(name):
-        path = _place(*kept) if kept else Path(name)
+        path = kept[0].made_of(kept[1]) if kept else Path(name)
+        if isinstance(path, str):
+            return fingerprint(path, registry)
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         files = [file for file in files if "__pycache__" not in file.parts]
     else:

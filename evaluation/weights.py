@@ -36,6 +36,8 @@ def load_weights(path: Path, game: str) -> Policy:
         ValueError: One sentence: there are no usable weights, or they belong to another game.
     """
     folder = weights_folder(path)
+    if folder != path and not folder.is_dir():
+        raise ValueError("this bundle carries no trained weights; give one that does, or a scripted policy by its name")
     weights = registry.read_weights(folder)
     policy = registry.policy_of(weights, folder)
     agents = weights.interface["agents"]

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from adapters.bundle import POLICY
 from evaluation import statistics
 from evaluation.errors import BadInput
 from evaluation.policies import fingerprint, make_policy, soc_registry
@@ -174,12 +173,10 @@ def _resolve(name: str) -> str:
     """Return the policy of the simulator that is meant: a bundle's is the weights that it carries."""
     if not name.startswith(_BUNDLE):
         return name
-    from evaluation.transfer import bundle_folder
-
-    folder = bundle_folder(name) / POLICY
-    if not folder.is_dir():
-        raise BadInput(f"{name} carries no trained weights; give a bundle that does, or a scripted policy by its name")
-    return f"weights:{folder}"
+    bundle, control, _ = name.removeprefix(_BUNDLE).partition("@")
+    if control:
+        raise BadInput(f"{name} is a control, which is of CC4 alone; give {_BUNDLE}{bundle}")
+    return f"weights:{bundle}"
 
 
 def _log_file(out: Path, name: str, episodes: int) -> Path:

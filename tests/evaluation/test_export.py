@@ -234,7 +234,8 @@ def test_a_users_policy_brings_its_helpers_along(workplace):
 def test_data_files_reach_the_factory_even_from_a_zip(workplace, monkeypatch):
     write_policy(workplace)
     weights = {"deep/w.bin": b"12"}
-    monkeypatch.setitem(policies.LOADERS, "kept", lambda path, game: make_policy("no-defense"))
+    kept = policies.Kind(lambda path, game: make_policy("no-defense"))
+    monkeypatch.setitem(policies.LOADERS, "kept", kept)
     with (workplace / "own.py").open("a") as file:
         file.write(
             "\ndef load(folder):\n    assert (folder / 'deep' / 'w.bin').read_bytes() == b'12'\n    return Own()\n"

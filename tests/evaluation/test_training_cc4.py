@@ -144,9 +144,11 @@ def test_a_bundle_names_the_weights_that_it_carries(tmp_path):
     assert fingerprint("without:hunter/adaptive", soc) is None
     (tmp_path / "mine" / "policy" / "manifest.json").write_text("{}", encoding="utf-8")
     assert fingerprint(mine, soc) != fingerprint(packaged, soc) != fingerprint(f"without:hunter/{mine}", soc)
-    for name in (mine, f"without:hunter/{mine}", "weights:hmarl-soc@ops-only", "weights:soc-adaptive"):
+    for name in (mine, f"without:hunter/{mine}", "weights:hmarl-soc@ops-only"):
         with pytest.raises(BadInput):
             make_policy(name, soc)
+    with pytest.raises(BadInput, match="carries no trained weights; give one that does"):
+        make_policy("weights:soc-adaptive", soc)
 
 
 def test_contradictions_are_refused(tmp_path, small):

@@ -93,6 +93,7 @@ def test_the_weights_of_a_bundle_are_played(tmp_path):
         (("nobody",), "unknown policy 'nobody'"),
         (("random", "random"), "each policy may be named once"),
         (("bundle:soc-adaptive",), "carries no trained weights"),
+        (("bundle:hmarl-soc@ops-only",), "is a control, which is of CC4 alone; give bundle:hmarl-soc$"),
     ],
 )
 def test_what_cannot_be_played_is_refused(policies, message, tmp_path):
