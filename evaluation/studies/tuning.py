@@ -29,6 +29,9 @@ NAME: Final = "tuning"
 SEED: Final = 1000
 """Training seed of every trial."""
 TRIALS: Final = 16
+WIDENED: Final = 9
+"""First trial that draws the length of the advice, too, whatever the method. It was 150,000 steps before: the trials up
+to there had shown that some methods get better only once the advice has ended."""
 RECORDED: Final = recorded_results.RECORDED / NAME / "summary.json"
 """The search that the settings in use come from."""
 
@@ -56,6 +59,7 @@ class Space(NamedTuple):
 
 
 _ADVICE_WEIGHT: Final = "advice.weight"
+_ADVICE_STEPS: Final = _one_of(60_000, 100_000, 150_000)
 _PPO: Final = Space(
     {
         _ADVICE_WEIGHT: 1.0,
@@ -173,7 +177,7 @@ SPACES: Final[Mapping[str, Space]] = {
         {**_DIRECTIVES.fixed, "lower.minibatch": 512, "lower.gradient_norm": 1.0},
     ),
 }
-"""Method -> space, of ten settings or less. Network, discount, scale of rewards, the schedule of the advice and the
+"""Method -> space, of ten settings or less beside the length of the advice. Network, discount, scale of rewards and the
 gradient steps per environment step of Q-learning are no part of it: they are equal for all."""
 
 
@@ -182,6 +186,8 @@ def settings_of(method: str, trial: int) -> dict[str, Any]:
     space = SPACES[method]
     generator = np.random.default_rng([list(SPACES).index(method), trial])
     drawn = {name: draw(generator) for name, draw in space.draws.items()} if trial else dict(space.first)
+    if trial >= WIDENED:
+        drawn["advice.steps"] = _ADVICE_STEPS(generator)
     nested: dict[str, Any] = {}
     for path, value in {**space.fixed, **drawn}.items():
         group, _, name = path.rpartition(".")
