@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hmarl_soc.config import AdviceConfig
 from hmarl_soc.learner import Learner, Transition
 
@@ -11,9 +13,17 @@ class AdvisedLearner(Learner):
 
     Args:
         advice: Weight and schedule.
+        roles: Names of the agents.
+
+    Raises:
+        ValueError: If the schedule names another agent.
     """
 
-    def __init__(self, advice: AdviceConfig) -> None:
+    def __init__(self, advice: AdviceConfig, roles: Iterable[str]) -> None:
+        known = tuple(roles)
+        strange = [role for role in advice.role_steps if role not in known]
+        if strange:
+            raise ValueError(f"method.advice.role_steps names {strange[0]!r}; the agents are {', '.join(known)}")
         self._advice = advice
         self.steps = 0  # environment steps taken in
         self.advised = False  # whether there is a teacher
@@ -26,4 +36,8 @@ class AdvisedLearner(Learner):
     @property
     def pull(self) -> float | None:
         """Weight of the teacher's advice now; None without a teacher."""
-        return self._advice.at(self.steps) if self.advised else None
+        return self.pull_of(None)
+
+    def pull_of(self, role: str | None) -> float | None:
+        """Weight of the teacher's advice to a role now; None without a teacher."""
+        return self._advice.at(self.steps, role) if self.advised else None

@@ -13,7 +13,7 @@ import numpy as np
 
 from native_sim.api import Array
 
-_DECAY: Final = 8
+_DECAY: Final = 4
 """The early window is one part in 1 + this of what was taken in."""
 
 

@@ -5,9 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -179,10 +188,27 @@ class AdviceConfig(Settings):
     weight: float = Field(default=1.0, ge=0, description="of the loss that pulls decisions towards the advice")
     steps: int = Field(default=600_000, ge=1, description="environment steps over which it falls linearly")
     final: float = Field(default=0.0, ge=0, description="where it stays from then on")
+    role_steps: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="agent -> environment steps of its own, where it is not `steps`"
+    )
 
-    def at(self, steps: int) -> float:
-        """Return the weight after some environment steps."""
-        return self.final + (self.weight - self.final) * max(0.0, 1.0 - steps / self.steps)
+    @model_validator(mode="after")
+    def _own(self) -> AdviceConfig:
+        for role in [role for role, steps in self.role_steps.items() if steps == self.steps]:
+            del self.role_steps[role]
+        return self
+
+    def at(self, steps: int, role: str | None = None) -> float:
+        """Return the weight after some environment steps, for a role or for those without steps of their own."""
+        length = self.role_steps.get(role, self.steps) if role else self.steps
+        return self.final + (self.weight - self.final) * max(0.0, 1.0 - steps / length)
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        if not self.role_steps:
+            del written["role_steps"]  # so that settings without it read and are hashed as they always were
+        return written
 
 
 class MethodConfig(Settings):
@@ -235,10 +261,10 @@ class TrainerConfig(Settings):
     validate_every: int = Field(default=60_000, ge=1, description="environment steps between two validations")
     validation_episodes: int = Field(default=256, ge=1, description="episodes of one validation, the same each time")
     averaging: int = Field(
-        default=20_000,
+        default=60_000,
         ge=0,
-        description="environment steps over which weights are averaged for the policy that is validated and saved; "
-        "0: the weights of the moment",
+        description="environment steps over which weights are averaged for the policy that is validated and saved, a "
+        "fifth of the steps so far at most; 0: the weights of the moment",
     )
     save_every: int = Field(default=120_000, ge=1, description="environment steps between two full checkpoints")
     log_every: int = Field(default=6_000, ge=1, description="environment steps between two lines of the log")

@@ -70,7 +70,7 @@ class Hierarchy(AdvisedLearner):
         self, config: HmarlConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
         check_roles(interface)
-        super().__init__(config.advice)
+        super().__init__(config.advice, (agent.name for agent in interface.agents))
         self.config, self.interface, self.num_envs = config, interface, num_envs
         self.device = find_device(device)
         streams = np.random.SeedSequence(seed, spawn_key=(1,)).generate_state(2, np.uint64)
@@ -187,7 +187,7 @@ class Hierarchy(AdvisedLearner):
 
     def update(self) -> dict[str, float]:
         """Do the gradient steps that are due."""
-        metrics = self.coordinator.update(self.pull) | self.potential.update()
+        metrics = self.coordinator.update(self.pull_of("coordinator")) | self.potential.update()
         if self.replay.size < self.config.warm_up:
             self.owed = 0.0
         if self.owed >= 1.0 and not self.updates:
@@ -233,7 +233,7 @@ class Hierarchy(AdvisedLearner):
         def update(i: int) -> tuple[dict[str, float], Tensor]:
             tensors, weights = given[i % len(given)]
             learned: tuple[dict[str, float], Tensor] = getattr(self, LOWER[i]).update(
-                self._batch(LOWER[i], tensors), weights, self.pull
+                self._batch(LOWER[i], tensors), weights, self.pull_of(LOWER[i])
             )
             return learned
 

@@ -118,12 +118,17 @@ def double_dqn_target(
 
 
 def margin_loss(values: Tensor, advised: Tensor, margin: float) -> Tensor:
-    """Return by how much advised choices [B] fail to lead the values [B, U] of all others by a margin; a scalar.
+    """Return the mean of :func:`lead_missing`, a scalar."""
+    return lead_missing(values, advised, margin).mean()
+
+
+def lead_missing(values: Tensor, advised: Tensor, margin: float) -> Tensor:
+    """Return by how much advised choices [B] fail to lead the values [B, U] of all others by a margin, [B].
 
     Hester et al. 2018, "Deep Q-learning from demonstrations".
     """
     others = torch.full_like(values, margin).scatter(1, advised.unsqueeze(1), 0.0)
-    return ((values + others).amax(dim=1) - values.gather(1, advised.unsqueeze(1)).squeeze(1)).mean()
+    return (values + others).amax(dim=1) - values.gather(1, advised.unsqueeze(1)).squeeze(1)
 
 
 def huber_loss(predictions: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

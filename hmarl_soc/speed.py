@@ -81,14 +81,14 @@ def measure(seconds: float) -> list[dict[str, Any]]:
 
 def _on_policy(learner: Hierarchy, step: Callable[[], None]) -> Seconds:
     """Return the time per environment step that coordinator and potential learn, over a rollout of the former."""
-    learner.coordinator.update(learner.pull)  # the first rollouts are not learned from
+    learner.coordinator.update(learner.pull_of("coordinator"))  # the first rollouts are not learned from
     learner.potential.update()
     taken, spent, learned = 0, Seconds(0.0, 0.0), False
     while not learned:
         step()
         taken += learner.num_envs
         wall, cpu = time.perf_counter(), time.process_time()
-        learned = bool(learner.coordinator.update(learner.pull))
+        learned = bool(learner.coordinator.update(learner.pull_of("coordinator")))
         learner.potential.update()
         spent = spent.plus(Seconds(time.perf_counter() - wall, time.process_time() - cpu))
     return spent.times(1.0 / taken)

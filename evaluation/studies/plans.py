@@ -56,6 +56,7 @@ class Size:
     validation_episodes: int
     episodes: int | None = None  # held-out episodes; None: as the plan says
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # method -> settings, below those of an arm
+    trainer: Mapping[str, Any] = field(default_factory=dict)  # further settings of the trainer
 
     def shortened(self, steps: int) -> Size:
         """Return the size with another number of environment steps per run."""
@@ -160,6 +161,7 @@ def run_settings(arm: Arm, size: Size) -> dict[str, Any]:
             "validate_every": size.validate_every,
             "validation_episodes": size.validation_episodes,
             "log_every": max(1, size.validate_every // 4),
+            **size.trainer,
         },
         "method": merge(merge(TUNED[arm.method], size.settings.get(arm.method, {})), arm.settings),
     }

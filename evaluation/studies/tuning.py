@@ -1,14 +1,19 @@
 """``study tuning``: a random search over the settings of every learned method, with the same budget for each.
 
 A trial is one training run with a seed that no other study uses, judged by its best validation; held-out networks play
-no part. The first trial of a method has the settings that were in force before the search, the others are drawn.
+no part. The first trial of a method has the settings that were in force before the search, the others of the first
+round are drawn. The second round varies the best of the first: each setting is drawn anew with some chance, and how
+long the advice lasts, for triage and for the other roles, always. That became a setting after the first round had shown
+that methods get better once the advice to triage has ended, and the other roles hardly ever.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -28,10 +33,13 @@ if TYPE_CHECKING:
 NAME: Final = "tuning"
 SEED: Final = 1000
 """Training seed of every trial."""
-TRIALS: Final = 16
-WIDENED: Final = 9
-"""First trial that draws the length of the advice, too, whatever the method. It was 150,000 steps before: the trials up
-to there had shown that some methods get better only once the advice has ended."""
+ROUNDS: Final = (9, 7)
+"""Trials of the two rounds, per method."""
+TRIALS: Final = sum(ROUNDS)
+_ANEW: Final = 0.25
+"""Chance of a setting to be drawn anew in the second round."""
+_TRAINERS: Final[tuple[Mapping[str, Any], ...]] = ({"averaging": 20_000}, {})
+"""Settings of the trainer in the two rounds; averaging over longer was found to serve later."""
 RECORDED: Final = recorded_results.RECORDED / NAME / "summary.json"
 """The search that the settings in use come from."""
 
@@ -59,7 +67,11 @@ class Space(NamedTuple):
 
 
 _ADVICE_WEIGHT: Final = "advice.weight"
-_ADVICE_STEPS: Final = _one_of(60_000, 100_000, 150_000)
+_LENGTHS: Final[Mapping[str, Draw]] = {
+    "advice.steps": _one_of(100_000, 150_000, 300_000),
+    "advice.role_steps.triage": _one_of(30_000, 60_000, 100_000, 150_000),
+}
+_FIRST_LENGTHS: Final = dict.fromkeys(_LENGTHS, 150_000)
 _PPO: Final = Space(
     {
         _ADVICE_WEIGHT: 1.0,
@@ -85,7 +97,7 @@ _PPO: Final = Space(
         "gradient_norm": _one_of(0.5, 2.0, 10.0),
         "drawn": _one_of(False, True),
     },
-    {"advice.steps": 150_000},
+    {},
 )
 _Q: Final = Space(
     {
@@ -108,7 +120,7 @@ _Q: Final = Space(
         "margin": _one_of(0.02, 0.05, 0.1, 0.2),
         "capacity": _one_of(50_000, 100_000, 200_000),
     },
-    {"advice.steps": 150_000, "epsilon_steps": 50_000},
+    {"epsilon_steps": 50_000},
 )
 _WIDTHS: Final = {"mixing_width": _one_of(16, 32, 64)}
 _DIRECTIVES: Final = Space(
@@ -128,7 +140,7 @@ _DIRECTIVES: Final = Space(
         "coordinator.minibatch": _one_of(64, 128, 256),
         "coordinator.initial_log_std": _one_of(-1.5, -1.0, -0.7),
     },
-    {"advice.steps": 150_000},
+    {},
 )
 SPACES: Final[Mapping[str, Space]] = {
     "single-drl": _PPO,
@@ -177,22 +189,42 @@ SPACES: Final[Mapping[str, Space]] = {
         {**_DIRECTIVES.fixed, "lower.minibatch": 512, "lower.gradient_norm": 1.0},
     ),
 }
-"""Method -> space, of ten settings or less beside the length of the advice. Network, discount, scale of rewards and the
-gradient steps per environment step of Q-learning are no part of it: they are equal for all."""
+"""Method -> space, of ten settings or less beside the lengths of the advice. Network, discount, scale of rewards and
+the gradient steps per environment step of Q-learning are no part of it: they are equal for all."""
 
 
-def settings_of(method: str, trial: int) -> dict[str, Any]:
-    """Return the nested settings of a trial: those in force before for trial 0, drawn ones for the others."""
+def settings_of(method: str, trial: int, near: int | None = None) -> dict[str, Any]:
+    """Return the nested settings of a trial.
+
+    Args:
+        method: Name of the method.
+        trial: Number of the trial; 0 has the settings that were in force before.
+        near: Trial of the first round that is varied; None for a trial of the first round.
+    """
     space = SPACES[method]
     generator = np.random.default_rng([list(SPACES).index(method), trial])
-    drawn = {name: draw(generator) for name, draw in space.draws.items()} if trial else dict(space.first)
-    if trial >= WIDENED:
-        drawn["advice.steps"] = _ADVICE_STEPS(generator)
+    if near is not None:
+        drawn = {
+            name: space.draws[name](generator) if generator.random() < _ANEW else value
+            for name, value in _drawn_first(method, near).items()
+        } | {name: draw(generator) for name, draw in _LENGTHS.items()}
+    else:
+        drawn = _drawn_first(method, trial) | _FIRST_LENGTHS
     nested: dict[str, Any] = {}
     for path, value in {**space.fixed, **drawn}.items():
-        group, _, name = path.rpartition(".")
-        nested = merge(nested, {group: {name: value}} if group else {name: value})
+        *groups, name = path.split(".")
+        one: dict[str, Any] = {name: value}
+        for group in reversed(groups):
+            one = {group: one}
+        nested = merge(nested, one)
     return nested
+
+
+def _drawn_first(method: str, trial: int) -> dict[str, Any]:
+    """Return setting -> value of a trial of the first round."""
+    space = SPACES[method]
+    generator = np.random.default_rng([list(SPACES).index(method), trial])
+    return {name: draw(generator) for name, draw in space.draws.items()} if trial else dict(space.first)
 
 
 def study(
@@ -204,7 +236,7 @@ def study(
         out: Folder of all studies; training runs lie in ``out/runs``.
         workers: Processes; changes no result.
         steps: Environment steps of a trial; None for the default.
-        smoke: Two tiny trials per method: shows that everything works, in seconds.
+        smoke: Two tiny trials per method, one of each round: shows that everything works, in seconds.
         report_only: Train nothing; report what is there.
         recorded: Take trials that ship with the package for done.
         console: Where progress is told.
@@ -221,20 +253,26 @@ def study(
     if steps is not None:
         size = size.shortened(steps)
     shipped = _shipped() if recorded else {}
-    jobs: dict[tuple[int, str], Job] = {}
-    # Trial by trial, so that an interrupted search has tried as often for one method as for another.
-    for trial in range(2 if smoke else TRIALS):
-        for method in SPACES:
-            arm = Arm(f"{method}, trial {trial}", method, settings_of(method, trial))
-            jobs[trial, method] = make_job(arm, SEED, size, out)
-    if not report_only:
-        left = [job for job in jobs.values() if job.folder.parent.name not in shipped and read_trained(job) is None]
-        _train(left, workers, console)
     found: dict[str, list[dict[str, Any]]] = {method: [] for method in SPACES}
-    for (trial, method), job in jobs.items():
-        known = shipped.get(job.folder.parent.name) or _read(trial, job)
-        if known is not None:
-            found[method].append(known)
+    numbers = iter(range(TRIALS))
+    for count, trainer in zip((1, 1) if smoke else ROUNDS, _TRAINERS, strict=True):
+        best = {
+            method: max(known, key=lambda trial: trial["best_score"])["trial"] if known else None
+            for method, known in found.items()
+        }
+        # Trial by trial, so that an interrupted search has tried as often for one method as for another.
+        jobs: dict[tuple[int, str], Job] = {}
+        for trial in itertools.islice(numbers, count):
+            for method in SPACES:
+                arm = Arm(f"{method}, trial {trial}", method, settings_of(method, trial, best[method]))
+                jobs[trial, method] = make_job(arm, SEED, replace(size, trainer=trainer), out)
+        if not report_only:
+            left = [job for job in jobs.values() if job.folder.parent.name not in shipped and read_trained(job) is None]
+            _train(left, workers, console)
+        for (trial, method), job in jobs.items():
+            known = shipped.get(job.folder.parent.name) or _read(trial, job)
+            if known is not None:
+                found[method].append(known)
     return _report(found, size, out / NAME, console)
 
 
@@ -342,7 +380,7 @@ def _markdown(summary: Mapping[str, Any]) -> str:
 def _drawn(method: str, trial: Mapping[str, Any]) -> str:
     """Return the settings of a trial that were drawn, as text."""
     told = []
-    for path in SPACES[method].draws:
+    for path in (*SPACES[method].draws, *_LENGTHS):
         value = trial["settings"]
         for name in path.split("."):
             value = value[name]

@@ -52,7 +52,7 @@ class BranchLearner(AdvisedLearner):
         joint: bool = False,
         last_gain: float = 1.0,
     ) -> None:
-        super().__init__(config.advice)
+        super().__init__(config.advice, (agent.name for agent in interface.agents))
         self.config = config
         self.interface, self._joint = interface, joint
         self.device = find_device(device)
@@ -132,6 +132,16 @@ class BranchLearner(AdvisedLearner):
     def encode_advice(self, seen: Seen) -> IntArray:
         """Return the choices [N, B] nearest to what the teacher would do; without a teacher they mean nothing."""
         return self.actions.encode(seen.advised(self.interface))
+
+    def pulled(self, away: Tensor) -> Tensor:
+        """Return the loss, a scalar, of how far each branch is from its advice, [N, B]; 0 without a teacher."""
+        if self.pull is None:
+            return away.new_zeros(())
+        if not self.config.advice.role_steps:
+            return self.pull * away.mean()
+        agents = self.interface.agents
+        weights = np.array([self.pull_of(agents[owner].name) for owner in self.actions.owner], np.float32)
+        return (self.to_tensor(weights) * away).mean()
 
     @property
     def critic_size(self) -> int:

@@ -188,7 +188,7 @@ class PpoLearner(BranchLearner):
         actor_loss = policy_loss - self.config.entropy * entropy.mean()
         off_advice = {}
         if self.pull is not None:
-            actor_loss = actor_loss - self.pull * log_probs.gather(2, batch["advice"].unsqueeze(2)).mean()
+            actor_loss = actor_loss + self.pulled(-log_probs.gather(2, batch["advice"].unsqueeze(2)).squeeze(2))
             off_advice = {"off_advice": float((log_probs.argmax(2) != batch["advice"]).float().mean())}
         clip_and_step(self.optimisers["net"], actor_loss, self.config.gradient_norm)
         clip_and_step(self.optimisers["value"], value_loss, self.config.value_gradient_norm)

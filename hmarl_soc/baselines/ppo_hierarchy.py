@@ -102,7 +102,7 @@ class PpoHierarchy(AdvisedLearner):
         self, config: PpoHierarchyConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
         check_roles(interface)
-        super().__init__(config.advice)
+        super().__init__(config.advice, (agent.name for agent in interface.agents))
         self.config, self.interface = config, interface
         self.device = find_device(device)
         stream = np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1, np.uint64)
@@ -162,8 +162,8 @@ class PpoHierarchy(AdvisedLearner):
     def update(self) -> dict[str, float]:
         """Let every agent learn that has collected enough."""
         metrics: dict[str, float] = {}
-        for agent in self.agents.values():
-            metrics |= agent.update(self.pull)
+        for role, agent in self.agents.items():
+            metrics |= agent.update(self.pull_of(role))
         return metrics
 
     def policy(self) -> HierarchyPolicy:

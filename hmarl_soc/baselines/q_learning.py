@@ -15,7 +15,7 @@ from hmarl_soc.baselines.config import QConfig
 from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import State, Transition, average
-from hmarl_soc.losses import margin_loss, td_target
+from hmarl_soc.losses import lead_missing, td_target
 from hmarl_soc.networks import clip_and_step, make_adam
 from hmarl_soc.replay import Replay, Window
 
@@ -132,7 +132,7 @@ class QLearner(BranchLearner):
         off_advice = {}
         if self.pull is not None:
             away, differs = self._distance(utilities, drawn)
-            whole = loss + self.pull * away
+            whole = loss + self.pulled(away)
             off_advice = {"off_advice": float(differs)}
         clip_and_step(self.optimisers["all"], whole, self.config.gradient_norm)
         self.updates += 1
@@ -142,12 +142,12 @@ class QLearner(BranchLearner):
         return {"loss": float(loss.detach()), "value": float(values.detach().mean())} | off_advice
 
     def _distance(self, utilities: Tensor, drawn: dict[str, npt.NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
-        """Return the margin loss of utilities [N, B, C], and the share of branches whose best is not advised."""
+        """Return by how much advice fails to lead utilities [N, B, C], [N, B], and the share of them that differ."""
         allowed = self.to_tensor(self.actions.unpack(drawn["masks"].astype(np.bool_)))
         candidates = only_allowed(utilities, allowed).flatten(0, 1)
         advised = self.to_tensor(drawn["advice"].astype(np.int64)).flatten()
         differs = (candidates.detach().argmax(1) != advised).float().mean()
-        return margin_loss(candidates, advised, self.config.margin), differs
+        return lead_missing(candidates, advised, self.config.margin).view(utilities.shape[:2]), differs
 
     @torch.no_grad()
     def _targets(self, drawn: dict[str, npt.NDArray[np.float32]]) -> Tensor:

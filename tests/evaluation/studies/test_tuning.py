@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -48,22 +49,24 @@ def search(out, report_only=False, recorded=False, smoke=True, console=QUIET):
 def test_every_trial_has_sound_settings_and_the_same_budget(method):
     seen, lengths = set(), set()
     for trial in range(tuning.TRIALS):
-        arm = Arm(method, method, tuning.settings_of(method, trial))
+        second = trial >= tuning.ROUNDS[0]
+        arm = Arm(method, method, tuning.settings_of(method, trial, 2 if second else None))
         config = parse(run_settings(arm, FULL), config_class(method)).to_dict()
         assert config["trainer"]["steps"] == FULL.steps
         assert config["method"]["advice"]["final"] == 0.0
-        lengths.add((trial >= tuning.WIDENED, config["method"]["advice"]["steps"]))
+        advice = config["method"]["advice"]
+        lengths.add((second, advice["steps"], advice.get("role_steps", {}).get("triage")))
         assert {"gamma": 0.99, "reward_scale": 0.2}.items() <= config["method"].items()
         seen.add(json.dumps(config["method"], sort_keys=True))
     assert len(seen) == tuning.TRIALS
-    assert {steps for widened, steps in lengths if not widened} == {150_000} and len(lengths) >= 3
+    assert {length for length in lengths if not length[0]} == {(False, 150_000, None)} and len(lengths) > 4
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_trial_does_not_depend_on_the_settings_in_use(method):
     """Trials stay what they were when what they found is taken over."""
-    for trial in (0, 1):
-        settings = tuning.settings_of(method, trial)
+    for trial, near in ((0, None), (1, None), (tuning.ROUNDS[0], 1)):
+        settings = tuning.settings_of(method, trial, near)
         assert set(leaves(TUNED[method])) <= set(leaves(settings))
         assert merge(TUNED[method], settings) == settings
 
@@ -76,6 +79,29 @@ def test_every_drawn_setting_takes_all_kinds_of_values(method):
     for name in space.draws:
         assert len({row[name] for row in drawn}) >= (2 if name == "drawn" else 3), name
     assert drawn == [leaves(tuning.settings_of(method, trial)) for trial in range(1, 200)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_second_round_varies_the_trial_that_it_is_given(method):
+    names = tuning.SPACES[method].draws
+    near = leaves(tuning.settings_of(method, 3))
+    rows = [leaves(tuning.settings_of(method, trial, 3)) for trial in range(20, 220)]
+    kept = {name: np.mean([row[name] == near[name] for row in rows]) for name in names}
+    assert all(0.65 < share < 1.0 for share in kept.values()), kept
+    assert len({tuple(row[name] for name in names) for row in rows}) > 20
+
+
+def test_the_second_round_is_near_the_best_of_the_first(faked, monkeypatch, tmp_path):
+    monkeypatch.setattr(tuning, "ROUNDS", (3, 2))
+    asked = []
+    real = tuning.settings_of
+    monkeypatch.setattr(tuning, "settings_of", lambda *given: asked.append(given) or real(*given))
+    found = tuning.study(tmp_path, 1, 1024, False, False, False, QUIET)
+    for method, rows in found["methods"].items():
+        assert sorted(trial["trial"] for trial in rows["trials"]) == [0, 1, 2, 3, 4]
+        first = [trial for trial in rows["trials"] if trial["trial"] < 3]
+        assert {near for name, trial, near in asked if name == method and trial >= 3} == {first[0]["trial"]}
+        assert {near for name, trial, near in asked if name == method and trial < 3} == {None}
 
 
 def test_all_methods_are_tried_equally_often_and_the_best_comes_first(faked, tmp_path):
