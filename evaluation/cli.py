@@ -204,7 +204,9 @@ def study(
     ] = Options.smoke,
     report_only: Annotated[
         bool,
-        typer.Option("--report-only", help="Training, fine-tuning, behaviours: play nothing; report what is there."),
+        typer.Option(
+            "--report-only", help="Training, fine-tuning, behaviours, roles: play nothing; report what is there."
+        ),
     ] = Options.report_only,
     recorded: Annotated[
         bool,
@@ -216,15 +218,16 @@ def study(
     policies: Annotated[
         str,
         typer.Option(
-            help="Behaviours: comma-separated policies of the SOC simulator, weights:DIR and bundle:PATH among them.",
-            show_default="adaptive,best-constant,random,bundle:hmarl-soc",
+            help="Behaviours, roles: comma-separated policies of the SOC simulator, also weights:DIR and bundle:PATH.",
+            show_default="adaptive,best-constant,random,bundle:hmarl-soc; roles: bundle:hmarl-soc",
         ),
     ] = Options.policies,
     bundle: Annotated[
         list[Path] | None, typer.Option(help="Transfer: a bundle; repeat for several.", show_default=False)
     ] = None,
     episodes: Annotated[
-        int | None, typer.Option(help="Transfer, behaviours: per row.", show_default="100; behaviours: 500")
+        int | None,
+        typer.Option(help="Transfer, behaviours, roles: per row.", show_default="100; behaviours: 500; roles: 1000"),
     ] = None,
     engine: Annotated[str, typer.Option(help="Transfer: native, cyborg or auto.")] = Options.engine,
     variant: Annotated[

@@ -1,4 +1,4 @@
-"""A SOC policy of which one role does nothing, or draws at random: what that role is worth, and what it knows."""
+"""A SOC policy of which one role does nothing, draws at random, or decides as another policy."""
 
 from __future__ import annotations
 
@@ -72,6 +72,44 @@ class Dicing(Policy):
         decision = self.policy.act(obs, mask, memory, own)
         drawn = self._chance.act(obs, mask, None, spare).actions[self.role]
         return decision._replace(actions={**decision.actions, self.role: drawn})
+
+
+class Grafted(Policy):
+    """Plays a policy, one of whose roles decides as another policy does.
+
+    Both see every observation, and each remembers its own; only what is decided is exchanged.
+
+    Args:
+        policy: Its other roles decide as before.
+        other: The policy that decides for the role.
+        role: Of :data:`native_sim.soc.spec.AGENTS`.
+
+    Raises:
+        ValueError: If there is no such role.
+    """
+
+    def __init__(self, policy: Policy, other: Policy, role: str) -> None:
+        _check(role)
+        self.policy, self.other, self.role = policy, other, role
+        self.wants = (*policy.wants, *(name for name in other.wants if name not in policy.wants))
+        self.draws_per_agent = policy.draws_per_agent + other.draws_per_agent
+
+    def initial_memory(self, num_envs: int) -> Any:
+        """Return what both remember."""
+        return self.policy.initial_memory(num_envs), self.other.initial_memory(num_envs)
+
+    def exact(self) -> Grafted:
+        """Return this policy with actions in double precision."""
+        return Grafted(self.policy.exact(), self.other.exact(), self.role)
+
+    def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
+        """Let both decide, and exchange the role's action."""
+        mine, theirs = np.split(draws, [self.policy.draws_per_agent], axis=-1)
+        decision = self.policy.act(obs, mask, memory[0], mine)
+        lent = self.other.act(obs, mask, memory[1], theirs)
+        actions = {name: value for name, value in decision.actions.items() if name != self.role}
+        actions |= {name: value for name, value in lent.actions.items() if name == self.role}
+        return decision._replace(actions=actions, memory=(decision.memory, lent.memory))
 
 
 def _check(role: str) -> None:

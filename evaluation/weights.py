@@ -7,7 +7,8 @@ from typing import Final
 
 from adapters.bundle import INDEX, POLICY
 from cage4 import spec
-from evaluation.transfer import bundle_folder
+from evaluation.errors import BadInput
+from evaluation.transfer import PREFIX, bundle_folder
 from hmarl_soc import registry
 from native_sim.api import Policy
 from native_sim.soc.spec import AGENTS
@@ -23,6 +24,20 @@ def weights_folder(path: Path) -> Path:
     """Return where the weights lie that a path means: for a bundle, by path or packaged name, those it carries."""
     bundle = path if "@" in str(path) else bundle_folder(str(path))  # controls are of the whole bundle
     return bundle / POLICY if (bundle / INDEX).is_file() else path
+
+
+def soc_name(name: str) -> str:
+    """Return the policy of the SOC simulator that is meant: for ``bundle:NAME``, the weights that the bundle carries.
+
+    Raises:
+        BadInput: If it is a control of a bundle.
+    """
+    if not name.startswith(PREFIX):
+        return name
+    bundle, control, _ = name.removeprefix(PREFIX).partition("@")
+    if control:
+        raise BadInput(f"{name} is a control, which is of CC4 alone; give {PREFIX}{bundle}")
+    return f"weights:{bundle}"
 
 
 def load_weights(path: Path, game: str) -> Policy:

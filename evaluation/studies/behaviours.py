@@ -20,6 +20,7 @@ from evaluation.policies import fingerprint, make_policy, soc_registry
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.behaviour_measures import BEFORE, OFFICE, measure
+from evaluation.weights import soc_name
 from native_sim.soc.conduct import WINDOW
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _BATCH: Final = 250
 _PROBE_EVERY: Final = 10
 """Steps between two decisions that are taken again under other clocks."""
 _NIGHT, _NOON = 3.0, 13.0  # hours, the middles of night and of office hours
-_BUNDLE: Final = "bundle:"
 
 
 def study(
@@ -71,7 +71,7 @@ def study(
         raise BadInput(f"--episodes must be at least 2; given {episodes}")
     if len(set(policies)) != len(policies):
         raise BadInput(f"each policy may be named once; given {', '.join(policies)}")
-    made = {name: make_policy(_resolve(name), soc_registry("corrected")) for name in policies}
+    made = {name: make_policy(soc_name(name), soc_registry("corrected")) for name in policies}
     files = {name: _log_file(out, name, episodes) for name in policies}
     for name, policy in made.items():
         if not report_only and not files[name].exists():
@@ -169,19 +169,9 @@ def _probe(policy: Policy, env: SocVectorEnv, rows: Array, given: tuple[Any, ...
 
 
 # ------------------------------------------------------------------------------------------------------- logs
-def _resolve(name: str) -> str:
-    """Return the policy of the simulator that is meant: a bundle's is the weights that it carries."""
-    if not name.startswith(_BUNDLE):
-        return name
-    bundle, control, _ = name.removeprefix(_BUNDLE).partition("@")
-    if control:
-        raise BadInput(f"{name} is a control, which is of CC4 alone; give {_BUNDLE}{bundle}")
-    return f"weights:{bundle}"
-
-
 def _log_file(out: Path, name: str, episodes: int) -> Path:
     """Return where the log of a policy is; a changed policy has another."""
-    print_of = fingerprint(_resolve(name), soc_registry("corrected"))
+    print_of = fingerprint(soc_name(name), soc_registry("corrected"))
     digest = hashlib.sha256(f"{name} {print_of} {episodes}".encode()).hexdigest()[:10]
     return out / "logs" / f"{digest}.npz"
 

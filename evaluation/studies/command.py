@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.errors import BadInput, refuse_options
-from evaluation.studies import behaviours, cross_simulator, finetuning, transfer_zero_shot, tuning
+from evaluation.studies import behaviours, cross_simulator, finetuning, roles, transfer_zero_shot, tuning
 from evaluation.studies import study as training
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.options import Options
@@ -32,6 +32,11 @@ def _tuning(name: str, asked: Options, console: Console) -> Any:
 def _behaviours(name: str, asked: Options, console: Console) -> Any:
     played = tuple(asked.policies.split(",")) if asked.policies else behaviours.POLICIES
     return behaviours.study(played, asked.out / name, asked.episodes, asked.smoke, asked.report_only, console)
+
+
+def _roles(name: str, asked: Options, console: Console) -> Any:
+    played = tuple(asked.policies.split(",")) if asked.policies else roles.POLICIES
+    return roles.study(played, asked.out / name, asked.episodes, asked.smoke, asked.report_only, console)
 
 
 def _zero_shot(name: str, asked: Options, console: Console) -> Any:
@@ -71,6 +76,7 @@ STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
     training.SCALING: (_train, {"smoke", "report_only"}),
     tuning.NAME: (_tuning, {"steps", "workers", "smoke", "report_only", "recorded"}),
     behaviours.NAME: (_behaviours, {"policies", "episodes", "smoke", "report_only"}),
+    roles.NAME: (_roles, {"policies", "episodes", "smoke", "report_only"}),
     transfer_zero_shot.NAME: (_zero_shot, _PLAYED),
     FINE_TUNING: (
         _fine_tuning,

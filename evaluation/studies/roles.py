@@ -1,0 +1,182 @@
+"""Which role a policy's lead comes from: its roles put into the teacher one at a time, and the teacher's into it.
+
+Roles that only do what the teacher does change nothing in either direction; one that learned something better lifts the
+teacher, unless it has learned to rely on what the other roles do now. All variants play the same held-out episodes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from evaluation import statistics
+from evaluation.errors import BadInput
+from evaluation.policies import fingerprint, make_policy, soc_registry
+from evaluation.provenance import describe_tree
+from evaluation.records import write_atomically
+from evaluation.silenced import Grafted
+from evaluation.weights import soc_name
+from native_sim.soc.spec import AGENTS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from native_sim.api import Policy
+
+NAME: Final = "roles"
+TEACHER: Final = "adaptive"
+POLICIES: Final = ("bundle:hmarl-soc",)
+"""Taken apart unless others are asked for."""
+EPISODES: Final = 1000
+SMOKE_EPISODES: Final = 8
+_BATCH: Final = 250
+"""Episodes played side by side; changes no result."""
+
+
+def study(
+    policies: Sequence[str], out: Path, episodes: int | None, smoke: bool, report_only: bool, console: Console
+) -> dict[str, Any]:
+    """Play what was not played yet, and write ``summary.json`` and ``table.md``.
+
+    Args:
+        policies: Of the SOC simulator as ``evaluate`` names them, or ``bundle:NAME`` for the trained weights that a
+            bundle carries.
+        out: Folder; the returns of all episodes lie in its ``logs``.
+        episodes: Held-out episodes per variant; None for 1,000.
+        smoke: A few episodes, whatever ``episodes`` says: shows that everything works.
+        report_only: Play nothing; report what is there.
+        console: Where progress is told.
+
+    Returns:
+        ``policies``: name -> "teacher" and "policy", their rewards, and "given" and "taken": role -> the reward of the
+        teacher with this role of the policy (of the policy with this role of the teacher), its difference to the
+        teacher (to the policy) over the same episodes, and p of a paired t test, corrected over all of the page.
+
+    Raises:
+        BadInput: If a policy is unknown, or there is nothing to report.
+    """
+    episodes = SMOKE_EPISODES if smoke else EPISODES if episodes is None else episodes
+    if episodes < 2:
+        raise BadInput(f"--episodes must be at least 2; given {episodes}")
+    if len(set(policies)) != len(policies):
+        raise BadInput(f"each policy may be named once; given {', '.join(policies)}")
+    if TEACHER in policies:
+        raise BadInput(f"{TEACHER} is what the roles are put into; give other policies")
+    made = {name: make_policy(soc_name(name), soc_registry("corrected")) for name in policies}
+    found = {}
+    for name, policy in made.items():
+        file = _file(out, name, episodes)
+        returns = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        for variant, player in () if report_only else variants(policy):
+            if variant not in returns:
+                returns[variant] = play(player, episodes)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(file, json.dumps(returns))
+                told = f"{name}: {variant}: {np.mean(returns[variant]):.2f}"
+                console.print(told, markup=False, highlight=False)
+        if len(returns) == 2 * (1 + len(AGENTS)):
+            found[name] = _compare(returns)
+    if not found:
+        raise BadInput(f"nothing of {episodes} episodes was played in {out}; run the study without --report-only first")
+    return _report(found, out, episodes, console)
+
+
+def variants(policy: Policy) -> Iterator[tuple[str, Policy]]:
+    """Yield name and player: teacher and policy, whole, and each with every role of the other."""
+    teacher = make_policy(TEACHER, soc_registry("corrected"))
+    for name, base, other in ((TEACHER, teacher, policy), ("policy", policy, teacher)):
+        yield name, base
+        for role in AGENTS:
+            yield _exchanged(name, role), Grafted(base, other, role)
+
+
+def _exchanged(name: str, role: str) -> str:
+    """Return what a variant is called in which a role is the other's."""
+    return f"{name}, the other's {role}"
+
+
+def play(policy: Policy, episodes: int) -> list[float]:
+    """Return the returns of held-out episodes, in the order of their seeds."""
+    from hmarl_soc.validation import play as play_all
+    from native_sim import make_vec
+
+    truth = "state" in policy.wants
+    env = make_vec(num_envs=min(_BATCH, episodes), held_out=True, threads=1, with_state=truth)
+    return [round(float(value), 6) for value in play_all(env, policy, range(episodes))["return"]]
+
+
+def _compare(returns: Mapping[str, list[float]]) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    compared: dict[str, Any] = {}
+    for whole, parts, base in (("teacher", "given", TEACHER), ("policy", "taken", "policy")):
+        before = returns[base]
+        compared[whole] = _reward(before, rng)
+        compared[parts] = {}
+        for role in AGENTS:
+            now = returns[_exchanged(base, role)]
+            difference, test = statistics.paired_difference(now, before, rng), statistics.paired_t(now, before)
+            compared[parts][role] = {
+                **_reward(now, rng),
+                "difference": difference.value,
+                "difference_ci95": difference.interval,
+                "p": test.p if test else None,
+            }
+    return compared
+
+
+def _reward(values: Sequence[float], rng: np.random.Generator) -> dict[str, Any]:
+    return {"mean": statistics.mean(values), "ci95": statistics.bootstrap_interval(values, rng)}
+
+
+def _report(found: Mapping[str, Any], out: Path, episodes: int, console: Console) -> dict[str, Any]:
+    figures = [figure for one in found.values() for parts in ("given", "taken") for figure in one[parts].values()]
+    for figure, p in zip(figures, statistics.holm([figure["p"] for figure in figures]), strict=True):
+        figure["p_holm"] = p
+    summary = {"study": NAME, "episodes": episodes, "teacher": TEACHER, "policies": found, **describe_tree()}
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "summary.json", json.dumps(summary, indent=1))
+    write_atomically(out / "table.md", markdown(summary))
+    console.print(f"Roles: {out / 'table.md'}", markup=False, highlight=False, soft_wrap=True)
+    return summary
+
+
+def _file(out: Path, name: str, episodes: int) -> Path:
+    """Return where the returns with a policy are; a changed policy has another file."""
+    print_of = fingerprint(soc_name(name), soc_registry("corrected"))
+    digest = hashlib.sha256(f"{name} {print_of} {episodes}".encode()).hexdigest()[:10]
+    return out / "logs" / f"{digest}.json"
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """Return a table per policy as Markdown."""
+    teacher = summary["teacher"]
+    lines = [
+        "# Roles",
+        "",
+        f"Rewards of {summary['episodes']:,} held-out episodes with 95 % bootstrap intervals; differences over the "
+        "same episodes; p of paired t tests with Holm's correction over all of this page.",
+    ]
+    for name, one in summary["policies"].items():
+        lines += ["", f"## {name}", "", "| who plays | reward | difference | p |", "|---|---|---|---|"]
+        for whole, parts, base, other in (
+            ("teacher", "given", teacher, name),
+            ("policy", "taken", name, teacher),
+        ):
+            lines.append(f"| {base} | {_cell(one[whole]['mean'], one[whole]['ci95'])} | | |")
+            for role, part in one[parts].items():
+                lead = _cell(part["difference"], part["difference_ci95"], "+")
+                chance = "-" if part["p_holm"] is None else f"{part['p_holm']:.2g}"
+                lines.append(
+                    f"| with the {role} of {other} | {_cell(part['mean'], part['ci95'])} | {lead} | {chance} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float, interval: Sequence[float] | None, sign: str = "") -> str:
+    told = f"{value:{sign}.2f}"
+    return told if interval is None else f"{told} [{interval[0]:{sign}.2f}, {interval[1]:{sign}.2f}]"
