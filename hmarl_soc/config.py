@@ -194,6 +194,7 @@ class AdviceConfig(Settings):
 
     @model_validator(mode="after")
     def _own(self) -> AdviceConfig:
+        # Equal settings must be written alike, however they were given.
         for role in [role for role, steps in self.role_steps.items() if steps == self.steps]:
             del self.role_steps[role]
         return self
