@@ -6,14 +6,17 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
-from hmarl_soc.config import HmarlConfig
+from hmarl_soc.config import HmarlConfig, RunConfig
 from hmarl_soc.hierarchy import Hierarchy
 from hmarl_soc.networks import use_one_thread
 from hmarl_soc.runs import make_trainer
+from hmarl_soc.trainer import Trainer
 from hmarl_soc.tuned import complete
 from native_sim.api import Policy
 
@@ -42,7 +45,9 @@ class Seconds:
 
 
 def measure(seconds: float) -> list[dict[str, Any]]:
-    """Measure the settings that ``train`` starts from, each subject for some seconds, learning on two threads also.
+    """Measure the settings that ``train`` starts from, each subject for some seconds.
+
+    Learning is measured on one thread, on two, and on a GPU if there is one.
 
     Returns:
         Rows of {"what", "unit", "wall", "cpu"}. The time of a run of 10,000 episodes is put together from the times of
@@ -51,32 +56,50 @@ def measure(seconds: float) -> list[dict[str, Any]]:
     """
     use_one_thread()
     config = complete("hmarl-soc", HmarlConfig, {})
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = make_trainer("hmarl-soc", config, 0, folder)
-    learner, field = trainer.learner, trainer.field
-    assert isinstance(learner, Hierarchy)
-
-    def step() -> None:
-        taken = field.step(learner.act(field.seen()))
-        learner.observe(taken)
-        field.restart(taken)
-
     envs, ratio = config.environment.num_envs, float(config.method.to_dict()["updates_per_step"])
-    vector_step, rest = _time(step, seconds), _on_policy(learner, step)
+    trainer = _make_trainer(config, "cpu")
+    learner = trainer.learner
+    assert isinstance(learner, Hierarchy)
+    vector_step, rest = _time(partial(_step, trainer), seconds), _on_policy(learner, partial(_step, trainer))
     rows = [("environment steps without learning", "per second", vector_step.rate(envs))]
-    for threads in ("one thread", "two threads"):
-        learner.use_threads(1 + (threads == "two threads"))
-        update = _time(learner.learn, seconds)
-        run = vector_step.times(1.0 / envs).plus(update.times(ratio)).plus(rest).times(10_000 * EPISODE_STEPS / 60)
-        rows += [
-            (f"joint gradient steps (hunter, triage, responder), {threads}", "per second", update.rate()),
-            (f"10,000 episodes at {ratio:g} gradient steps per environment step, {threads}", "minutes", run),
-        ]
-    policy, observations = learner.policy(), field.seen().observations
+    runs = []
+
+    def add(where: str, update: Seconds, vector_step: Seconds, rest: Seconds) -> None:
+        runs.append(vector_step.times(1.0 / envs).plus(update.times(ratio)).plus(rest).times(10_000 * EPISODE_STEPS))
+        whole = f"10,000 episodes at {ratio:g} gradient steps per environment step, {where}"
+        rows.append((f"joint gradient steps (hunter, triage, responder), {where}", "per second", update.rate()))
+        rows.append((whole, "minutes", runs[-1].times(1 / 60)))
+
+    for count, threads in enumerate(("one thread", "two threads"), 1):
+        learner.use_threads(count)
+        add(threads, _time(learner.learn, seconds), vector_step, rest)
+    if torch.cuda.is_available():
+        beside = _make_trainer(config, "cuda")
+        assert isinstance(beside.learner, Hierarchy)
+        step = partial(_step, beside)
+        taking, others = _time(step, seconds), _on_policy(beside.learner, step)
+        add("GPU", _time(beside.learner.learn, seconds), taking, others)
+        faster = Seconds(runs[0].wall / runs[-1].wall, runs[0].cpu / runs[-1].cpu)
+        rows.append(("10,000 episodes, GPU against one thread", "times as fast", faster))
+    policy, observations = learner.policy(), trainer.field.seen().observations
     for count in (1, 256):
         each = _time(_deciding(policy, observations, count), seconds).times(1e6 / count)
         rows.append((f"decision of the whole hierarchy, {count} at once", "µs per environment", each))
     return [{"what": what, "unit": unit, "wall": value.wall, "cpu": value.cpu} for what, unit, value in rows]
+
+
+def _make_trainer(config: RunConfig, device: str) -> Trainer:
+    """Return what trains on a device; it writes nothing."""
+    trainer = config.trainer.model_copy(update={"device": device})
+    with tempfile.TemporaryDirectory() as folder:
+        return make_trainer("hmarl-soc", config.model_copy(update={"trainer": trainer}), 0, folder)
+
+
+def _step(trainer: Trainer) -> None:
+    """Take a step in all environments, kept but not learned from."""
+    taken = trainer.field.step(trainer.learner.act(trainer.field.seen()))
+    trainer.learner.observe(taken)
+    trainer.field.restart(taken)
 
 
 def _on_policy(learner: Hierarchy, step: Callable[[], None]) -> Seconds:
@@ -111,8 +134,16 @@ def _time(call: Callable[[], object], seconds: float) -> Seconds:
     """Time a call, on average after three that do not count."""
     for _ in range(3):
         call()
+    _wait_for_gpu()
     calls, wall, cpu = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - wall < seconds or calls == 0:
         call()
+        _wait_for_gpu()
         calls += 1
     return Seconds((time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls)
+
+
+def _wait_for_gpu() -> None:
+    """Wait until nothing computes there, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -6,7 +6,6 @@ there. The null policies show none of the behaviours by construction: if one of 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from evaluation import statistics
-from evaluation.errors import BadInput
-from evaluation.policies import fingerprint, make_policy, soc_registry
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.behaviour_measures import BEFORE, OFFICE, measure
-from evaluation.weights import soc_name
+from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
 from native_sim.soc.conduct import WINDOW
 
 if TYPE_CHECKING:
@@ -67,19 +64,15 @@ def study(
         BadInput: If a policy is unknown, or there is nothing to report.
     """
     episodes = SMOKE_EPISODES if smoke else EPISODES if episodes is None else episodes
-    if episodes < 2:
-        raise BadInput(f"--episodes must be at least 2; given {episodes}")
-    if len(set(policies)) != len(policies):
-        raise BadInput(f"each policy may be named once; given {', '.join(policies)}")
-    made = {name: make_policy(soc_name(name), soc_registry("corrected")) for name in policies}
-    files = {name: _log_file(out, name, episodes) for name in policies}
+    made = make_policies(policies, episodes)
+    files = {name: log_file(out, name, episodes, "npz") for name in policies}
     for name, policy in made.items():
         if not report_only and not files[name].exists():
             _save(files[name], play(policy, episodes))
             console.print(f"{name}: {episodes} episodes", markup=False, highlight=False)
     there = {name: _load(file) for name, file in files.items() if file.exists()}
     if not there:
-        raise BadInput(f"nothing of {episodes} episodes was played in {out}; run the study without --report-only first")
+        raise nothing_played(episodes, out)
     return _report(there, out, episodes, console)
 
 
@@ -169,13 +162,6 @@ def _probe(policy: Policy, env: SocVectorEnv, rows: Array, given: tuple[Any, ...
 
 
 # ------------------------------------------------------------------------------------------------------- logs
-def _log_file(out: Path, name: str, episodes: int) -> Path:
-    """Return where the log of a policy is; a changed policy has another."""
-    print_of = fingerprint(soc_name(name), soc_registry("corrected"))
-    digest = hashlib.sha256(f"{name} {print_of} {episodes}".encode()).hexdigest()[:10]
-    return out / "logs" / f"{digest}.npz"
-
-
 def _save(file: Path, tables: Mapping[str, Array]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(file.name + ".partial")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.errors import BadInput, refuse_options
@@ -29,14 +30,12 @@ def _tuning(name: str, asked: Options, console: Console) -> Any:
     return tuning.study(asked.out, asked.workers, asked.steps, *how)
 
 
-def _behaviours(name: str, asked: Options, console: Console) -> Any:
-    played = tuple(asked.policies.split(",")) if asked.policies else behaviours.POLICIES
-    return behaviours.study(played, asked.out / name, asked.episodes, asked.smoke, asked.report_only, console)
+def _played(module: ModuleType) -> Study:
+    def study(name: str, asked: Options, console: Console) -> Any:
+        policies = tuple(asked.policies.split(",")) if asked.policies else module.POLICIES
+        return module.study(policies, asked.out / name, asked.episodes, asked.smoke, asked.report_only, console)
 
-
-def _roles(name: str, asked: Options, console: Console) -> Any:
-    played = tuple(asked.policies.split(",")) if asked.policies else roles.POLICIES
-    return roles.study(played, asked.out / name, asked.episodes, asked.smoke, asked.report_only, console)
+    return study
 
 
 def _zero_shot(name: str, asked: Options, console: Console) -> Any:
@@ -75,8 +74,8 @@ STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
     **dict.fromkeys((*PLANS, training.EXPLAIN), (_train, _TRAINED)),
     training.SCALING: (_train, {"smoke", "report_only"}),
     tuning.NAME: (_tuning, {"steps", "workers", "smoke", "report_only", "recorded"}),
-    behaviours.NAME: (_behaviours, {"policies", "episodes", "smoke", "report_only"}),
-    roles.NAME: (_roles, {"policies", "episodes", "smoke", "report_only"}),
+    behaviours.NAME: (_played(behaviours), {"policies", "episodes", "smoke", "report_only"}),
+    roles.NAME: (_played(roles), {"policies", "episodes", "smoke", "report_only"}),
     transfer_zero_shot.NAME: (_zero_shot, _PLAYED),
     FINE_TUNING: (
         _fine_tuning,

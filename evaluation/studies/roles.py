@@ -6,7 +6,6 @@ teacher, unless it has learned to rely on what the other roles do now. All varia
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +15,12 @@ import numpy as np
 
 from evaluation import statistics
 from evaluation.errors import BadInput
-from evaluation.policies import fingerprint, make_policy, soc_registry
+from evaluation.policies import make_policy, soc_registry
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.silenced import Grafted
-from evaluation.weights import soc_name
+from evaluation.studies.runs import play_held_out
+from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
 from native_sim.soc.spec import AGENTS
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ POLICIES: Final = ("bundle:hmarl-soc",)
 """Taken apart unless others are asked for."""
 EPISODES: Final = 1000
 SMOKE_EPISODES: Final = 8
-_BATCH: Final = 250
-"""Episodes played side by side; changes no result."""
 
 
 def study(
@@ -61,16 +59,12 @@ def study(
         BadInput: If a policy is unknown, or there is nothing to report.
     """
     episodes = SMOKE_EPISODES if smoke else EPISODES if episodes is None else episodes
-    if episodes < 2:
-        raise BadInput(f"--episodes must be at least 2; given {episodes}")
-    if len(set(policies)) != len(policies):
-        raise BadInput(f"each policy may be named once; given {', '.join(policies)}")
     if TEACHER in policies:
         raise BadInput(f"{TEACHER} is what the roles are put into; give other policies")
-    made = {name: make_policy(soc_name(name), soc_registry("corrected")) for name in policies}
+    made = make_policies(policies, episodes)
     found = {}
     for name, policy in made.items():
-        file = _file(out, name, episodes)
+        file = log_file(out, name, episodes, "json")
         returns = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         for variant, player in () if report_only else variants(policy):
             if variant not in returns:
@@ -82,7 +76,7 @@ def study(
         if len(returns) == 2 * (1 + len(AGENTS)):
             found[name] = _compare(returns)
     if not found:
-        raise BadInput(f"nothing of {episodes} episodes was played in {out}; run the study without --report-only first")
+        raise nothing_played(episodes, out)
     return _report(found, out, episodes, console)
 
 
@@ -102,12 +96,7 @@ def _exchanged(name: str, role: str) -> str:
 
 def play(policy: Policy, episodes: int) -> list[float]:
     """Return the returns of held-out episodes, in the order of their seeds."""
-    from hmarl_soc.validation import play as play_all
-    from native_sim import make_vec
-
-    truth = "state" in policy.wants
-    env = make_vec(num_envs=min(_BATCH, episodes), held_out=True, threads=1, with_state=truth)
-    return [round(float(value), 6) for value in play_all(env, policy, range(episodes))["return"]]
+    return [round(float(value), 6) for value in play_held_out(policy, episodes)["return"]]
 
 
 def _compare(returns: Mapping[str, list[float]]) -> dict[str, Any]:
@@ -143,13 +132,6 @@ def _report(found: Mapping[str, Any], out: Path, episodes: int, console: Console
     write_atomically(out / "table.md", markdown(summary))
     console.print(f"Roles: {out / 'table.md'}", markup=False, highlight=False, soft_wrap=True)
     return summary
-
-
-def _file(out: Path, name: str, episodes: int) -> Path:
-    """Return where the returns with a policy are; a changed policy has another file."""
-    print_of = fingerprint(soc_name(name), soc_registry("corrected"))
-    digest = hashlib.sha256(f"{name} {print_of} {episodes}".encode()).hexdigest()[:10]
-    return out / "logs" / f"{digest}.json"
 
 
 def markdown(summary: Mapping[str, Any]) -> str:

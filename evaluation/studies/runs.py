@@ -156,14 +156,18 @@ def _train(job: Job, seed: int) -> bool:
     return True
 
 
-def _score(job: Job) -> None:
+def play_held_out(policy: Policy, episodes: int, level: str = "default") -> dict[str, np.ndarray]:
+    """Return "return" and every metric of held-out episodes, [episodes] float64, in the order of their seeds."""
     from hmarl_soc.validation import play
     from native_sim import make_vec
 
-    policy = _policy(job)
     truth = "state" in policy.wants
-    env = make_vec(num_envs=min(_BATCH, job.episodes), level=job.level, held_out=True, threads=1, with_state=truth)
-    played = play(env, policy, range(job.episodes), env.metric_names)
+    env = make_vec(num_envs=min(_BATCH, episodes), level=level, held_out=True, threads=1, with_state=truth)
+    return play(env, policy, range(episodes), env.metric_names)
+
+
+def _score(job: Job) -> None:
+    played = play_held_out(_policy(job), job.episodes, job.level)
     metrics = {name: [None if np.isnan(v) else round(float(v), 6) for v in values] for name, values in played.items()}
     job.folder.mkdir(parents=True, exist_ok=True)
     write_atomically(held_out_file(job), json.dumps({"episodes": job.episodes, "level": job.level, "metrics": metrics}))
