@@ -157,3 +157,14 @@ def test_real_trials_are_validated_and_never_held_out(tmp_path, monkeypatch):
     assert [trial["trial"] for trial in found["methods"]["mappo"]["trials"]] in ([0, 1], [1, 0])
     assert not list(tmp_path.rglob("held-out-*"))
     assert not list(tmp_path.rglob("last"))
+
+
+def test_the_settings_in_use_are_the_best_of_the_recorded_search():
+    summary = json.loads(tuning.RECORDED.read_text(encoding="utf-8"))
+    assert summary["steps"] == FULL.steps and summary["dirty"] is False
+    assert set(summary["methods"]) == set(METHODS)
+    for method, tried in summary["methods"].items():
+        assert sorted(trial["trial"] for trial in tried["trials"]) == list(range(tuning.TRIALS)), method
+        best = max(tried["trials"], key=lambda trial: trial["best_score"])
+        assert TUNED[method] == best["settings"], method
+    assert TUNED["ippo"] == TUNED["mappo"]
