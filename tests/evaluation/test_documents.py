@@ -4,11 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import evaluation
 from evaluation.records import SPEC
-from evaluation.studies import cross_simulator
+from evaluation.studies import cross_simulator, tuning
 from evaluation.studies import transfer_zero_shot as zero_shot
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.finetuning_report import render
@@ -16,6 +17,9 @@ from evaluation.studies.plans import FULL, PLANS, SCRIPTED
 from evaluation.studies.recorded import with_recorded
 from evaluation.studies.runs import jobs
 from evaluation.studies.tables import summarise
+from evaluation.transfer import bundle_folder
+from hmarl_soc.config import HmarlConfig, read_toml
+from hmarl_soc.tuned import complete
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = Path(evaluation.__file__).parent / "recorded"
@@ -95,6 +99,29 @@ def test_the_tables_of_studies_tell_the_recorded_runs(name, tmp_path):
             assert test["p_holm"] < float(chance.strip("< "))
         else:
             assert agrees(chance, [test["p_holm"]]), label
+
+
+def test_the_page_on_studies_tells_the_recorded_search():
+    summary = json.loads(tuning.RECORDED.read_text(encoding="utf-8"))
+    told = rows("docs/studies.md", "## The search of settings")
+    assert set(told) == set(summary["methods"])
+    for method, tried in summary["methods"].items():
+        scores = {trial["trial"]: trial["best_score"] for trial in tried["trials"]}
+        found = (max(scores.values()), scores[0], np.median(list(scores.values())))
+        for cell, value in zip(told[method], found, strict=True):
+            assert agrees(cell, [value]), (method, cell)
+
+
+def test_the_model_card_has_the_settings_of_the_shipped_defender(tmp_path):
+    card = (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+    settings = tmp_path / "shipped.toml"
+    settings.write_text(re.search(r"```toml\n(.*?)```", card, re.DOTALL)[1], encoding="utf-8")
+    manifest = bundle_folder("hmarl-soc") / "policy" / "manifest.json"
+    made_with = json.loads(manifest.read_text(encoding="utf-8"))["config"]
+    told = complete("hmarl-soc", HmarlConfig, read_toml(settings)).to_dict()
+    assert told["trainer"].pop("averaging") == 0  # settings that are younger than the defender
+    assert told["environment"].pop("engine") == "soc"
+    assert told == made_with
 
 
 def whole(study, name):
