@@ -50,7 +50,7 @@ TUNED: Final[Mapping[str, Mapping[str, Any]]] = {
             "minibatch": 512,
             "gradient_norm": 1.0,
             "learning_rate": 3.8e-05,
-            "rollout": 16384,
+            "rollout": 16_384,
             "epochs": 8,
             "initial_log_std": -1.0,
         },
