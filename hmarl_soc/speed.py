@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from native_sim.api import Policy
 
 EPISODE_STEPS = 130
 """Steps of an average episode at the default level, to turn episodes into steps."""
+_PLACES: Final = {"cpu": {"one thread": 1, "two threads": 2}, "cuda": {"GPU": 1}}
+"""Device -> where learning is measured on it -> threads."""
 
 
 @dataclass(frozen=True)
@@ -57,31 +59,30 @@ def measure(seconds: float) -> list[dict[str, Any]]:
     use_one_thread()
     config = complete("hmarl-soc", HmarlConfig, {})
     envs, ratio = config.environment.num_envs, float(config.method.to_dict()["updates_per_step"])
-    trainer = _make_trainer(config, "cpu")
-    learner = trainer.learner
-    assert isinstance(learner, Hierarchy)
-    vector_step, rest = _time(partial(_step, trainer), seconds), _on_policy(learner, partial(_step, trainer))
-    rows = [("environment steps without learning", "per second", vector_step.rate(envs))]
-    runs = []
-
-    def add(where: str, update: Seconds, vector_step: Seconds, rest: Seconds) -> None:
-        runs.append(vector_step.times(1.0 / envs).plus(update.times(ratio)).plus(rest).times(10_000 * EPISODE_STEPS))
-        whole = f"10,000 episodes at {ratio:g} gradient steps per environment step, {where}"
-        rows.append((f"joint gradient steps (hunter, triage, responder), {where}", "per second", update.rate()))
-        rows.append((whole, "minutes", runs[-1].times(1 / 60)))
-
-    for count, threads in enumerate(("one thread", "two threads"), 1):
-        learner.use_threads(count)
-        add(threads, _time(learner.learn, seconds), vector_step, rest)
-    if torch.cuda.is_available():
-        beside = _make_trainer(config, "cuda")
-        assert isinstance(beside.learner, Hierarchy)
-        step = partial(_step, beside)
-        taking, others = _time(step, seconds), _on_policy(beside.learner, step)
-        add("GPU", _time(beside.learner.learn, seconds), taking, others)
-        faster = Seconds(runs[0].wall / runs[-1].wall, runs[0].cpu / runs[-1].cpu)
+    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    trainers = {device: _make_trainer(config, device) for device in devices}
+    rows, runs = [], {}
+    for device, trainer in trainers.items():
+        learner, step = trainer.learner, partial(_step, trainer)
+        assert isinstance(learner, Hierarchy)
+        wait = torch.cuda.synchronize if device == "cuda" else None
+        vector_step, rest = _time(step, seconds, wait), _on_policy(learner, step)
+        if device == "cpu":
+            rows.append(("environment steps without learning", "per second", vector_step.rate(envs)))
+        for where, threads in _PLACES[device].items():
+            learner.use_threads(threads)
+            update = _time(learner.learn, seconds, wait)
+            run = vector_step.times(1.0 / envs).plus(update.times(ratio)).plus(rest).times(10_000 * EPISODE_STEPS / 60)
+            rows += [
+                (f"joint gradient steps (hunter, triage, responder), {where}", "per second", update.rate()),
+                (f"10,000 episodes at {ratio:g} gradient steps per environment step, {where}", "minutes", run),
+            ]
+            runs[where] = run
+    if "GPU" in runs:
+        alone, gpu = runs["one thread"], runs["GPU"]
+        faster = Seconds(alone.wall / gpu.wall, alone.cpu / gpu.cpu)
         rows.append(("10,000 episodes, GPU against one thread", "times as fast", faster))
-    policy, observations = learner.policy(), trainer.field.seen().observations
+    policy, observations = trainers["cpu"].learner.policy(), trainers["cpu"].field.seen().observations
     for count in (1, 256):
         each = _time(_deciding(policy, observations, count), seconds).times(1e6 / count)
         rows.append((f"decision of the whole hierarchy, {count} at once", "µs per environment", each))
@@ -130,20 +131,18 @@ def _deciding(policy: Policy, observations: Any, count: int) -> Callable[[], Non
     return decide
 
 
-def _time(call: Callable[[], object], seconds: float) -> Seconds:
-    """Time a call, on average after three that do not count."""
-    for _ in range(3):
+def _time(call: Callable[[], object], seconds: float, wait: Callable[[], object] | None = None) -> Seconds:
+    """Time a call, on average after three that do not count; ``wait`` returns when what it started is done."""
+
+    def whole() -> None:
         call()
-    _wait_for_gpu()
+        if wait is not None:
+            wait()
+
+    for _ in range(3):
+        whole()
     calls, wall, cpu = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - wall < seconds or calls == 0:
-        call()
-        _wait_for_gpu()
+        whole()
         calls += 1
     return Seconds((time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls)
-
-
-def _wait_for_gpu() -> None:
-    """Wait until nothing computes there, if there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
