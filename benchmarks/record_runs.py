@@ -4,16 +4,17 @@ python benchmarks/record_runs.py table3 table4 fine-tuning --out runs/studies
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
-from evaluation.studies import cross_simulator, transfer_zero_shot, tuning
+from evaluation.studies import cross_simulator, explain, transfer_zero_shot, tuning
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.plans import FULL, PLANS
 from evaluation.studies.recorded import record, record_summary
 from evaluation.studies.runs import is_done, jobs
 
 WHOLE = dict.fromkeys((FINE_TUNING, transfer_zero_shot.NAME, cross_simulator.NAME), record_summary)
-WHOLE[tuning.NAME] = tuning.record
+WHOLE |= {tuning.NAME: tuning.record, explain.NAME: partial(record_summary, name=explain.SUMMARY)}
 """Studies that are kept as one file."""
 
 

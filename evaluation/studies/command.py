@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.errors import BadInput, refuse_options
-from evaluation.studies import behaviours, cross_simulator, finetuning, roles, transfer_zero_shot, tuning
+from evaluation.studies import behaviours, cross_simulator, explain, finetuning, roles, transfer_zero_shot, tuning
 from evaluation.studies import study as training
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.options import Options
@@ -71,7 +71,7 @@ _TUNED: Final = {"budgets", "parts", "starts", "seeds"}
 _PLAYED: Final = {"bundle", "engine", "variant", "episodes", "seed", "workers"}
 STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
     # explain refuses --recorded, with a reason of its own
-    **dict.fromkeys((*PLANS, training.EXPLAIN), (_train, _TRAINED)),
+    **dict.fromkeys((*PLANS, explain.NAME), (_train, _TRAINED)),
     training.SCALING: (_train, {"smoke", "report_only"}),
     tuning.NAME: (_tuning, {"steps", "workers", "smoke", "report_only", "recorded"}),
     behaviours.NAME: (_played(behaviours), {"policies", "episodes", "smoke", "report_only"}),

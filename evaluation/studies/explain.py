@@ -15,6 +15,7 @@ import numpy as np
 
 from evaluation import statistics
 from evaluation.errors import BadInput
+from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.runs import Job
 from evaluation.studies.tables import cell
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from hmarl_soc.acting import HierarchyPolicy
 
+NAME: Final = "explain"
+SUMMARY: Final = "summary.json"
 FILE: Final = "explained.json"
 MEASURES: Final = ("deletion", "insertion")
 _ENVS, _STEPS, _DECISIONS, _EXAMPLES = 32, 120, 256, 5
@@ -34,7 +37,8 @@ def explain(done: Sequence[Job], out: Path, smoke: bool, console: Console) -> di
 
     Returns:
         ``roles``: role -> attribution -> measure -> ``values`` (one per seed), ``mean`` and ``ci95``; ``versus``: role
-        -> attribution -> measure -> attention minus it, with interval and p.
+        -> attribution -> measure -> attention minus it, with interval and p; beside them whose runs, which seeds, and
+        the code that made this of them.
 
     Raises:
         BadInput: If no run is finished.
@@ -45,11 +49,18 @@ def explain(done: Sequence[Job], out: Path, smoke: bool, console: Console) -> di
         if not (job.folder / FILE).exists():
             write_atomically(job.folder / FILE, json.dumps(_measure(job, smoke)))
     found = [json.loads((job.folder / FILE).read_text(encoding="utf-8")) for job in done]
-    summary = {"study": "explain", "seeds": [job.seed for job in done], **_summarise([one["areas"] for one in found])}
+    summary = {
+        "study": NAME,
+        "name": done[0].arm.method,
+        "runs": done[0].folder.parent.name,
+        "seeds": [job.seed for job in done],
+        **_summarise([one["areas"] for one in found]),
+        **describe_tree(),
+    }
     out.mkdir(parents=True, exist_ok=True)
-    write_atomically(out / "summary.json", json.dumps(summary, indent=1))
+    write_atomically(out / SUMMARY, json.dumps(summary, indent=1))
     write_atomically(out / "reports.json", json.dumps(found[0]["reports"], indent=1))
-    write_atomically(out / "table.md", _markdown(summary, found[0]["reports"]))
+    write_atomically(out / "table.md", markdown(summary, found[0]["reports"]))
     console.print(f"Explanations: {out / 'table.md'}", markup=False, highlight=False, soft_wrap=True)
     return summary
 
@@ -132,7 +143,8 @@ def _difference(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     return _figure(ours - theirs) | {"p": None if found is None else found.p}
 
 
-def _markdown(summary: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> str:
+def markdown(summary: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of a summary, and what the reports say, as Markdown."""
     lines = [
         "# Explanations",
         "",

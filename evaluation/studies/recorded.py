@@ -60,17 +60,18 @@ def record(job: Job, folder: Path = FOLDER) -> Path:
     return path
 
 
-def record_summary(out: Path, recorded: Path = RECORDED) -> Path:
+def record_summary(out: Path, recorded: Path = RECORDED, name: str = SUMMARY) -> Path:
     """Keep the summary of a study as ``STUDY/NAME.json``, beside what else ships with the package; return the file.
 
     Args:
         out: Folder of the study.
         recorded: Folder of everything recorded.
+        name: The file of the summary.
 
     Raises:
         FileNotFoundError: If nothing was reported there.
     """
-    text = (out / SUMMARY).read_text(encoding="utf-8")
+    text = (out / name).read_text(encoding="utf-8")
     summary = json.loads(text)
     file: Path = recorded / summary["study"] / f"{summary['name']}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

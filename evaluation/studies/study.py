@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
+from evaluation.studies.explain import NAME as EXPLAIN
+from evaluation.studies.explain import explain
 from evaluation.studies.plans import FULL, PLANS, SMOKE, Plan, Size
 from evaluation.studies.recorded import with_recorded
 from evaluation.studies.runs import INTERRUPTED, Job, execute, is_done, jobs, read_curve
@@ -18,7 +20,7 @@ from evaluation.studies.tables import markdown, summarise
 if TYPE_CHECKING:
     from rich.console import Console
 
-SCALING, EXPLAIN = "scaling", "explain"
+SCALING: Final = "scaling"
 NAMES: Final = (*PLANS, SCALING, EXPLAIN)
 _EXPLAINED: Final = Plan(EXPLAIN, "Explanations", PLANS["table3"].arms[:1], ())
 
@@ -73,8 +75,6 @@ def study(
     if not report_only:
         _execute(wanted, workers, console)
     if name == EXPLAIN:
-        from evaluation.studies.explain import explain
-
         return explain([job for job in wanted if is_done(job)], out / name, smoke, console)
     return _report(plan, size, wanted, out / name, console)
 

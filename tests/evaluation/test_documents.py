@@ -9,7 +9,7 @@ import pytest
 
 import evaluation
 from evaluation.records import SPEC
-from evaluation.studies import cross_simulator, tuning
+from evaluation.studies import cross_simulator, explain, tuning
 from evaluation.studies import transfer_zero_shot as zero_shot
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.finetuning_report import render
@@ -118,6 +118,27 @@ def test_the_tables_of_studies_tell_the_recorded_runs(name, scripted, tmp_path):
             assert test["p_holm"] < float(chance.strip("< ")), label
         else:
             assert agrees(chance, [test["p_holm"]]), label
+
+
+def test_the_page_on_studies_tells_the_recorded_explanations(tmp_path):
+    summary = whole(explain.NAME, "hmarl-soc")
+    assert summary["dirty"] is False
+    (trained,) = (job for job in jobs(PLANS["table3"], FULL, 1, tmp_path) if job.arm.label == "hmarl-soc")
+    assert summary["runs"] == trained.folder.parent.name and summary["seeds"] == [0, 1, 2, 3, 4]
+    page = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    told = page[page.index("### Explanations") : page.index("## Behaviours")]
+    lines = {line for line in told.splitlines() if line.startswith("|")}
+    assert lines <= set(explain.markdown(summary, []).splitlines())
+    assert len(lines) == 2 + 4 * 3
+    triage, hunter = (summary["versus"][role]["random"] for role in ("triage", "hunter"))
+    for figure, text in (
+        (triage["deletion"], "0.12 [0.02, 0.22] in deletion"),
+        (triage["insertion"], "0.11 [0.01, 0.20] in insertion"),
+        (hunter["insertion"], "insertion (0.11 [0.05, 0.18]"),
+    ):
+        assert text in " ".join(told.split())
+        mean, low, high = (abs(value) for value in (figure["mean"], *figure["ci95"]))
+        assert agrees(text, [mean, *sorted((low, high))])
 
 
 def test_the_page_on_studies_tells_the_recorded_search():
