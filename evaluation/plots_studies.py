@@ -15,7 +15,7 @@ from evaluation import statistics
 from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
 from evaluation.statistics import FloatArray
 from evaluation.studies.behaviour_measures import OFFICE
-from evaluation.studies.tables import COLUMNS
+from evaluation.studies.tables import COLUMNS, Column
 from evaluation.theme import GRID, INK
 
 Curves = Mapping[str, Sequence[Mapping[str, FloatArray]]]
@@ -82,12 +82,13 @@ def _marker(arm: Mapping[str, Any]) -> str:
 
 
 def _radar(arms: Mapping[str, Any]) -> Figure:
-    """Each axis runs from the worst arm (0.1) to the best (1); an arm without a figure touches the centre."""
+    """Each axis runs from the worst arm (0.1) to the best (1), and says so; an arm without a figure is at 0."""
     figure = new_figure(4.6)
     axes: Any = figure.add_subplot(projection="polar")
     learned = {label: arm for label, arm in arms.items() if arm["seeds"] != [None]}
-    better = {column.name: 1.0 if column.more_is_better else -1.0 for column in COLUMNS}
-    raw = np.array([[better[name] * _mean(arm, name) for name in RADAR] for arm in learned.values()])
+    columns = {column.name: column for column in COLUMNS}
+    better = np.array([1.0 if columns[name].more_is_better else -1.0 for name in RADAR])
+    raw = better * np.array([[_mean(arm, name) for name in RADAR] for arm in learned.values()])
     low = np.nanmin(np.where(np.isnan(raw), np.inf, raw), axis=0)
     high = np.nanmax(np.where(np.isnan(raw), -np.inf, raw), axis=0)
     span = np.where(high > low, high - low, 1.0)
@@ -97,30 +98,72 @@ def _radar(arms: Mapping[str, Any]) -> Figure:
     for label, values in zip(learned, scaled, strict=True):
         around = np.append(values, values[0])
         axes.plot(np.append(angles, angles[0]), around, dashes[label], color=colours[label], label=label)
-    axes.set_xticks(angles, [name.replace("_", " ") for name in RADAR])
+    ends = zip(RADAR, better * low, better * high, strict=True)
+    axes.set_xticks(angles, [_ends(columns[name], worst, best) for name, worst, best in ends])
+    for label, angle in zip(axes.get_xticklabels(), angles, strict=True):
+        label.set_horizontalalignment("left" if np.cos(angle) > 0 else "right")
     axes.set_yticklabels([])
     axes.set_ylim(0.0, 1.05)
     add_legend(figure, *axes.get_legend_handles_labels())
     return figure
 
 
+def _ends(column: Column, worst: float, best: float) -> str:
+    """Return a metric's name and what its axis runs from and to."""
+    name = column.name.replace("_", " ")
+    if not np.isfinite((worst, best)).all():
+        return name
+    return f"{name}\n{worst:.{column.digits}f} to {best:.{column.digits}f}"
+
+
 def _boxes(arms: Mapping[str, Any]) -> Figure:
-    """One point per training seed, or a square for a scripted arm, for reward and containment."""
+    """One point per training seed, or a square for a scripted arm, for reward and containment.
+
+    Scripted arms that lie far from all runs are told as a number at the edge: the figure is about how seeds differ.
+    """
     figure = new_figure(1.0 + 0.4 * len(arms))
     panels = figure.subplots(1, 2, sharey=True)
     colours = colours_of(list(arms))
     for axes, name in zip(panels, ("reward", "csr"), strict=True):
+        left, right = _reach(arms, name)
         for position, (label, arm) in enumerate(arms.items()):
             values = [value for value in arm["metrics"][name]["values"] if value is not None]
+            if values and not left <= values[0] <= right:  # of a scripted arm, which has one
+                _at_the_edge(axes, left, right, position, values[0])
+                continue
             if len(values) > 1:
                 low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
                 axes.barh(position, high - low, 0.5, left=low, color=colours[label], alpha=0.3)
                 axes.plot((middle, middle), (position - 0.25, position + 0.25), color=INK, linewidth=1.5)
             axes.plot(values, [position] * len(values), _marker(arm), color=colours[label], markersize=4)
         axes.set_xlabel(name)
+        axes.set_xlim(left, right)
         axes.set_ylim(len(arms) - 0.5, -0.5)
     panels[0].set_yticks(range(len(arms)), list(arms))
     return figure
+
+
+def _at_the_edge(axes: Axes, left: float, right: float, position: int, value: float) -> None:
+    """Tell a value that lies beyond an end of the axis."""
+    if value < left:
+        where, offset, side, text = left, 4, "left", f"← {value:.2f}"
+    else:
+        where, offset, side, text = right, -4, "right", f"{value:.2f} →"
+    axes.annotate(text, (where, position), (offset, 0), textcoords="offset points", ha=side, va="center", color=INK)
+
+
+def _reach(arms: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """Return the ends of an axis that has all trained runs, and the scripted arms that are as near as these spread."""
+    own: dict[bool, list[float]] = {False: [], True: []}
+    for arm in arms.values():
+        own[arm["seeds"] == [None]] += [value for value in arm["metrics"][name]["values"] if value is not None]
+    scripted, trained = own[True], own[False] or own[True]
+    if not trained:
+        return 0.0, 1.0
+    low, high = min(trained), max(trained)
+    spread = (high - low) or abs(high) or 1.0
+    shown = [low, high, *(value for value in scripted if low - spread <= value <= high + spread)]
+    return min(shown) - 0.2 * spread, max(shown) + 0.2 * spread
 
 
 def _with_bars(axes: Axes, arms: Mapping[str, Any], name: str) -> None:
