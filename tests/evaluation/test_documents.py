@@ -74,18 +74,18 @@ def test_the_readme_tells_the_recorded_scores():
 
 
 STUDIES = {
-    "table3": ("### All methods", ("reward", "csr", "exfiltrated", "mttd", "scan_fpr", "alert_fpr")),
-    "table4": ("### Ablations", ("reward", "csr", "exfiltrated", "scan_fpr", "alert_fpr")),
-    "k-sweep": ("### Steps between", ("reward", "csr", "exfiltrated", "mttd", "scan_fpr", "alert_fpr")),
-    "apt": ("### Patient attackers", ("reward", "csr", "exfiltrated", "mttd")),
+    "table3": ("### All methods", 10, ("reward", "csr", "exfiltrated", "mttd", "scan_fpr", "alert_fpr")),
+    "table4": ("### Ablations", 5, ("reward", "csr", "exfiltrated", "scan_fpr", "alert_fpr")),
+    "k-sweep": ("### Steps between", 5, ("reward", "csr", "exfiltrated", "mttd", "scan_fpr", "alert_fpr")),
+    "apt": ("### Patient attackers", 10, ("reward", "csr", "exfiltrated", "mttd")),
 }
-"""Study -> where its table is, and the metrics of its columns; the column after them is HMARL-SOC's lead in reward."""
+"""Study -> heading, training seeds, and metrics of the columns; HMARL-SOC's lead in reward comes after these."""
 
 
 def recorded_study(name, out, scripted):
     """Return the summary of a study from recorded runs; scripted arms, which are not recorded, play if wanted."""
     plan = PLANS[name]
-    wanted = with_recorded(jobs(plan, FULL, 5, out))
+    wanted = with_recorded(jobs(plan, FULL, STUDIES[name][1], out))
     learned = [job for job in wanted if job.arm.method != SCRIPTED]
     assert all(job.recorded is not None for job in learned), "a run of this table is not recorded"
     played = [execute(job)[0] for job in wanted if job.arm.method == SCRIPTED] if scripted else []
@@ -97,7 +97,7 @@ def recorded_study(name, out, scripted):
     [*((name, False) for name in STUDIES), *(pytest.param(n, True, marks=pytest.mark.slow) for n in ("table3", "apt"))],
 )
 def test_the_tables_of_studies_tell_the_recorded_runs(name, scripted, tmp_path):
-    heading, metrics = STUDIES[name]
+    heading, _, metrics = STUDIES[name]
     summary = recorded_study(name, tmp_path, scripted)
     told = rows("docs/studies.md", heading)
     whole_table = set(told) == set(summary["arms"])
@@ -119,6 +119,20 @@ def test_the_tables_of_studies_tell_the_recorded_runs(name, scripted, tmp_path):
             assert test["p_holm"] < float(chance.strip("< ")), label
         else:
             assert agrees(chance, [test["p_holm"]]), label
+
+
+def test_the_page_on_studies_tells_what_each_set_of_seeds_shows(tmp_path):
+    plan = PLANS["table3"]
+    learned = [job for job in with_recorded(jobs(plan, FULL, 10, tmp_path)) if job.arm.method != SCRIPTED]
+    told = rows("docs/studies.md", "**Two sets of seeds.**")
+    for column, seeds in enumerate((range(5), range(5, 10), range(10))):
+        tests = summarise(plan, [job for job in learned if job.seed in seeds])["tests"]
+        leads = {test["arm"]: test for test in tests if test["metric"] == "reward"}
+        assert set(leads) == set(told)
+        for label, test in leads.items():
+            lead, _, chance = told[label][column].partition(", p ")
+            assert agrees(lead, [test["difference"], *test["ci95"]]), (label, column)
+            assert test["p_holm"] < 0.001 if chance == "< 0.001" else agrees(chance, [test["p_holm"]]), (label, column)
 
 
 def test_the_page_on_studies_tells_the_recorded_explanations(tmp_path):
