@@ -78,14 +78,18 @@ def _mean(arm: Mapping[str, Any], name: str) -> float:
 
 def _marker(arm: Mapping[str, Any]) -> str:
     """Return a square for a scripted arm, a circle for a learned one: there are more arms than colours."""
-    return "s" if arm["seeds"] == [None] else "o"
+    return "s" if _is_scripted(arm) else "o"
+
+
+def _is_scripted(arm: Mapping[str, Any]) -> bool:
+    return bool(arm["seeds"] == [None])
 
 
 def _radar(arms: Mapping[str, Any]) -> Figure:
     """Each axis runs from the worst arm (0.1) to the best (1), and says so; an arm without a figure is at 0."""
     figure = new_figure(4.6)
     axes: Any = figure.add_subplot(projection="polar")
-    learned = {label: arm for label, arm in arms.items() if arm["seeds"] != [None]}
+    learned = {label: arm for label, arm in arms.items() if not _is_scripted(arm)}
     columns = {column.name: column for column in COLUMNS}
     better = np.array([1.0 if columns[name].more_is_better else -1.0 for name in RADAR])
     raw = better * np.array([[_mean(arm, name) for name in RADAR] for arm in learned.values()])
@@ -156,7 +160,7 @@ def _reach(arms: Mapping[str, Any], name: str) -> tuple[float, float]:
     """Return the ends of an axis that has all trained runs, and the scripted arms that are as near as these spread."""
     own: dict[bool, list[float]] = {False: [], True: []}
     for arm in arms.values():
-        own[arm["seeds"] == [None]] += [value for value in arm["metrics"][name]["values"] if value is not None]
+        own[_is_scripted(arm)] += [value for value in arm["metrics"][name]["values"] if value is not None]
     scripted, trained = own[True], own[False] or own[True]
     if not trained:
         return 0.0, 1.0
