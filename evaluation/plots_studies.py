@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -15,6 +16,7 @@ from evaluation import statistics
 from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
 from evaluation.statistics import FloatArray
 from evaluation.studies.behaviour_measures import OFFICE
+from evaluation.studies.plans import REFERENCE
 from evaluation.studies.tables import COLUMNS, Column
 from evaluation.theme import GRID, INK
 
@@ -23,6 +25,8 @@ Curves = Mapping[str, Sequence[Mapping[str, FloatArray]]]
 RADAR: Final = ("reward", "csr", "mttd", "mttr", "scan_fpr", "alert_fpr")
 _LINEAR: Final = 10.0
 """Rewards this near to 0 are drawn on a linear scale, others on a logarithmic one."""
+_MARKERS: Final = {False: "o^v", True: "sDX"}
+"""Scripted or not -> markers, the next for the next arm of the same colour: there are more arms than colours."""
 BARS: Final = ("reward", "csr", "scan_fpr", "alert_fpr")
 _PANELS_PER_ROW: Final = 3
 
@@ -76,9 +80,16 @@ def _mean(arm: Mapping[str, Any], name: str) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _marker(arm: Mapping[str, Any]) -> str:
-    """Return a square for a scripted arm, a circle for a learned one: there are more arms than colours."""
-    return "s" if _is_scripted(arm) else "o"
+def _markers(arms: Mapping[str, Any]) -> dict[str, str]:
+    """Return a marker per arm, others for scripted arms; up to 21 arms of a kind, no two share marker and colour."""
+    colours = colours_of(list(arms))
+    used: Counter[tuple[bool, str]] = Counter()
+    found = {}
+    for label, arm in arms.items():
+        look = _is_scripted(arm), colours[label]
+        found[label] = _MARKERS[_is_scripted(arm)][used[look] % 3]
+        used[look] += 1
+    return found
 
 
 def _is_scripted(arm: Mapping[str, Any]) -> bool:
@@ -127,7 +138,7 @@ def _boxes(arms: Mapping[str, Any]) -> Figure:
     """
     figure = new_figure(1.0 + 0.4 * len(arms))
     panels = figure.subplots(1, 2, sharey=True)
-    colours = colours_of(list(arms))
+    colours, markers = colours_of(list(arms)), _markers(arms)
     for axes, name in zip(panels, ("reward", "csr"), strict=True):
         left, right = _reach(arms, name)
         for position, (label, arm) in enumerate(arms.items()):
@@ -139,7 +150,7 @@ def _boxes(arms: Mapping[str, Any]) -> Figure:
                 low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
                 axes.barh(position, high - low, 0.5, left=low, color=colours[label], alpha=0.3)
                 axes.plot((middle, middle), (position - 0.25, position + 0.25), color=INK, linewidth=1.5)
-            axes.plot(values, [position] * len(values), _marker(arm), color=colours[label], markersize=4)
+            axes.plot(values, [position] * len(values), markers[label], color=colours[label], markersize=4)
         axes.set_xlabel(name)
         axes.set_xlim(left, right)
         axes.set_ylim(len(arms) - 0.5, -0.5)
@@ -171,10 +182,9 @@ def _reach(arms: Mapping[str, Any], name: str) -> tuple[float, float]:
 
 
 def _with_bars(axes: Axes, arms: Mapping[str, Any], name: str) -> None:
-    for position, arm in enumerate(arms.values()):
+    for position, (label, arm) in enumerate(arms.items()):
         interval = arm["metrics"][name]["ci95"]
-        value = _mean(arm, name)
-        axes.barh(position, value, color=COLOURS[position % len(COLOURS)], alpha=0.7)
+        axes.barh(position, _mean(arm, name), color=COLOURS[0], alpha=0.8 if label == REFERENCE else 0.35)
         if interval is not None:
             axes.plot(interval, (position, position), color=INK, linewidth=2)
     axes.set_xlabel(name.replace("_", " "))
@@ -209,13 +219,13 @@ def _fpr_csr(arms: Mapping[str, Any]) -> Figure:
     """False positives against containment: the upper left corner is where to be."""
     figure = new_figure(3.6)
     panels = figure.subplots(1, 2, sharey=True)
-    colours = colours_of(list(arms))
+    colours, markers = colours_of(list(arms)), _markers(arms)
     for axes, name in zip(panels, ("scan_fpr", "alert_fpr"), strict=True):
         for label, arm in arms.items():
             figures_of = arm["metrics"]
             seeds = zip(figures_of[name]["values"], figures_of["csr"]["values"], strict=True)
             points = np.array([pair for pair in seeds if None not in pair], np.float64).reshape(-1, 2)
-            axes.plot(points[:, 0], points[:, 1], _marker(arm), color=colours[label], alpha=0.7, label=label)
+            axes.plot(points[:, 0], points[:, 1], markers[label], color=colours[label], alpha=0.7, label=label)
         axes.set_xlabel(name.replace("_", " "))
     panels[0].set_ylabel("csr")
     add_legend(figure, *panels[0].get_legend_handles_labels())

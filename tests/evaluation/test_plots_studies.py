@@ -70,3 +70,17 @@ def test_a_radar_says_what_its_axes_run_from_and_to():
     assert f"reward\n{min(rewards):.2f} to {max(rewards):.2f}" in labels
     assert f"scan fpr\n{max(scans):.4f} to {min(scans):.4f}" in labels  # fewer are better
     assert "mttd" in labels  # nobody has a figure
+
+
+@pytest.mark.parametrize("scripted", [(), SCRIPTED])
+def test_no_two_arms_of_a_scatter_look_the_same(scripted):
+    learned = arms()["hmarl-soc"]
+    many = {f"arm {number}": learned for number in range(9)} | {name: arms()[name] for name in scripted}
+    panel = plots_studies._fpr_csr(many).axes[0]
+    assert len({(line.get_color(), line.get_marker()) for line in panel.lines}) == len(many)
+
+
+def test_bars_set_off_the_arm_that_the_others_are_compared_with():
+    bars = plots_studies._bars(arms()).axes[0].patches
+    assert [bar.get_alpha() for bar in bars].count(bars[0].get_alpha()) == 1
+    assert len({bar.get_facecolor()[:3] for bar in bars}) == 1
