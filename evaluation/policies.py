@@ -27,7 +27,7 @@ from evaluation.heuristics.punch import Punch
 from evaluation.heuristics.sentinel import Sentinel
 from evaluation.heuristics.uc import UC
 from evaluation.scripted import Investigator, Reactive
-from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
+from native_sim.api import ActionBatch, Decision, FloatArray, Layout, ObservationBatch, Policy
 
 
 class NoDefense(Policy):
@@ -95,9 +95,15 @@ POLICIES: Final[dict[str, Callable[[], Policy]]] = {
 BUNDLES: Final = {"ops-only": "hmarl-soc@ops-only", "full": "hmarl-soc", "fine-tuned": "hmarl-soc-tuned"}
 """Name -> packaged bundle of trained weights, as ``bundle:`` names it."""
 _PACKAGED: Final = Path(adapters.__file__).parent / "bundles"
+
+
+def _packaged(bundle: str) -> Policy:
+    return _load_bundle(Path(bundle), CC4)
+
+
 for _name, _bundle in BUNDLES.items():
     if (_PACKAGED / _bundle.partition("@")[0]).is_dir():
-        POLICIES[_name] = partial(lambda bundle: _load_bundle(Path(bundle), "cc4"), _bundle)
+        POLICIES[_name] = partial(_packaged, _bundle)
 BASELINE: Final = "no-defense"
 """The policy that differences and improvements are measured against, in every game."""
 
@@ -118,6 +124,8 @@ class Registry:
     """For messages: what may be given instead of a name."""
     wants: tuple[str, ...] | None = None
     """Entries that a policy's ``wants`` may name; None where that is not checked."""
+    observations: Mapping[str, Layout] | None = None
+    """Agent -> what it sees, which trained weights must have seen; None where that is not checked."""
 
 
 CC4: Final = Registry("cc4", POLICIES, tuple(POLICIES))
@@ -129,6 +137,7 @@ CHEATS: Final = ("oracle",)
 def soc_registry(rules: str) -> Registry:
     """Return the policies of the SOC simulator under a rule set."""
     from native_sim.soc import policies
+    from native_sim.soc.spec import OBSERVATIONS, REFERENCE_OBSERVATIONS
 
     named = policies.POLICIES[rules]
     return Registry(
@@ -138,43 +147,44 @@ def soc_registry(rules: str) -> Registry:
         f" under the {rules} rules of the SOC simulator",
         "constant:FILE.json, weights:DIR, without:ROLE/NAME or module:object",
         ("state",) if rules == "corrected" else (),
+        OBSERVATIONS if rules == "corrected" else REFERENCE_OBSERVATIONS,
     )
 
 
 # ----------------------------------------------------------------------------------------- policies kept in files
-def _load_constant(path: Path, game: str) -> Policy:
+def _load_constant(path: Path, registry: Registry) -> Policy:
     """Read the same action for every step from a JSON file."""
-    if game != "soc":
+    if registry.game != "soc":
         raise ValueError("a constant action is a policy of the SOC simulator; use --engine soc")
     from native_sim.soc.policies import constant_from_file
 
     return constant_from_file(path)
 
 
-def _load_bundle(path: Path, game: str) -> Policy:
+def _load_bundle(path: Path, registry: Registry) -> Policy:
     """Carry a SOC policy onto CC4; the path may end in ``@CONTROL``."""
-    if game != "cc4":
+    if registry.game != "cc4":
         raise ValueError("a bundle carries a policy onto CC4; use another --engine than soc")
     from evaluation.transfer import make_transferred
 
     return make_transferred(str(path))
 
 
-def _load_weights(path: Path, game: str) -> Policy:
+def _load_weights(path: Path, registry: Registry) -> Policy:
     """Load what training saved; needs no tensor library."""
     from evaluation.weights import load_weights
 
-    return load_weights(path, game)
+    return load_weights(path, registry)
 
 
-def _load_without(path: Path, game: str) -> Policy:
+def _load_without(path: Path, registry: Registry) -> Policy:
     """Make ``ROLE/NAME``: a policy of the SOC simulator of which one role does nothing."""
-    if game != "soc":
+    if registry.game != "soc":
         raise ValueError("roles are of the SOC simulator; on CC4 use bundle:PATH@without-ROLE")
     from evaluation.silenced import Silenced
 
     role, name = _role_and_name(path)
-    return Silenced(make_policy(name, soc_registry("corrected")), role)
+    return Silenced(make_policy(name, registry), role)
 
 
 def _bundle_folder(path: Path) -> Path:
@@ -193,8 +203,8 @@ class Kind(NamedTuple):
     """A kind of policies named ``KIND:PATH``; the content of its files belongs to what a run was asked, so that a
     changed file never joins an old run."""
 
-    load: Callable[[Path, str], Policy]
-    """Given path and game, makes the policy; raises ``ValueError`` for what it cannot read."""
+    load: Callable[[Path, Registry], Policy]
+    """Given path and registry, makes the policy; raises ``ValueError`` for what it cannot read."""
     made_of: Callable[[Path], Path | str] = lambda path: path
     """Given path, the file or folder that the policy is made of, or the name of the policy that it is made of."""
 
@@ -239,7 +249,7 @@ def make_policy(name: str, registry: Registry = CC4) -> Policy:
     if kept:
         kind, path = kept
         try:
-            return kind.load(path, registry.game)
+            return kind.load(path, registry)
         except ValueError as error:
             raise BadInput(f"policy {name}: {error}") from error
     if ":" not in name:

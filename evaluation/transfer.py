@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -50,20 +49,12 @@ def make_carried(described: Mapping[str, Any], folder: Path) -> Policy:
     if kind == "scripted" and name in SCRIPTED:
         return soc_policies.make_policy(name)
     if kind == "trained":
-        load = _loader()
+        from evaluation.policies import soc_registry  # these import this module
+        from evaluation.weights import load_weights
+
         inside = folder / POLICY_FOLDER
-        policy: Policy = load(inside if inside.is_dir() else folder / name)
-        return policy
+        return load_weights(inside if inside.is_dir() else folder / name, soc_registry("corrected"))
     raise BadInput(f"a bundle carries a scripted or a trained SOC policy; this one says {dict(described)}")
-
-
-def _loader() -> Callable[[Path], Policy]:
-    try:
-        module = importlib.import_module("hmarl_soc.registry")
-    except ModuleNotFoundError as error:
-        raise BadInput(f"this version cannot load trained SOC policies ({error}); carry a scripted one") from error
-    load: Callable[[Path], Policy] = module.load_policy
-    return load
 
 
 class RandomNetwork(Policy):

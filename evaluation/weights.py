@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from adapters.bundle import INDEX, POLICY
 from cage4 import spec
@@ -12,6 +12,9 @@ from evaluation.transfer import PREFIX, bundle_folder
 from hmarl_soc import registry
 from native_sim.api import Policy
 from native_sim.soc.spec import AGENTS
+
+if TYPE_CHECKING:
+    from evaluation.policies import Registry
 
 _PLAYERS: Final = {"soc": AGENTS, "cc4": spec.BLUE_AGENTS}
 _HOMES: Final = {
@@ -40,15 +43,15 @@ def soc_name(name: str) -> str:
     return f"weights:{bundle}"
 
 
-def load_weights(path: Path, game: str) -> Policy:
+def load_weights(path: Path, where: Registry) -> Policy:
     """Load what training saved, without the tensor library.
 
     Args:
         path: A run folder, or its ``best``; or a bundle that carries trained weights.
-        game: "soc" or "cc4".
+        where: What they are to play.
 
     Raises:
-        ValueError: One sentence: there are no usable weights, or they belong to another game.
+        ValueError: One sentence: there are no usable weights, or they belong to another game or other rules.
     """
     folder = weights_folder(path)
     if folder != path and not folder.is_dir():
@@ -57,11 +60,18 @@ def load_weights(path: Path, game: str) -> Policy:
     policy = registry.policy_of(weights, folder)
     agents = weights.interface["agents"]
     names = tuple(agent["name"] for agent in agents)
-    if names != _PLAYERS[game]:
+    if names != _PLAYERS[where.game]:
         home = next((home for home, players in _PLAYERS.items() if names == players), None)
         place = _HOMES[home] if home else f"another game, of {', '.join(names)}"
         raise ValueError(f"these weights were trained in {place}")
     sizes = tuple(agent["actions"] for agent in agents)
-    if game == "cc4" and sizes != spec.NUM_ACTIONS:
+    if where.game == "cc4" and sizes != spec.NUM_ACTIONS:
         raise ValueError(f"these weights choose among {sizes} actions; the blue agents have {spec.NUM_ACTIONS}")
+    seen = {agent["name"]: [(name, tuple(shape)) for name, shape in agent["observation"]] for agent in agents}
+    for name, layout in (where.observations or {}).items():
+        if seen[name] != [(field.name, field.shape) for field in layout]:
+            raise ValueError(
+                f"these weights were trained where the {name} sees other things than{where.where}; "
+                "play them under the rules, and with the version, that they were trained with"
+            )
     return policy

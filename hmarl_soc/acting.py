@@ -12,14 +12,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hmarl_soc.interface import Interface
-from hmarl_soc.roles import LOWER, OUTPUTS, TYPES
+from hmarl_soc.interface import Agent, Interface
+from hmarl_soc.roles import LOWER, OUTPUTS, TYPES, VOTES
 from hmarl_soc.tokens import FLOOR, LARGEST, Tokens, make_tokens
 from hmarl_soc.views import make_view
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
 
 if TYPE_CHECKING:
     from hmarl_soc.config import HmarlConfig, MethodConfig
+
+
+def width(arrays: Mapping[str, Array], name: str) -> int:
+    """Return the length of the last axis of one of the arrays.
+
+    Raises:
+        ValueError: If it is missing, or empty.
+    """
+    array = np.asarray(arrays.get(name, 0.0))
+    if not array.ndim or not array.size:
+        raise ValueError(f"weights lack {name!r}")
+    return len(array.T)
+
+
+def fitting(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...]) -> Array:
+    """Return one of the arrays as float64.
+
+    Raises:
+        ValueError: If it is missing, of another shape, or holds what is no finite number.
+    """
+    if name not in arrays:
+        raise ValueError(f"weights lack {name!r}")
+    array = np.asarray(arrays[name], np.float64, order="C")
+    if array.shape != shape:
+        raise ValueError(f"weights {name!r} have shape {array.shape}; needed is {shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"weights {name!r} hold numbers that are not finite")
+    return array
 
 
 class Net:
@@ -35,18 +63,18 @@ class Net:
     """
 
     def __init__(self, arrays: Mapping[str, Array], layout: Layout, heads: int) -> None:
-        arrays = {name: np.ascontiguousarray(array, np.float64) for name, array in arrays.items()}
-        try:
-            layers = [(arrays[f"{name}.weight"][0], arrays[f"{name}.bias"][0]) for name in _LAYERS]
-            self._shift, self._scale = (arrays[f"scaler.{name}"] for name in ("shift", "scale"))
-        except KeyError as error:
-            raise ValueError(f"weights lack {error}") from error
-        (self._first, self._first_bias), *self._rest = layers
-        inputs, hidden = self._first.shape
-        if inputs != layout.size:
-            raise ValueError(f"weights take {inputs} inputs; {layout.name} has {layout.size}")
+        inputs, hidden = layout.size, width(arrays, "first.bias")
+        self.outputs = width(arrays, "last.bias")
+        self._shift, self._scale = (fitting(arrays, f"scaler.{name}", (inputs,)) for name in ("shift", "scale"))
+        sizes = zip(_LAYERS, (inputs, hidden, hidden), (hidden, hidden, self.outputs), strict=True)
+        (self._first, self._first_bias), *self._rest = [
+            (fitting(arrays, f"{name}.weight", (1, a, b))[0], fitting(arrays, f"{name}.bias", (1, 1, b))[0])
+            for name, a, b in sizes
+        ]
         self.attention: Attention | None = None
-        if "attention.query.weight" in arrays:
+        if any(name.startswith("attention.") for name in arrays):
+            if hidden % heads:
+                raise ValueError(f"{hidden} hidden units do not part into {heads} attention heads")
             self.attention = Attention(arrays, make_tokens(layout), heads)
             split = self._first.reshape(inputs, heads, hidden // heads)
             self._first = np.ascontiguousarray(split.transpose(1, 0, 2))  # [H, F, hidden / H]
@@ -90,14 +118,12 @@ class Attention:
 
     def __init__(self, arrays: Mapping[str, Array], tokens: Tokens, heads: int) -> None:
         self.tokens, self.heads = tokens, heads
-        self.query, self.query_bias = (arrays[f"attention.query.{part}"] for part in ("weight", "bias"))
-        self.key, self.key_bias = arrays["attention.key"], arrays["attention.key_bias"]
         self._member = tokens.member.astype(np.float64)
-        size, count = self.query.shape[2], len(tokens.names)
-        if self.key.shape != (heads, size, tokens.size) or self.key_bias.shape != (heads, size, count):
-            raise ValueError(f"attention weights of {self.key.shape} do not fit {heads} heads and {count} tokens")
-        self.key = self.key / np.sqrt(size)
-        self.key_bias = self.key_bias / np.sqrt(size)
+        size = width(arrays, "attention.query.bias")
+        self.query = fitting(arrays, "attention.query.weight", (heads, tokens.size, size))
+        self.query_bias = fitting(arrays, "attention.query.bias", (heads, 1, size))
+        self.key = fitting(arrays, "attention.key", (heads, size, tokens.size)) / np.sqrt(size)
+        self.key_bias = fitting(arrays, "attention.key_bias", (heads, size, len(tokens.names))) / np.sqrt(size)
         self._sums = np.ascontiguousarray(self._member.T)
 
     def weights(self, x: Array) -> Array:
@@ -142,6 +168,10 @@ class HierarchyPolicy(Policy):
         self.layouts = layouts
         heads = config.network.heads
         self.nets = {role: Net(self._own(role), layout, heads) for role, layout in layouts.items()}
+        for role, net in self.nets.items():
+            needed = _outputs_of(interface[role])
+            if net.outputs not in needed:
+                raise ValueError(f"the {role}'s weights put out {net.outputs} numbers; needed are {needed[-1]}")
         self._dtype: type[np.floating[Any]] = np.float32  # of actions, as the environment has them: the last bits go
 
     def exact(self) -> HierarchyPolicy:
@@ -190,6 +220,15 @@ class HierarchyPolicy(Policy):
             if len(due):
                 directives[due] = np.tanh(self.nets["coordinator"](np.asarray(obs["coordinator"], np.float32)[due]))
         return directives
+
+
+def _outputs_of(agent: Agent) -> tuple[int, ...]:
+    """Return how many numbers a role's network may put out."""
+    if agent.name == "hunter":
+        return agent.actions, 2 * agent.actions  # means, and with SAC spreads
+    if agent.name == "responder":
+        return ((agent.actions - VOTES) // 2 * OUTPUTS,)  # two intensities per segment, and the votes
+    return (agent.actions,)
 
 
 def respond(outputs: Array) -> Array:

@@ -20,6 +20,10 @@ from native_sim.tensors import read_tensors
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+_ENTRIES: Final = dict.fromkeys(("kind", "method", "arrays", "sha256"), str) | dict.fromkeys(
+    ("interface", "config", "state"), dict
+)
+"""Entry of a manifest -> its type."""
 
 
 class CheckpointError(ValueError):
@@ -100,9 +104,14 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         given = manifest.get("format") if isinstance(manifest, dict) else manifest
         raise CheckpointError(f"checkpoint {folder} is of format {given!r}; this version reads format {FORMAT}")
-    missing = sorted({"kind", "method", "interface", "config", "arrays", "sha256", "state"} - set(manifest))
-    if missing:
-        raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST} lacks {missing[0]!r}")
+    for name, kind in _ENTRIES.items():
+        if name not in manifest:
+            raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST} lacks {name!r}")
+        if not isinstance(manifest[name], kind):
+            given = type(manifest[name]).__name__
+            raise CheckpointError(f"checkpoint {folder} is damaged: {name!r} of {MANIFEST} is of type {given}")
+    if Path(manifest["arrays"]).name != manifest["arrays"]:
+        raise CheckpointError(f"checkpoint {folder} is damaged: its arrays lie elsewhere, in {manifest['arrays']!r}")
     return manifest
 
 

@@ -123,11 +123,11 @@ def policy_of(weights: Checkpoint, folder: str | Path) -> Policy:
         CheckpointError: If they do not fit their method.
         ValueError: If the method is unknown.
     """
-    config = parse(weights.config, config_class(weights.method))
-    make = _load(find(weights.method).policy)
+    kind, make = config_class(weights.method), _load(find(weights.method).policy)
     try:
+        config = parse(weights.config, kind)
         return cast(Policy, make(config.method, from_dict(weights.interface), weights.state["arrays"]))
-    except (KeyError, ValueError, TypeError) as error:
+    except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise CheckpointError(f"weights {folder} do not fit method {weights.method!r}: {error}") from error
 
 

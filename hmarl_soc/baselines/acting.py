@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hmarl_soc.acting import fitting, width
 from hmarl_soc.baselines.config import BaselineConfig, PpoConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, ObservationEncoding, make_kinds, parts_and_outputs
 from hmarl_soc.baselines.normalise import Moments
@@ -29,29 +30,27 @@ class GreedyBranches(Policy):
         arrays: Weights and the scale of observations, as :meth:`weights` returns them; copied.
 
     Raises:
-        ValueError: If an array has another shape than the interface asks for.
-        KeyError: If an array is missing.
+        ValueError: If an array is missing, has another shape than the interface asks for, or is not finite.
     """
 
     def __init__(self, interface: Interface, levels: int, joint: bool, arrays: Mapping[str, Any]) -> None:
         self._made_of = interface, levels, joint
         self._observations = ObservationEncoding(interface)
         self._actions = ActionEncoding(interface, levels)
-        self._slices, outputs = parts_and_outputs(self._observations, self._actions, joint)
-        self._kinds = make_kinds(self._slices, outputs)
+        self._slices, choices = parts_and_outputs(self._observations, self._actions, joint)
+        self._kinds = make_kinds(self._slices, choices)
         self._places = self._actions.places()
         self._moments = Moments(self._observations.size)
-        self._moments.load_state_dict({name: arrays[name] for name in self._moments.state_dict()})
-        self._weights = {
-            f"{index}.{layer}.{part}": np.array(arrays[f"{index}.{layer}.{part}"], np.float64)
-            for index in range(len(self._kinds))
-            for layer in _LAYERS
-            for part in ("weight", "bias")
-        }
+        shapes = {"count": (1,)} | dict.fromkeys(("mean", "variance"), (self._observations.size,))
+        self._moments.load_state_dict({name: fitting(arrays, name, shape) for name, shape in shapes.items()})
+        self._weights: dict[str, Array] = {}
         for index, kind in enumerate(self._kinds):
-            ends = (len(self._weights[f"{index}.first.weight"]), self._weights[f"{index}.last.weight"].shape[-1])
-            if ends != (kind.inputs, kind.outputs):
-                raise ValueError(f"network {index} maps {ends[0]} numbers to {ends[1]}; needed is {kind[1:]}")
+            hidden = width(arrays, f"{index}.first.bias")
+            sizes = (kind.inputs, hidden, hidden, kind.outputs)
+            for layer, inputs, outputs in zip(_LAYERS, sizes, sizes[1:], strict=False):
+                for part, rows in (("weight", inputs), ("bias", 1)):
+                    name = f"{index}.{layer}.{part}"
+                    self._weights[name] = fitting(arrays, name, (rows, outputs)).copy()
 
     def initial_memory(self, num_envs: int) -> None:
         """Remember nothing."""

@@ -81,7 +81,7 @@ class BranchLearner(AdvisedLearner):
 
     def policy(self) -> GreedyBranches:
         """Return a copy of the policy as it is played; see :meth:`hmarl_soc.learner.Learner.policy`."""
-        arrays: dict[str, Any] = self.observed.state_dict()
+        arrays: dict[str, Any] = {name: np.atleast_1d(value) for name, value in self.observed.state_dict().items()}
         for name, tensor in self.net.nets.bodies.state_dict().items():
             arrays[name] = tensor.cpu().numpy()[0]  # the first axis counts the members of a stack: one
         return make_policy(self.config, self.interface, arrays, self._joint)

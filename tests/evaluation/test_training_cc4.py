@@ -151,6 +151,13 @@ def test_a_bundle_names_the_weights_that_it_carries(tmp_path):
         make_policy("weights:soc-adaptive", soc)
 
 
+@pytest.mark.parametrize("name", ["weights:hmarl-soc", "without:hunter/weights:hmarl-soc"])
+def test_weights_play_only_under_the_rules_they_were_trained_by(name):
+    make_policy(name, soc_registry("corrected"))
+    with pytest.raises(BadInput, match="coordinator sees other things than under the reference rules of the SOC sim"):
+        make_policy(name, soc_registry("reference"))
+
+
 def test_contradictions_are_refused(tmp_path, small):
     done = train("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--engine", "soc")
     assert done.exit_code == 2 and "leave one of them out" in one_line(done)

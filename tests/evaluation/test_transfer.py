@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -162,6 +165,17 @@ def test_what_is_no_bundle_is_refused(tmp_path):
     save(tmp_path / "other", name="magic")
     with pytest.raises(BadInput, match="carries a scripted or a trained SOC policy; this one says"):
         policies.make_policy(f"bundle:{tmp_path / 'other'}")
+
+
+def test_weights_that_saw_something_else_are_not_carried(tmp_path):
+    shutil.copytree(transfer.bundle_folder("hmarl-soc") / "policy", tmp_path / "run")
+    transfer.make_carried({"kind": "trained", "name": "run"}, tmp_path)
+    manifest = tmp_path / "run" / "manifest.json"
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    told["interface"]["agents"][1]["observation"][0][0] = "weather"
+    manifest.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ValueError, match="where the hunter sees other things than under the corrected rules"):
+        transfer.make_carried({"kind": "trained", "name": "run"}, tmp_path)
 
 
 def test_a_changed_bundle_has_another_fingerprint(folder):

@@ -89,6 +89,9 @@ def edit(folder, **changes):
         (lambda folder: (folder / checkpoint.MANIFEST).unlink(), "holds no checkpoint"),
         (lambda folder: edit(folder, format=99), "is of format 99; this version reads format 1"),
         (lambda folder: edit(folder, state={"x": {"array": "gone"}}), "is damaged"),
+        (lambda folder: edit(folder, arrays=5), "'arrays' of manifest.json is of type int"),
+        (lambda folder: edit(folder, config=[]), "'config' of manifest.json is of type list"),
+        (lambda folder: edit(folder, arrays="../other/arrays.safetensors"), "its arrays lie elsewhere"),
         (lambda folder: edit(folder, kind="weights"), "kind 'weights'; needed is 'training'"),
     ],
 )

@@ -1,4 +1,5 @@
 import importlib
+import json
 
 import numpy as np
 import pytest
@@ -6,9 +7,8 @@ import pytest
 from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import CheckpointError
 from hmarl_soc.config import EnvironmentConfig, HmarlConfig, MethodConfig, parse
-from hmarl_soc.hierarchy import Hierarchy
 from hmarl_soc.interface import describe
-from hmarl_soc.registry import METHODS, config_class, find, load_policy
+from hmarl_soc.registry import METHODS, config_class, find, load_policy, make_learner, policy_of
 from hmarl_soc.runs import make_env
 from native_sim.soc import spec
 
@@ -26,12 +26,14 @@ def test_an_unknown_method_lists_the_known():
         find("magic")
 
 
-def saved(folder, **changes):
-    config = parse({"environment": {"num_envs": 1}, "method": {"network": {"hidden": 16}}}, HmarlConfig)
+def saved(folder, method="hmarl-soc", **changes):
+    kind = config_class(method)
+    network = {"hidden": 16, "attention": method == "hmarl-soc"}
+    config = parse({"environment": {"num_envs": 1}, "method": {"network": network}}, kind)
     env = make_env(config.environment)
     interface = describe(env, spec.STATE.size)
-    policy = Hierarchy(config.method, interface, 1, 0).policy()
-    parts = {"kind": "weights", "method": "hmarl-soc", "interface": interface.to_dict(), "config": config.to_dict()}
+    policy = make_learner(method, config.method, interface, 1, 0).policy()
+    parts = {"kind": "weights", "method": method, "interface": interface.to_dict(), "config": config.to_dict()}
     checkpoint.save(folder, checkpoint.Checkpoint(**(parts | changes), state={"arrays": dict(policy.weights())}))
     return policy, env
 
@@ -55,6 +57,53 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         load_policy(tmp_path)
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         load_policy(tmp_path / "nowhere")
+
+
+def paths(value, path=()):
+    """Return the paths to everything in nested values."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, part in inner for found in paths(part, (*path, key)))]
+
+
+def put(value, path, other):
+    """Return nested values with another one in one place."""
+    if not path:
+        return other
+    changed = value.copy()
+    changed[path[0]] = put(value[path[0]], path[1:], other)
+    return changed
+
+
+HARMLESS = (("versions",), ("config",), ("interface", "state_size"))
+"""Nothing that decides how weights act, or settings with other values that are allowed too."""
+
+
+@pytest.mark.parametrize("method", ["hmarl-soc", "mappo"])
+def test_whatever_is_damaged_in_a_manifest_is_told_in_one_sentence(method, tmp_path):
+    saved(tmp_path, method)
+    manifest = json.loads((tmp_path / checkpoint.MANIFEST).read_text(encoding="utf-8"))
+    for path in paths(manifest):
+        for wrong in (5, "x", None, [], {}, float("inf")):
+            damaged = json.dumps(put(manifest, path, wrong))
+            (tmp_path / checkpoint.MANIFEST).write_text(damaged, encoding="utf-8")
+            try:
+                load_policy(tmp_path)
+            except ValueError as error:  # as the command line tells in one sentence
+                assert "\n" not in str(error)
+            else:
+                told_apart_later = {"observation", "discrete", "name"} & {*path}  # compared with the game
+                assert told_apart_later or any(path[: len(part)] == part for part in HARMLESS), (path, wrong)
+
+
+@pytest.mark.parametrize("method", ["hmarl-soc", "mappo"])
+def test_weights_of_a_wrong_shape_or_without_a_number_are_refused(method, tmp_path):
+    saved(tmp_path, method)
+    weights = checkpoint.load(tmp_path)
+    for name, array in weights.state["arrays"].items():
+        for wrong in (array[..., :-1], np.full_like(array, np.nan), array[None], array.ravel()[0]):
+            arrays = weights.state["arrays"] | {name: wrong}
+            with pytest.raises(CheckpointError, match="do not fit method"):
+                policy_of(weights._replace(state={"arrays": arrays}), tmp_path)
 
 
 def test_training_never_sees_held_out_networks():
