@@ -22,6 +22,7 @@ every step whatever an agent does.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
@@ -52,7 +53,11 @@ SUSPECT_ODDS, CONFIRMED_ODDS = 1.0, 2.5
 
 @dataclass(frozen=True)
 class MapperConfig:
-    """What the table leaves open; set on calibration seeds."""
+    """What the table leaves open; set on calibration seeds.
+
+    Raises:
+        ValueError: If a number is negative or not finite, or ``watch`` is neither true nor false.
+    """
 
     pace: float = 1.0
     """Rate of responses at full level and neutral priority, per step."""
@@ -64,6 +69,14 @@ class MapperConfig:
     """Of the learned mapper's draw among its options; 0 plays the option of the highest score."""
     watch: bool = True
     """An agent that plays the hunter and has nothing to do looks at the most overdue host, instead of Monitor."""
+
+    def __post_init__(self) -> None:
+        for name in ("pace", "suspicion", "suspect_from", "temperature"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+                raise ValueError(f"{name} of a mapper is a number of at least 0; given {value!r}")
+        if not isinstance(self.watch, bool):
+            raise ValueError(f"watch of a mapper is true or false; given {self.watch!r}")
 
 
 class Orders(NamedTuple):

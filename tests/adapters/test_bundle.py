@@ -76,6 +76,11 @@ def test_layout_digests_depend_on_every_layout(monkeypatch):
         (lambda f: (f / TENSORS).write_bytes(b"x" * 50), "was changed"),
         (lambda f: edit(f, assignment="mine"), "unknown assignment 'mine'"),
         (lambda f: edit(f, mapper={"speed": 1}), "damaged"),
+        (lambda f: edit(f, mapper={"pace": "x"}), "pace of a mapper is a number of at least 0; given 'x'"),
+        (lambda f: edit(f, mapper={"suspicion": -1.0}), "suspicion of a mapper is .* given -1.0"),
+        (lambda f: edit(f, mapper={"suspect_from": float("nan")}), "suspect_from of a mapper is .* given nan"),
+        (lambda f: edit(f, mapper={"temperature": True}), "temperature of a mapper is .* given True"),
+        (lambda f: edit(f, mapper={"watch": None}), "watch of a mapper is true or false; given None"),
     ],
 )
 def test_damage_is_told_in_one_sentence(folder, damage, message):
