@@ -148,7 +148,7 @@ def _split(value: Any, path: str, arrays: dict[str, Array]) -> Any:
 
 def _join(tree: Any, arrays: Mapping[str, Array]) -> Any:
     if isinstance(tree, dict):
-        if set(tree) == {"array"} and isinstance(tree["array"], str):
+        if set(tree) == {"array"}:
             return arrays[tree["array"]]
         return {key: _join(part, arrays) for key, part in tree.items()}
     if isinstance(tree, list):

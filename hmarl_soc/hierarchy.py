@@ -324,6 +324,9 @@ class Hierarchy(AdvisedLearner):
         for name in self._AGENTS:
             getattr(self, name).check_state(state[name])
         self.replay.check_state(state["replay"])
+        for name in ("directives", "ages", "mean_errors"):
+            if np.shape(state[name]) != getattr(self, name).shape:
+                raise ValueError(f"{name} of shape {np.shape(state[name])}; needed is {getattr(self, name).shape}")
         for name in self._AGENTS:
             getattr(self, name).load_state_dict(state[name])
         self.replay.load_state_dict(state["replay"])

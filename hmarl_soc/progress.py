@@ -54,10 +54,13 @@ class Log:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Drop the lines written after :meth:`state_dict`."""
+        size, sums, counts = int(state["bytes"]), dict(state["sums"]), dict(state["counts"])
+        if size < 0:
+            raise ValueError(f"a log has at least 0 bytes; given {size}")
         if self.path.exists():
             with self.path.open("r+b") as file:
-                file.truncate(min(int(state["bytes"]), self.path.stat().st_size))
-        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
+                file.truncate(min(size, self.path.stat().st_size))
+        self._sums, self._counts = sums, counts
 
 
 def _plain(value: Any) -> Any:

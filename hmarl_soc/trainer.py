@@ -141,11 +141,17 @@ class Trainer:
                     f"checkpoint {self.out / 'last'} is of another {name}: {_difference(given, here)}; "
                     "train into another folder or restore the setting"
                 )
-        if saved.state["seed"] != self.seed:
+        if saved.state.get("seed") != self.seed:
             raise checkpoint.CheckpointError(
-                f"checkpoint {self.out / 'last'} is of seed {saved.state['seed']}, not {self.seed}"
+                f"checkpoint {self.out / 'last'} is of seed {saved.state.get('seed')}, not {self.seed}"
             )
-        self.load_state_dict(saved.state)
+        try:
+            self.load_state_dict(saved.state)
+        except _MISFITS as error:
+            what = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise checkpoint.CheckpointError(
+                f"checkpoint {self.out / 'last'} is damaged, or of another version ({what}); train into another folder"
+            ) from error
 
     def state_dict(self) -> State:
         """Return all that decides how the run goes on."""
@@ -164,10 +170,10 @@ class Trainer:
         """Go on from :meth:`state_dict`; the running episodes are played again up to where they were."""
         self.learner.load_state_dict(state["learner"])
         self.field.load_state_dict(state["field"])
-        self.log.load_state_dict(state["log"])
         self._average.load_state_dict(state["average"])
         self.steps, self._spent = int(state["steps"]), float(state["spent_s"])
         self.best_score = -math.inf if state["best_score"] is None else float(state["best_score"])
+        self.log.load_state_dict(state["log"])  # last: it drops lines, which stay if anything above does not fit
 
     def _checkpoint(self, kind: str, state: State) -> Checkpoint:
         config = self.config.to_dict()
@@ -223,6 +229,8 @@ def _passed(before: int, after: int, every: int) -> bool:
     return before // every < after // every
 
 
+_MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What loading raises where something is missing, or of another kind or shape."""
 _FREE = ("steps", "device", "threads", "tensorboard")
 """Settings of the trainer that may change when a run is resumed."""
 

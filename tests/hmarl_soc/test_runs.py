@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from hmarl_soc.checkpoint import CheckpointError
 from hmarl_soc.config import parse
 from hmarl_soc.registry import METHODS, config_class, load_policy
 from hmarl_soc.runs import make_trainer, train
@@ -56,3 +57,37 @@ def test_critics_see_the_state_under_the_corrected_rules_only(tmp_path):
     assert (corrected.interface.state_size, reference.interface.state_size) == (48, 0)
     assert corrected.field.seen().state.shape == (4, 48)
     assert reference.field.seen().state is None
+
+
+def entries(value, path=()):
+    """Return the paths to everything in the nested state of a checkpoint, down to the third level."""
+    inner = value.items() if isinstance(value, dict) and len(path) < 3 else ()
+    return [path, *(found for key, part in inner for found in entries(part, (*path, key)))]
+
+
+@pytest.mark.parametrize("method", ["hmarl-soc", "iql", "mappo"])
+def test_a_checkpoint_that_lacks_something_is_refused_and_loses_no_line_of_the_log(method, tmp_path):
+    train(method, settings(method), 0, tmp_path)
+    manifest, log = tmp_path / "last" / "manifest.json", (tmp_path / "log.jsonl").read_bytes()
+    whole = manifest.read_text(encoding="utf-8")
+    trainer, refused = make_trainer(method, settings(method), 0, tmp_path), 0
+    for path in entries(json.loads(whole)["state"])[1:]:
+        if path[:2] == ("learner", "pending") or path[:2] == ("field", "actions"):
+            continue  # by agent, whatever these are called; the next step replaces them
+        damaged = json.loads(whole)
+        inner = damaged["state"]
+        for key in path[:-1]:
+            inner = inner[key]
+        del inner[path[-1]]
+        manifest.write_text(json.dumps(damaged), encoding="utf-8")
+        try:
+            trainer.resume()
+        except CheckpointError as error:
+            refused += 1
+            assert "\n" not in str(error) and str(tmp_path / "last") in str(error), path
+            assert (tmp_path / "log.jsonl").read_bytes() == log
+        else:
+            assert path[0] == "log" and len(path) == 3, path  # a mean that would be told, and nothing else
+    assert refused > 20
+    manifest.write_text(whole, encoding="utf-8")
+    trainer.resume()
