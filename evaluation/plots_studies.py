@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter, SymmetricalLogLocator
+from matplotlib.ticker import FixedLocator, StrMethodFormatter
 
 from evaluation import statistics
 from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
@@ -23,8 +23,10 @@ from evaluation.theme import GRID, INK
 Curves = Mapping[str, Sequence[Mapping[str, FloatArray]]]
 """Arm -> the validations of each of its runs: ``steps`` and ``score``."""
 RADAR: Final = ("reward", "csr", "mttd", "mttr", "scan_fpr", "alert_fpr")
+_WIDE: Final = 100.0
+"""Where a curve is further from 0 than this, the axis is logarithmic: one that diverges would flatten the others."""
 _LINEAR: Final = 10.0
-"""Rewards this near to 0 are drawn on a linear scale, others on a logarithmic one."""
+"""Rewards this near to 0 are drawn on a linear scale even then."""
 _MARKERS: Final = {False: "o^v", True: "sDX"}
 """Scripted or not -> markers, the next for the next arm of the same colour: there are more arms than colours."""
 BARS: Final = ("reward", "csr", "scan_fpr", "alert_fpr")
@@ -68,11 +70,20 @@ def _curves(curves: Curves) -> Figure:
             axes.fill_between(steps, low, high, color=colours[label], alpha=0.15, linewidth=0)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("validation reward")
-    axes.set_yscale("symlog", linthresh=_LINEAR)
-    axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10.0, linthresh=_LINEAR, subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    low, high = axes.get_ylim()
+    if max(-low, high) > _WIDE:
+        _bend(axes)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     add_legend(figure, *axes.get_legend_handles_labels())
     return figure
+
+
+def _bend(axes: Axes) -> None:
+    """Draw the y axis on a logarithmic scale away from 0."""
+    axes.set_yscale("symlog", linthresh=_LINEAR)
+    ticks = [5.0, *(digit * 10.0**power for power in range(1, 6) for digit in (1.0, 2.0, 5.0))]
+    axes.yaxis.set_major_locator(FixedLocator([0.0, *ticks, *(-tick for tick in ticks)]))
 
 
 def _mean(arm: Mapping[str, Any], name: str) -> float:

@@ -84,3 +84,20 @@ def test_bars_set_off_the_arm_that_the_others_are_compared_with():
     bars = plots_studies._bars(arms()).axes[0].patches
     assert [bar.get_alpha() for bar in bars].count(bars[0].get_alpha()) == 1
     assert len({bar.get_facecolor()[:3] for bar in bars}) == 1
+
+
+@pytest.mark.parametrize(("worst", "scale"), [(-30.0, "linear"), (-300.0, "symlog")])
+def test_one_method_that_diverges_does_not_flatten_the_curves_of_the_others(worst, scale, monkeypatch):
+    steps = np.arange(0.0, 1.2e6, 2e4)
+    curves = {
+        "steady": [{"steps": steps, "score": np.full_like(steps, -7.0 - seed)} for seed in range(3)],
+        "diverging": [{"steps": steps, "score": np.linspace(-8.0, worst + seed, len(steps))} for seed in range(3)],
+    }
+    (axes,) = plots_studies._curves(curves).axes
+    assert axes.get_yscale() == scale
+    low, high = axes.get_ylim()
+    shown = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    assert len(shown) >= 4
+    told = axes.yaxis.get_major_formatter().format_ticks(shown)
+    assert [float(text.replace("\N{MINUS SIGN}", "-").replace(",", "")) for text in told] == shown
+    check_layout(lambda: plots_studies._curves(curves), monkeypatch)
