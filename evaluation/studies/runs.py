@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
+from native_sim.soc.reward import METRICS
 
 if TYPE_CHECKING:
     from hmarl_soc.config import RunConfig
     from native_sim.api import Policy
 
-RUN, TRAINED = "run.json", "trained.json"
+RUN, TRAINED, LOG = "run.json", "trained.json", "log.jsonl"
 DONE, INTERRUPTED = "done", "interrupted"
 _BATCH: Final = 250
 """Held-out episodes played side by side; changes no result."""
@@ -72,14 +74,16 @@ def held_out_file(job: Job) -> Path:
 
 
 def is_done(job: Job) -> bool:
-    """Tell whether a job's result is there, over the episodes that are asked for."""
+    """Tell whether a job's result is there, over the episodes that are asked for.
+
+    Raises:
+        BadInput: If the file is damaged.
+    """
     if job.recorded is not None:
         return True
-    try:
-        found = json.loads(held_out_file(job).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not held_out_file(job).exists():
         return False
-    return bool(found["episodes"] == job.episodes)
+    return len(read_held_out(job)["return"]) == job.episodes
 
 
 def execute(job: Job) -> tuple[Job, str]:
@@ -108,22 +112,55 @@ def train(job: Job) -> tuple[Job, str]:
 
 
 def read_trained(job: Job) -> dict[str, Any] | None:
-    """Return how a training run ended: ``steps``, ``episodes``, ``best_score``; None if it is not finished."""
-    try:
-        found: dict[str, Any] = json.loads((job.folder / TRAINED).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """Return how a training run ended: ``steps``, ``episodes``, ``best_score``; None if it is not finished.
+
+    Raises:
+        BadInput: If the file is damaged.
+    """
+    path = job.folder / TRAINED
+    if not path.exists():
         return None
+    found: dict[str, Any] = _parse(path, path.read_text(encoding="utf-8"))
+    if not all(isinstance(found.get(name), int | float) for name in ("steps", "episodes", "best_score")):
+        raise _damaged(path, "it does not tell how training ended")
     return found
 
 
 def read_held_out(job: Job) -> dict[str, np.ndarray]:
-    """Return metric -> [episodes] float64, in the order of the episodes' seeds.
+    """Return "return" and every other metric -> [episodes] float64, in the order of the episodes' seeds.
 
     Raises:
         FileNotFoundError: If the job is not done.
+        BadInput: If the file is damaged.
     """
-    found = json.loads(held_out_file(job).read_text(encoding="utf-8"))
-    return {name: np.array(values, np.float64) for name, values in found["metrics"].items()}
+    path = held_out_file(job)
+    found = _parse(path, path.read_text(encoding="utf-8"))
+    episodes, metrics = found.get("episodes"), found.get("metrics")
+    if not isinstance(metrics, dict) or not {"return", *METRICS} <= set(metrics):
+        raise _damaged(path, "a metric is missing")
+    try:
+        columns = {name: np.array(values, np.float64) for name, values in metrics.items()}
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, "a metric is no number") from error
+    for name, column in columns.items():
+        if column.shape != (episodes,):
+            raise _damaged(path, f"{name} has shape {column.shape} and not ({episodes},)")
+    return columns
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(found, dict):
+        raise _damaged(path, f"it holds a {type(found).__name__}")
+    return found
+
+
+def _damaged(path: Path, why: str) -> BadInput:
+    remedy = f"delete the folder {path.parent}" if path.name == LOG else "delete it"
+    return BadInput(f"{path} is damaged ({why}); {remedy}, and the same command makes it again")
 
 
 def _config(arm: Arm, size: Size) -> RunConfig:
@@ -184,12 +221,17 @@ def _policy(job: Job) -> Policy:
 
 
 def read_curve(job: Job) -> dict[str, np.ndarray]:
-    """Return the validations of a training run: ``steps`` and ``score``, each [validations] float64."""
+    """Return the validations of a training run: ``steps`` and ``score``, each [validations] float64.
+
+    Raises:
+        BadInput: If the log is damaged.
+    """
     if job.recorded is not None:
         return {name: np.array(job.recorded["curve"][name], np.float64) for name in ("steps", "score")}
-    lines: list[dict[str, Any]] = []
-    for line in (job.folder / "log.jsonl").read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        if entry["kind"] == "validation":
-            lines.append(entry)
-    return {name: np.array([entry[name] for entry in lines], np.float64) for name in ("steps", "score")}
+    path = job.folder / LOG
+    entries = [_parse(path, line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [entry for entry in entries if entry.get("kind") == "validation"]
+    try:
+        return {name: np.array([line[name] for line in lines], np.float64) for name in ("steps", "score")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"a validation tells no steps or no score: {error}") from error

@@ -13,20 +13,20 @@ from evaluation import cli
 from evaluation.errors import BadInput
 from evaluation.studies import recorded, runs, study, tables
 from evaluation.studies.plans import PLANS, SCRIPTED, Arm, Plan, Size
+from native_sim.soc.reward import METRICS
 
 QUIET = Console(quiet=True)
-COUNTS = ("false_flags", "clean_scans", "wrong_escalations", "background_handled", "isolations", "false_isolations")
 ARMS = (Arm("hmarl-soc", "hmarl-soc"), Arm("mappo", "mappo"), Arm("no-defense", SCRIPTED))
 PLAN = Plan("table3", "A small study", ARMS, ("curves", "radar", "boxes", "fpr-csr", "bars"))
 
 
 def metrics(reward, episodes=4):
-    names = [column.name for column in tables.COLUMNS]
-    values = {name: [0.5] * episodes for name in (*names, *COUNTS)}
+    values = {name: [0.5] * episodes for name in ("return", *METRICS)}
     values["reward"] = [reward - 1.0, reward + 1.0] * (episodes // 2)
     values["csr"] = [reward / 20.0] * episodes
-    values["mttr"] = [None, 10.0, 20.0, None]
-    values["false_flags"], values["clean_scans"] = [1, 0, 0, 0], [10, 0, 30, 60]
+    groups = episodes // 4
+    values["mttr"] = [None, 10.0, 20.0, None] * groups
+    values["false_flags"], values["clean_scans"] = [1, 0, 0, 0] * groups, [10, 0, 30, 60] * groups
     return values
 
 
@@ -42,7 +42,7 @@ def faked(monkeypatch):
     def execute(job):
         executed.append((job.arm.label, job.seed))
         job.folder.mkdir(parents=True)
-        found = {"episodes": job.episodes, "level": job.level, "metrics": metrics(reward_of(job))}
+        found = {"episodes": job.episodes, "level": job.level, "metrics": metrics(reward_of(job), job.episodes)}
         runs.held_out_file(job).write_text(json.dumps(found))
         if job.seed is not None:
             lines = [{"kind": "train", "steps": 5}]
@@ -113,8 +113,48 @@ def test_other_number_of_held_out_episodes_is_not_done(faked, tmp_path):
     job = runs.jobs(PLAN, study.SMOKE, 1, tmp_path)[0]
     assert runs.is_done(job)
     file = runs.held_out_file(job)
-    file.write_text(file.read_text().replace('"episodes": 16', '"episodes": 8'))
+    file.write_text(json.dumps({"episodes": 8, "level": "default", "metrics": metrics(5.0, 8)}))
     assert not runs.is_done(job)
+
+
+def changed(**changes):
+    """Return the text of a held-out file with other entries."""
+    return json.dumps({"episodes": 16, "level": "default", "metrics": metrics(5.0, 16)} | changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("held-out-default.json", "", "is damaged .*; delete it, and the same command makes it again"),
+        ("held-out-default.json", changed()[:-9], "held-out-default.json is damaged"),
+        ("held-out-default.json", "[]", "it holds a list"),
+        ("held-out-default.json", changed(metrics=None), "a metric is missing"),
+        ("held-out-default.json", changed(metrics={"return": [0.0] * 16}), "a metric is missing"),
+        ("held-out-default.json", changed(metrics=metrics(5.0, 16) | {"mttd": ["x"] * 16}), "a metric is no number"),
+        ("held-out-default.json", changed(metrics=metrics(5.0, 16) | {"mttd": [1.0]}), "mttd has shape .1,. and not"),
+        ("held-out-default.json", changed(episodes=None), "has shape .16,. and not .None,."),
+        ("log.jsonl", '{"kind": "validation", "steps": 5', "log.jsonl is damaged .*; delete the folder"),
+        ("log.jsonl", '{"kind": "validation", "steps": 5}', "a validation tells no steps or no score: 'score'"),
+        ("log.jsonl", '{"kind": "validation", "steps": 5, "score": "x"}', "a validation tells no steps or no score"),
+    ],
+)
+def test_damaged_files_of_a_run_are_named_in_one_sentence(faked, tmp_path, name, text, message):
+    run(tmp_path, seeds=1)
+    path = runs.jobs(PLAN, study.SMOKE, 1, tmp_path)[1].folder / name
+    assert path.exists()
+    path.write_text(text)
+    with pytest.raises(BadInput, match=message) as error:
+        run(tmp_path, seeds=1, report_only=True)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "5", "{}", '{"steps": 5, "episodes": 2, "best_score": null}'])
+def test_a_damaged_note_of_how_training_ended_is_named(tmp_path, text):
+    job = runs.jobs(PLAN, study.SMOKE, 1, tmp_path)[1]
+    job.folder.mkdir(parents=True)
+    (job.folder / "trained.json").write_text(text)
+    with pytest.raises(BadInput, match=r"trained\.json is damaged .*; delete it, and the same command makes it again"):
+        runs.read_trained(job)
 
 
 def test_report_comes_from_files_alone(faked, tmp_path):
