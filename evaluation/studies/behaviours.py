@@ -7,6 +7,8 @@ there. The null policies show none of the behaviours by construction: if one of 
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +19,7 @@ from evaluation import statistics
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.behaviour_measures import BEFORE, OFFICE, measure
+from evaluation.studies.files import damaged
 from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
 from native_sim.soc.conduct import WINDOW
 
@@ -171,8 +174,11 @@ def _save(file: Path, tables: Mapping[str, Array]) -> None:
 
 
 def _load(file: Path) -> dict[str, Array]:
-    with np.load(file, allow_pickle=False) as found:
-        return dict(found)
+    try:
+        with np.load(file, allow_pickle=False) as found:
+            return dict(found)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise damaged(file, str(error)) from error
 
 
 # ----------------------------------------------------------------------------------------------------- report

@@ -17,6 +17,7 @@ from evaluation import statistics
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
+from evaluation.studies.files import read_object
 from evaluation.studies.runs import Job
 from evaluation.studies.tables import cell
 
@@ -48,7 +49,7 @@ def explain(done: Sequence[Job], out: Path, smoke: bool, console: Console) -> di
     for job in done:
         if not (job.folder / FILE).exists():
             write_atomically(job.folder / FILE, json.dumps(_measure(job, smoke)))
-    found = [json.loads((job.folder / FILE).read_text(encoding="utf-8")) for job in done]
+    found = [read_object(job.folder / FILE) for job in done]
     summary = {
         "study": NAME,
         "name": done[0].arm.method,

@@ -23,6 +23,7 @@ from evaluation.finetune import BUNDLE, finetune, with_learned_mapper
 from evaluation.policies import fingerprint
 from evaluation.provenance import describe_tree
 from evaluation.records import RunFolder, write_atomically
+from evaluation.studies.files import damaged, read_object, read_validations
 from evaluation.studies.finetuning_report import (
     NAME,
     NO_DEFENSE,
@@ -242,9 +243,7 @@ def _train(bundle: str, out: Path, size: Size, run: Run) -> tuple[Run, bool, str
 
 def read_curve(folder: Path) -> Curve:
     """Read the validations of a run from its log."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    kept = [line for line in lines if line["kind"] == "validation"]
-    return Curve(*(np.array([line[name] for line in kept], np.float64) for name in ("steps", "score")))
+    return Curve(**read_validations(folder))
 
 
 def measure_at_home(run: Path, weights: Path, episodes: int) -> float:
@@ -255,7 +254,10 @@ def measure_at_home(run: Path, weights: Path, episodes: int) -> float:
 
     kept = run / f"soc-{episodes}.json"
     if kept.is_file():
-        return float(json.loads(kept.read_text(encoding="utf-8"))["reward"])
+        reward = read_object(kept).get("reward")
+        if not isinstance(reward, int | float):
+            raise damaged(kept, "it tells no reward")
+        return float(reward)
     env = make_vec(num_envs=min(250, episodes), held_out=True, threads=1)
     reward = float(play(env, load_policy(weights), range(episodes))["return"].mean())
     run.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from evaluation.policies import make_policy, soc_registry
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.silenced import Grafted
+from evaluation.studies.files import damaged, read_object
 from evaluation.studies.runs import play_held_out
 from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
 from native_sim.soc.spec import AGENTS
@@ -65,7 +66,7 @@ def study(
     found = {}
     for name, policy in made.items():
         file = log_file(out, name, episodes, "json")
-        returns = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        returns = _read(file, episodes) if file.exists() else {}
         for variant, player in () if report_only else variants(policy):
             if variant not in returns:
                 returns[variant] = play(player, episodes)
@@ -78,6 +79,15 @@ def study(
     if not found:
         raise nothing_played(episodes, out)
     return _report(found, out, episodes, console)
+
+
+def _read(file: Path, episodes: int) -> dict[str, list[float]]:
+    """Return the returns that are kept: variant -> [episodes]."""
+    returns = read_object(file)
+    for variant, values in returns.items():
+        if not isinstance(values, list) or len(values) != episodes or not all(isinstance(v, float) for v in values):
+            raise damaged(file, f"{variant} is not the returns of {episodes} episodes")
+    return returns
 
 
 def variants(policy: Policy) -> Iterator[tuple[str, Policy]]:

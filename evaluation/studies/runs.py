@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
+from evaluation.studies.files import damaged, read_object, read_validations
 from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
 from native_sim.soc.reward import METRICS
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hmarl_soc.config import RunConfig
     from native_sim.api import Policy
 
-RUN, TRAINED, LOG = "run.json", "trained.json", "log.jsonl"
+RUN, TRAINED = "run.json", "trained.json"
 DONE, INTERRUPTED = "done", "interrupted"
 _BATCH: Final = 250
 """Held-out episodes played side by side; changes no result."""
@@ -120,9 +120,9 @@ def read_trained(job: Job) -> dict[str, Any] | None:
     path = job.folder / TRAINED
     if not path.exists():
         return None
-    found: dict[str, Any] = _parse(path, path.read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_object(path)
     if not all(isinstance(found.get(name), int | float) for name in ("steps", "episodes", "best_score")):
-        raise _damaged(path, "it does not tell how training ended")
+        raise damaged(path, "it does not tell how training ended")
     return found
 
 
@@ -134,33 +134,18 @@ def read_held_out(job: Job) -> dict[str, np.ndarray]:
         BadInput: If the file is damaged.
     """
     path = held_out_file(job)
-    found = _parse(path, path.read_text(encoding="utf-8"))
+    found = read_object(path)
     episodes, metrics = found.get("episodes"), found.get("metrics")
     if not isinstance(metrics, dict) or not {"return", *METRICS} <= set(metrics):
-        raise _damaged(path, "a metric is missing")
+        raise damaged(path, "a metric is missing")
     try:
         columns = {name: np.array(values, np.float64) for name, values in metrics.items()}
     except (TypeError, ValueError) as error:
-        raise _damaged(path, "a metric is no number") from error
+        raise damaged(path, "a metric is no number") from error
     for name, column in columns.items():
         if column.shape != (episodes,):
-            raise _damaged(path, f"{name} has shape {column.shape} and not ({episodes},)")
+            raise damaged(path, f"{name} has shape {column.shape} and not ({episodes},)")
     return columns
-
-
-def _parse(path: Path, text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-    if not isinstance(found, dict):
-        raise _damaged(path, f"it holds a {type(found).__name__}")
-    return found
-
-
-def _damaged(path: Path, why: str) -> BadInput:
-    remedy = f"delete the folder {path.parent}" if path.name == LOG else "delete it"
-    return BadInput(f"{path} is damaged ({why}); {remedy}, and the same command makes it again")
 
 
 def _config(arm: Arm, size: Size) -> RunConfig:
@@ -228,10 +213,4 @@ def read_curve(job: Job) -> dict[str, np.ndarray]:
     """
     if job.recorded is not None:
         return {name: np.array(job.recorded["curve"][name], np.float64) for name in ("steps", "score")}
-    path = job.folder / LOG
-    entries = [_parse(path, line) for line in path.read_text(encoding="utf-8").splitlines()]
-    lines = [entry for entry in entries if entry.get("kind") == "validation"]
-    try:
-        return {name: np.array([line[name] for line in lines], np.float64) for name in ("steps", "score")}
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"a validation tells no steps or no score: {error}") from error
+    return read_validations(job.folder)

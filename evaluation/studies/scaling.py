@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from evaluation.errors import BadInput
 from evaluation.records import write_atomically
 from evaluation.statistics import FloatArray
+from evaluation.studies.files import read_object
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +47,7 @@ def scaling(out: Path, smoke: bool, report_only: bool, console: Console) -> dict
     if report_only:
         if not file.exists():
             raise BadInput(f"nothing was measured in {out}; run the study without --report-only first")
-        summary: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        summary = read_object(file)
     else:
         hosts, repeats = (HOSTS[:2], 5) if smoke else (HOSTS, 60)
         summary = {"study": "scaling", "rows": _measure(hosts, repeats, console)}

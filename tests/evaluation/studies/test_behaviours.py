@@ -43,6 +43,15 @@ def test_smoke_writes_everything_and_resumes_from_its_logs(tmp_path, monkeypatch
     assert {name: (tmp_path / name).read_text() for name in names} == before
 
 
+@pytest.mark.parametrize("harm", [lambda data: b"", lambda data: data[:-200], lambda data: b"PK" + data[10:]])
+def test_a_damaged_log_is_named(tmp_path, harm):
+    run(tmp_path)
+    file = next(tmp_path.rglob("*.npz"))
+    file.write_bytes(harm(file.read_bytes()))
+    with pytest.raises(BadInput, match=r"\.npz is damaged .*; delete it, and the same command makes it again"):
+        run(tmp_path, report_only=True)
+
+
 @pytest.mark.parametrize("name", behaviours.NULLS)
 def test_null_policies_show_nothing(name):
     figures = behaviours.measure(behaviours.play(make_policy(name), 24))

@@ -136,3 +136,10 @@ def test_everything_once_and_again_without_playing(tmp_path, monkeypatch):
     assert finetuning.study("hmarl-soc", tmp_path, more, 0, 1, True, QUIET)["rows"] == summary["rows"]
     with pytest.raises(BadInput, match="no run of fine-tuning is finished"):
         finetuning.study("hmarl-soc", tmp_path / "other", size, 0, 1, True, QUIET)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"reward": null}'])
+def test_a_damaged_score_in_the_soc_simulator_is_named(text, tmp_path):
+    (tmp_path / "soc-4.json").write_text(text)
+    with pytest.raises(BadInput, match=r"soc-4\.json is damaged .*; delete it, and the same command makes it again"):
+        finetuning.measure_at_home(tmp_path, tmp_path / "weights", 4)

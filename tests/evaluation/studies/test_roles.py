@@ -135,3 +135,12 @@ def test_what_cannot_be_played_is_refused(policies, message, tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(BadInput, match="--episodes must be at least 2; given 1"):
         roles.study(("random",), tmp_path, 1, False, False, QUIET)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"adaptive": [1.0]}', '{"adaptive": 5}'])
+def test_damaged_returns_are_named(text, tmp_path):
+    run(tmp_path)
+    (file,) = (path for path in tmp_path.rglob("*.json") if path.name != "summary.json")
+    file.write_text(text)
+    with pytest.raises(BadInput, match=r"\.json is damaged .*; delete it, and the same command makes it again"):
+        run(tmp_path)
