@@ -165,6 +165,26 @@ def test_the_page_on_studies_tells_how_long_runs_end(tmp_path):
         assert agrees(f"{best} to {worst}", [max(ends[label]), min(ends[label])]), (label, ends[label])
 
 
+def test_the_page_on_training_tells_how_long_whole_runs_took():
+    minutes, episodes = {}, []
+    for path in (RECORDED / "studies").glob("*.json"):
+        run = json.loads(path.read_text(encoding="utf-8"))
+        if run["config"]["trainer"]["steps"] == LONG.steps:
+            minutes.setdefault(run["method"], []).append(run["trained"]["last_sitting_s"] / 60.0)
+            episodes += [run["trained"]["episodes"]] if run["method"] == "hmarl-soc" else []
+    text = " ".join((ROOT / "docs" / "training.md").read_text(encoding="utf-8").split())
+    assert "which are 9,200 to 9,300 episodes" in text and min(episodes) >= 9200 and max(episodes) <= 9300
+    for method, told in {
+        "hmarl-soc": "took it 27 to 35 minutes",
+        "qmix": "QMIX 24 to 26",
+        "iql": "IQL 13 to 18",
+        "single-drl": "Single-DRL 6 to 15",
+        "mappo": "MAPPO 5 to 6",
+    }.items():
+        assert told in text
+        assert agrees(told, [min(minutes[method]), max(minutes[method])]), (method, minutes[method])
+
+
 def test_the_page_on_studies_tells_the_recorded_explanations(tmp_path):
     summary = whole(explain.NAME, "hmarl-soc")
     assert summary["dirty"] is False
