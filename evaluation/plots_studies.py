@@ -97,8 +97,9 @@ def _markers(arms: Mapping[str, Any]) -> dict[str, str]:
     used: Counter[tuple[bool, str]] = Counter()
     found = {}
     for label, arm in arms.items():
-        look = _is_scripted(arm), colours[label]
-        found[label] = _MARKERS[_is_scripted(arm)][used[look] % 3]
+        scripted = _is_scripted(arm)
+        markers, look = _MARKERS[scripted], (scripted, colours[label])
+        found[label] = markers[used[look] % len(markers)]
         used[look] += 1
     return found
 

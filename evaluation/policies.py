@@ -97,13 +97,13 @@ BUNDLES: Final = {"ops-only": "hmarl-soc@ops-only", "full": "hmarl-soc", "fine-t
 _PACKAGED: Final = Path(adapters.__file__).parent / "bundles"
 
 
-def _packaged(bundle: str) -> Policy:
+def _make_packaged(bundle: str) -> Policy:
     return _load_bundle(Path(bundle), CC4)
 
 
 for _name, _bundle in BUNDLES.items():
     if (_PACKAGED / _bundle.partition("@")[0]).is_dir():
-        POLICIES[_name] = partial(_packaged, _bundle)
+        POLICIES[_name] = partial(_make_packaged, _bundle)
 BASELINE: Final = "no-defense"
 """The policy that differences and improvements are measured against, in every game."""
 

@@ -35,14 +35,14 @@ def width(arrays: Mapping[str, Array], name: str) -> int:
 
 
 def fitting(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...]) -> Array:
-    """Return one of the arrays as float64.
+    """Return a copy of one of the arrays as float64.
 
     Raises:
         ValueError: If it is missing, of another shape, or holds what is no finite number.
     """
     if name not in arrays:
         raise ValueError(f"weights lack {name!r}")
-    array = np.asarray(arrays[name], np.float64, order="C")
+    array = np.array(arrays[name], np.float64, order="C")
     if array.shape != shape:
         raise ValueError(f"weights {name!r} have shape {array.shape}; needed is {shape}")
     if not np.isfinite(array).all():

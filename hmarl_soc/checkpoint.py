@@ -24,6 +24,8 @@ _ENTRIES: Final = dict.fromkeys(("kind", "method", "arrays", "sha256"), str) | d
     ("interface", "config", "state"), dict
 )
 """Entry of a manifest -> its type."""
+MISFITS: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+"""What reading nested values raises where something is missing, or of another kind or shape."""
 
 
 class CheckpointError(ValueError):
@@ -88,7 +90,7 @@ def load(folder: str | Path, kind: str | None = None) -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder} is damaged: {manifest['arrays']} is not what was written")
     try:
         state = _join(manifest["state"], read_tensors(data))
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except MISFITS as error:
         raise CheckpointError(f"checkpoint {folder} is damaged ({error}); use another checkpoint") from error
     return Checkpoint(manifest["kind"], manifest["method"], manifest["interface"], manifest["config"], state)
 

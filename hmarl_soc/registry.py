@@ -127,7 +127,7 @@ def policy_of(weights: Checkpoint, folder: str | Path) -> Policy:
     try:
         config = parse(weights.config, kind)
         return cast(Policy, make(config.method, from_dict(weights.interface), weights.state["arrays"]))
-    except (LookupError, ValueError, TypeError, ArithmeticError, AttributeError) as error:
+    except checkpoint.MISFITS as error:
         raise CheckpointError(f"weights {folder} do not fit method {weights.method!r}: {error}") from error
 
 

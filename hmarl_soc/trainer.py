@@ -147,7 +147,7 @@ class Trainer:
             )
         try:
             self.load_state_dict(saved.state)
-        except _MISFITS as error:
+        except checkpoint.MISFITS as error:
             what = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise checkpoint.CheckpointError(
                 f"checkpoint {self.out / 'last'} is damaged, or of another version ({what}); train into another folder"
@@ -229,8 +229,6 @@ def _passed(before: int, after: int, every: int) -> bool:
     return before // every < after // every
 
 
-_MISFITS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
-"""What loading raises where something is missing, or of another kind or shape."""
 _FREE = ("steps", "device", "threads", "tensorboard")
 """Settings of the trainer that may change when a run is resumed."""
 

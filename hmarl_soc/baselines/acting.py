@@ -50,7 +50,7 @@ class GreedyBranches(Policy):
             for layer, inputs, outputs in zip(_LAYERS, sizes, sizes[1:], strict=False):
                 for part, rows in (("weight", inputs), ("bias", 1)):
                     name = f"{index}.{layer}.{part}"
-                    self._weights[name] = fitting(arrays, name, (rows, outputs)).copy()
+                    self._weights[name] = fitting(arrays, name, (rows, outputs))
 
     def initial_memory(self, num_envs: int) -> None:
         """Remember nothing."""

@@ -40,6 +40,11 @@ def rows(document, heading):
     return {cells[0]: cells[1:] for cells in table[2:]}
 
 
+def prose(document):
+    """Return the text of a document as one line."""
+    return " ".join((ROOT / document).read_text(encoding="utf-8").split())
+
+
 def agrees(cell, values):
     """Tell whether the numbers of a cell are these values, rounded as the cell rounds."""
     told = NUMBER.findall(cell)
@@ -157,7 +162,7 @@ def test_the_page_on_studies_tells_what_each_set_of_seeds_shows(tmp_path):
 def test_the_page_on_studies_tells_what_the_weight_of_false_positives_does(tmp_path):
     tests = recorded_study("reward-weights", FULL, 5, tmp_path, False)["tests"]
     found = {test["arm"]: test for test in tests if test["metric"] == "alert_fpr"}
-    text = " ".join((ROOT / "docs" / "studies.md").read_text(encoding="utf-8").split())
+    text = prose("docs/studies.md")
     for arm, told, sign in (
         ("lambda_fp x 0.5", "0.079 [0.030, 0.128], p = 0.043", -1.0),
         ("lambda_fp x 2", "0.035 [0.011, 0.059], p = 0.044", 1.0),
@@ -173,7 +178,7 @@ def test_the_page_on_studies_tells_how_long_runs_end(tmp_path):
     for job in with_recorded(jobs(PLANS["table3"], LONG, 3, tmp_path)):
         if job.recorded is not None:
             ends.setdefault(job.arm.label, []).append(job.recorded["curve"]["score"][-1])
-    text = " ".join((ROOT / "docs" / "studies.md").read_text(encoding="utf-8").split())
+    text = prose("docs/studies.md")
     for label, told in {
         "qmix": "last validations are -201 to -343",
         "iql": "-343 and -36 to -40",
@@ -192,7 +197,7 @@ def test_the_page_on_training_tells_how_long_whole_runs_took():
         if run["config"]["trainer"]["steps"] == LONG.steps:
             minutes.setdefault(run["method"], []).append(run["trained"]["last_sitting_s"] / 60.0)
             episodes += [run["trained"]["episodes"]] if run["method"] == "hmarl-soc" else []
-    text = " ".join((ROOT / "docs" / "training.md").read_text(encoding="utf-8").split())
+    text = prose("docs/training.md")
     assert "which are 9,200 to 9,300 episodes" in text and min(episodes) >= 9200 and max(episodes) <= 9300
     for method, told in {
         "hmarl-soc": "took it 27 to 35 minutes",

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from nested import paths, put
 
 from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import CheckpointError
@@ -57,21 +58,6 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         load_policy(tmp_path)
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         load_policy(tmp_path / "nowhere")
-
-
-def paths(value, path=()):
-    """Return the paths to everything in nested values."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(found for key, part in inner for found in paths(part, (*path, key)))]
-
-
-def put(value, path, other):
-    """Return nested values with another one in one place."""
-    if not path:
-        return other
-    changed = value.copy()
-    changed[path[0]] = put(value[path[0]], path[1:], other)
-    return changed
 
 
 HARMLESS = (("versions",), ("config",), ("interface", "state_size"))

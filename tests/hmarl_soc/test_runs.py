@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from nested import paths, without
 
 from hmarl_soc.checkpoint import CheckpointError
 from hmarl_soc.config import parse
@@ -59,27 +60,17 @@ def test_critics_see_the_state_under_the_corrected_rules_only(tmp_path):
     assert reference.field.seen().state is None
 
 
-def entries(value, path=()):
-    """Return the paths to everything in the nested state of a checkpoint, down to the third level."""
-    inner = value.items() if isinstance(value, dict) and len(path) < 3 else ()
-    return [path, *(found for key, part in inner for found in entries(part, (*path, key)))]
-
-
 @pytest.mark.parametrize("method", ["hmarl-soc", "iql", "mappo"])
 def test_a_checkpoint_that_lacks_something_is_refused_and_loses_no_line_of_the_log(method, tmp_path):
     train(method, settings(method), 0, tmp_path)
     manifest, log = tmp_path / "last" / "manifest.json", (tmp_path / "log.jsonl").read_bytes()
-    whole = manifest.read_text(encoding="utf-8")
+    whole = json.loads(manifest.read_text(encoding="utf-8"))
     trainer, refused = make_trainer(method, settings(method), 0, tmp_path), 0
-    for path in entries(json.loads(whole)["state"])[1:]:
+    named = [path for path in paths(whole["state"])[1:] if len(path) <= 3 and all(isinstance(key, str) for key in path)]
+    for path in named:
         if path[:2] == ("learner", "pending") or path[:2] == ("field", "actions"):
             continue  # by agent, whatever these are called; the next step replaces them
-        damaged = json.loads(whole)
-        inner = damaged["state"]
-        for key in path[:-1]:
-            inner = inner[key]
-        del inner[path[-1]]
-        manifest.write_text(json.dumps(damaged), encoding="utf-8")
+        manifest.write_text(json.dumps(without(whole, ("state", *path))), encoding="utf-8")
         try:
             trainer.resume()
         except CheckpointError as error:
@@ -89,5 +80,5 @@ def test_a_checkpoint_that_lacks_something_is_refused_and_loses_no_line_of_the_l
         else:
             assert path[0] == "log" and len(path) == 3, path  # a mean that would be told, and nothing else
     assert refused > 20
-    manifest.write_text(whole, encoding="utf-8")
+    manifest.write_text(json.dumps(whole), encoding="utf-8")
     trainer.resume()
