@@ -39,6 +39,7 @@ class Plan:
     axis: str = ""  # meaning of ``x``
     episodes: int = 1000  # held-out episodes per run
     tested: tuple[str, ...] = ("reward", "csr", "scan_fpr", "alert_fpr")  # metrics compared with the reference arm
+    contrasts: tuple[tuple[str, str], ...] = ()  # pairs that are compared as well, first minus second
 
     @property
     def learned(self) -> tuple[Arm, ...]:
@@ -137,6 +138,7 @@ PLANS: Final[dict[str, Plan]] = {
                 ),
             ),
             ("bars", "fpr-csr"),
+            contrasts=tuple((f"{name} x 2", f"{name} x 0.5") for name in _WEIGHTS),
         ),
         Plan(
             "apt",

@@ -68,7 +68,8 @@ def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
         ``arms``: label -> ``seeds``, and per metric ``values`` (one per seed), ``mean`` and ``ci95``: Student's
         interval over seeds; over episodes for a scripted arm, which has no seed. ``tests``: one entry per arm and
         tested metric with ``difference`` (reference minus arm), its ``ci95``, ``p``, ``p_holm`` (corrected over the
-        arms, within the metric) and ``p_holm_table`` (over arms and metrics).
+        arms, within the metric) and ``p_holm_table`` (over arms and metrics). ``contrasts``: the same for the pairs
+        that the plan contrasts, ``arm`` minus ``against``, corrected over those pairs.
     """
     arms: dict[str, Any] = {}
     for arm in plan.arms:
@@ -84,6 +85,7 @@ def summarise(plan: Plan, jobs: Sequence[Job]) -> dict[str, Any]:
         "level": plan.level,
         "arms": arms,
         "tests": _tests(arms, plan.tested),
+        "contrasts": _contrasts(arms, plan),
     }
 
 
@@ -107,33 +109,47 @@ def _tests(arms: Mapping[str, Any], tested: Sequence[str]) -> list[dict[str, Any
     """
     if REFERENCE not in arms:
         return []
-    tests: list[dict[str, Any]] = []
-    for label, arm in arms.items():
-        if label == REFERENCE:
-            continue
-        for name in tested:
-            pairs = _pairs(arms[REFERENCE], arm, name)
-            found = statistics.paired_t(*pairs) if len(pairs[0]) > 1 else None
-            difference = pairs[0] - pairs[1]
-            tests.append(
-                {
-                    "arm": label,
-                    "metric": name,
-                    "difference": float(difference.mean()) if len(difference) else None,
-                    "ci95": statistics.t_interval(difference) if len(difference) > 1 else None,
-                    "p": None if found is None else found.p,
-                }
-            )
-    for name in tested:
-        _correct([test for test in tests if test["metric"] == name], "p_holm")
-    _correct(tests, "p_holm_table")
+    tests = [
+        {"arm": label, **_compared(arms[REFERENCE], arm, name)}
+        for label, arm in arms.items()
+        if label != REFERENCE
+        for name in tested
+    ]
+    _correct(tests, tested)
     return tests
 
 
-def _correct(tests: list[dict[str, Any]], name: str) -> None:
-    """Add Holm's correction over some tests to them."""
-    for test, p in zip(tests, statistics.holm([test["p"] for test in tests]), strict=True):
-        test[name] = p
+def _contrasts(arms: Mapping[str, Any], plan: Plan) -> list[dict[str, Any]]:
+    """Test the arms that a plan contrasts, like :func:`_tests` and corrected apart from those."""
+    tests = [
+        {"arm": first, "against": second, **_compared(arms[first], arms[second], name)}
+        for first, second in plan.contrasts
+        if first in arms and second in arms
+        for name in plan.tested
+    ]
+    _correct(tests, plan.tested)
+    return tests
+
+
+def _compared(first: Mapping[str, Any], second: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what a paired t test says of a metric of two arms: the first minus the second."""
+    pairs = _pairs(first, second, name)
+    found = statistics.paired_t(*pairs) if len(pairs[0]) > 1 else None
+    difference = pairs[0] - pairs[1]
+    return {
+        "metric": name,
+        "difference": float(difference.mean()) if len(difference) else None,
+        "ci95": statistics.t_interval(difference) if len(difference) > 1 else None,
+        "p": None if found is None else found.p,
+    }
+
+
+def _correct(tests: Sequence[dict[str, Any]], tested: Sequence[str]) -> None:
+    """Add Holm's corrections to tests: within each metric, and over all of them."""
+    families = [("p_holm", [test for test in tests if test["metric"] == name]) for name in tested]
+    for correction, family in (*families, ("p_holm_table", tests)):
+        for test, p in zip(family, statistics.holm([test["p"] for test in family]), strict=True):
+            test[correction] = p
 
 
 def _pairs(reference: Mapping[str, Any], arm: Mapping[str, Any], name: str) -> tuple[FloatArray, FloatArray]:
@@ -158,19 +174,28 @@ def markdown(summary: Mapping[str, Any], header: str) -> str:
     lines += ["", "Means with 95 % intervals: over training seeds, for scripted arms over episodes."]
     lines += [f"`{column.name}`: {column.meaning}." for column in COLUMNS]
     if summary["tests"]:
-        lines += ["", f"## {REFERENCE} minus each arm", ""]
-        lines += ["| arm | metric | difference | p | p (Holm) | p (Holm, table) |", "|---|---|---|---|---|---|"]
-        for test in summary["tests"]:
-            digits = next(column.digits for column in COLUMNS if column.name == test["metric"])
-            change = cell({"mean": test["difference"], "ci95": test["ci95"]}, digits)
-            chances = " | ".join(_p(test[p]) for p in ("p", "p_holm", "p_holm_table"))
-            lines.append(f"| {test['arm']} | {test['metric']} | {change} | {chances} |")
+        lines += ["", f"## {REFERENCE} minus each arm", "", *_tests_table(summary["tests"])]
+    if summary["contrasts"]:
+        lines += ["", "## Arm minus arm", "", *_tests_table(summary["contrasts"])]
+    if summary["tests"] or summary["contrasts"]:
         lines += [
             "",
-            "Paired t tests over training seeds; Holm's correction over the arms within each metric, and over every "
-            "test of this table.",
+            "Paired t tests over training seeds; Holm's correction over the comparisons of a table within each metric, "
+            "and over every test of the table.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _tests_table(tests: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a table of tests."""
+    lines = ["| arm | metric | difference | p | p (Holm) | p (Holm, table) |", "|---|---|---|---|---|---|"]
+    for test in tests:
+        digits = next(column.digits for column in COLUMNS if column.name == test["metric"])
+        change = cell({"mean": test["difference"], "ci95": test["ci95"]}, digits)
+        chances = " | ".join(_p(test[p]) for p in ("p", "p_holm", "p_holm_table"))
+        label = f"{test['arm']} - {test['against']}" if "against" in test else test["arm"]
+        lines.append(f"| {label} | {test['metric']} | {change} | {chances} |")
+    return lines
 
 
 def cell(figure: Mapping[str, Any], digits: int) -> str:

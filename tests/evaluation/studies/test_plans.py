@@ -45,6 +45,19 @@ def test_scripted_arms_exist_and_do_not_cheat(plan):
     assert names <= set(POLICIES["corrected"]) - {"oracle"}
 
 
+@pytest.mark.parametrize("plan", PLANS.values(), ids=list(PLANS))
+def test_contrasts_are_between_learned_arms_of_the_plan_that_differ(plan):
+    labels = {arm.label for arm in plan.learned}
+    assert all({first, second} <= labels and first != second for first, second in plan.contrasts)
+
+
+def test_every_weight_of_the_reward_is_doubled_against_halved():
+    plan = PLANS["reward-weights"]
+    assert {first for first, _ in plan.contrasts} == {arm.label for arm in plan.arms if arm.label.endswith(" x 2")}
+    for first, second in plan.contrasts:
+        assert second == first.replace(" x 2", " x 0.5")
+
+
 def test_budget_is_equal_for_all():
     for _, arm in ARMS:
         config = resolved(arm)

@@ -101,6 +101,26 @@ def test_summary_holds_the_numbers_worked_by_hand(faked, tmp_path):
     assert scripted["p_holm_table"] >= 2.0 * scripted["p"]  # but its containment has
 
 
+def test_contrasts_are_first_minus_second_and_corrected_apart_from_the_tests(faked, tmp_path, monkeypatch):
+    assert run(tmp_path)["contrasts"] == []
+    assert "Arm minus arm" not in (tmp_path / "table3" / "table.md").read_text()
+    pairs = (("mappo", "no-defense"), ("mappo", "hmarl-soc"), ("mappo", "never trained"))
+    monkeypatch.setitem(PLANS, "table3", replace(PLAN, contrasts=pairs))
+    found = run(tmp_path, report_only=True)
+    contrasts = {(test["arm"], test["against"], test["metric"]): test for test in found["contrasts"]}
+    assert len(contrasts) == len(found["contrasts"]) == 2 * len(PLAN.tested)
+    difference = contrasts["mappo", "no-defense", "reward"]
+    differences = [12.0, 12.5, 14.0]
+    np.testing.assert_allclose(difference["difference"], np.mean(differences))
+    error = np.std(differences, ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(difference["ci95"], np.mean(differences) + 4.302653 * error * np.array([-1.0, 1.0]))
+    assert contrasts["mappo", "hmarl-soc", "reward"]["difference"] == -3.0
+    assert difference["p_holm"] == difference["p"]  # the other pair has no spread to judge by
+    assert difference["p_holm_table"] >= 2.0 * difference["p"]  # but there is containment
+    told = (tmp_path / "table3" / "table.md").read_text()
+    assert "| mappo - no-defense | reward | 12.83 [" in told and "## hmarl-soc minus each arm" in told
+
+
 def test_finished_runs_are_not_done_again(faked, tmp_path):
     run(tmp_path, seeds=2)
     assert len(faked) == 5
