@@ -24,7 +24,10 @@ _CHUNK_ELEMENTS: Final = 2_000_000
 
 
 class Counts(NamedTuple):
-    """A ratio of counts; in each, the first metric minus the others."""
+    """A ratio of counts; in each, the first metric minus the others, at least 0.
+
+    (The reference rules take escalated alerts for hits of scans, so there may be more hits than scans.)
+    """
 
     part: tuple[str, ...]
     whole: tuple[str, ...]
@@ -126,8 +129,8 @@ def _known(values: dict[str, FloatArray], counts: Counts) -> bool:
 
 
 def _counts(values: dict[str, FloatArray], counts: Counts) -> tuple[FloatArray, FloatArray]:
-    part, whole = (values[first] - sum(values[name] for name in rest) for first, *rest in counts)
-    return np.asarray(part), np.asarray(whole)
+    part, whole = (np.maximum(values[first] - sum(values[name] for name in rest), 0.0) for first, *rest in counts)
+    return part, whole
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> float | None:
