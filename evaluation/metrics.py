@@ -24,10 +24,7 @@ _CHUNK_ELEMENTS: Final = 2_000_000
 
 
 class Counts(NamedTuple):
-    """A ratio of counts; in each, the first metric minus the others, at least 0.
-
-    (The reference rules take escalated alerts for hits of scans, so there may be more hits than scans.)
-    """
+    """A ratio of counts; in each, the first metric minus the others."""
 
     part: tuple[str, ...]
     whole: tuple[str, ...]
@@ -40,9 +37,10 @@ POOLED: Final[dict[str, dict[str, Counts]]] = {
         "alert_fpr": Counts(("wrong_escalations",), ("background_handled",)),
         "isolation_precision": Counts(("isolations", "false_isolations"), ("isolations",)),
     },
-    "reference": {"fpr": Counts(("false_positives",), ("scans", "true_positives"))},
+    "reference": {},
 }
-"""Rules -> ratio -> its counts."""
+"""Rules -> ratio -> its counts. What the reference rules call ``fpr`` is no ratio of its counts: it divides alerts and
+hosts by scans less hits of both, and is capped, so sums of these may be negative or exceed 1."""
 
 
 def metric_summaries(
@@ -129,8 +127,8 @@ def _known(values: dict[str, FloatArray], counts: Counts) -> bool:
 
 
 def _counts(values: dict[str, FloatArray], counts: Counts) -> tuple[FloatArray, FloatArray]:
-    part, whole = (np.maximum(values[first] - sum(values[name] for name in rest), 0.0) for first, *rest in counts)
-    return part, whole
+    part, whole = (values[first] - sum(values[name] for name in rest) for first, *rest in counts)
+    return np.asarray(part), np.asarray(whole)
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> float | None:

@@ -31,7 +31,8 @@ FIGURES: Final = {
     "outcomes": (
         "Containment, theft and false alarms",
         "Share of episodes contained and of episodes in which the data was stolen; clean hosts flagged per clean host "
-        "looked at, pooled over episodes. Bars of the means with 95 % intervals.",
+        "looked at, pooled over episodes (under the reference rules the mean of the rate they define). Bars of the "
+        "means with 95 % intervals.",
     ),
 }
 """Name of a figure -> its title and caption."""
@@ -188,10 +189,11 @@ def terminal_table(summary: SocSummary) -> RichTable:
 
     streams = "held-out networks" if summary.knobs["held_out"] else "training networks"
     heading = f"SOC simulator, {summary.variant}, {streams}, {summary.steps} steps, base seed {summary.seed}"
-    notes = [*caveats(summary, {}), f"gain: over {BASELINE}, same seeds; fpr pooled over episodes"]
+    pooled = any(found.metrics["fpr"].pooled is not None for found in summary.policies.values())
+    notes = [*caveats(summary, {}), f"gain: over {BASELINE}, same seeds" + "; fpr pooled over episodes" * pooled]
     if any(found.sees_truth for found in summary.policies.values()):
         notes.append(f"* {CHEATS}")
-    table = RichTable(title=heading, caption="\n".join(notes), box=SIMPLE_HEAD, pad_edge=False)
+    table = RichTable(title=heading, caption="\n".join(notes), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("policy", overflow="fold", min_width=len("best-constant"))
     for column in ("n", "reward", "95 % interval", "gain", "csr", "exfil.", "fpr"):
         table.add_column(column, justify="right", no_wrap=True)

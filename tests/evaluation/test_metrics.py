@@ -50,37 +50,28 @@ def test_what_no_episode_or_one_defines():
     assert summaries(rows[:1])["csr"].ci95 is None
 
 
-def test_reference_ratio_is_pooled_from_its_own_counts():
-    rows = [record(i, fpr=0.1, false_positives=2.0, scans=30.0, true_positives=10.0) for i in range(2)]
-    found = summaries(rows, "reference")["fpr"]
-    assert (found.pooled, found.pooled_ci95) == (0.1, (0.1, 0.1))
-
-
-def test_more_hits_than_scans_are_no_negative_number_of_clean_scans():
-    counts = [(5.0, 0.0, 2.0), (1.0, 3.0, 9.0), (0.0, 12.0, 2.0), (1.0, 12.0, 2.0)]
-    rows = [record(i, fpr=1.0, false_positives=a, scans=b, true_positives=c) for i, (a, b, c) in enumerate(counts)]
-    found = summaries(rows, "reference")["fpr"]
-    assert found.pooled == 7 / 20
-    low, high = found.pooled_ci95
-    assert 0.0 <= low <= 7 / 20 <= high
-    none = summaries(rows[:2], "reference")["fpr"]
-    assert (none.pooled, none.pooled_ci95, none.mean) == (None, None, 1.0)
-
-
 COUNT = st.integers(0, 6).map(float)
 
 
 @given(st.lists(st.tuples(COUNT, COUNT, COUNT), min_size=1, max_size=8))
-def test_counts_of_any_episodes_have_a_summary(counts):
+def test_the_rate_of_the_reference_rules_is_averaged_for_its_counts_are_no_ratio(counts):
     rows = [
         record(i, fpr=min(1.0, a / max(1.0, b - c)), false_positives=a, scans=b, true_positives=c)
         for i, (a, b, c) in enumerate(counts)
     ]
     found = summaries(rows, "reference")["fpr"]
-    assert found.n == len(rows)
-    assert (found.pooled is None) == all(b <= c for _, b, c in counts)
+    assert (found.n, found.pooled, found.pooled_ci95) == (len(rows), None, None)
+    assert found.mean == pytest.approx(np.mean([row.metrics["fpr"] for row in rows]))
+
+
+@given(st.lists(st.tuples(COUNT, COUNT), min_size=1, max_size=8))
+def test_a_pooled_ratio_lies_in_its_interval_whatever_the_counts(counts):
+    rows = [record(i, false_flags=min(a, b), clean_scans=b, fpr=None) for i, (a, b) in enumerate(counts)]
+    found = summaries(rows)["fpr"]
+    assert (found.pooled is None) == all(b == 0 for _, b in counts)
+    assert (found.pooled_ci95 is None) == (sum(b > 0 for _, b in counts) < 2)
     if found.pooled_ci95 is not None:
-        assert 0.0 <= found.pooled_ci95[0] <= found.pooled_ci95[1]
+        assert 0.0 <= found.pooled_ci95[0] <= found.pooled_ci95[1] <= 1.0
 
 
 def test_the_interval_of_a_ratio_covers_as_often_as_it_says():

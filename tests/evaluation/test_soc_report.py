@@ -23,6 +23,7 @@ CASES = {
     "one policy": (("adaptive",), 6),
     "long names": (("no-defense", *LONG, "<b>|[red]"), 5),
     "one episode": (("no-defense", "adaptive"), 1),
+    "large numbers": (("no-defense", "rule-soar", "weights:runs/reference"), 20),
 }
 GOOD = {"commit": "abc1234", "dirty": False}
 
@@ -32,6 +33,8 @@ def make_row(spec: EvalSpec, policy: str, index: int) -> SocRecord:
     idle = policy == "no-defense"
     flags, scans = float(rng.integers(0, 3)), 0.0 if idle else float(rng.integers(100, 400))
     reward = float(rng.normal(-12, 2) if idle else rng.normal(3, 8))
+    if policy == "rule-soar":
+        reward = 100.0 * reward - 1500.0
     contained = 0.0 if idle else float(rng.random() < 0.5)
     metrics: dict[str, float | None] = {
         "mttd": float(rng.integers(5, 90)),
@@ -87,7 +90,10 @@ def test_reports_of_all_cases(name: str) -> None:
     assert 'aria-label="Rewards of the episodes"' in page
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(report.terminal_table(summary))
-    assert max(map(len, console.export_text().splitlines())) <= 80
+    printed = console.export_text()
+    assert max(map(len, printed.splitlines())) <= 80
+    heads = next(line for line in printed.splitlines() if "policy" in line).split()
+    assert heads == ["policy", "n", "reward", "95", "%", "interval", "gain", "csr", "exfil.", "fpr"]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -128,7 +128,8 @@ def test_other_metrics_and_other_rules(tmp_path):
     done = evaluate(tmp_path / "run", "--variant", "reference", policies="no-defense,rule-soar,best-constant")
     assert done.exit_code == 0, done.output
     metrics = answer(done)["policies"]["rule-soar"]["metrics"]
-    assert metrics["fpr"]["pooled"] == pytest.approx(metrics["fpr"]["mean"], rel=0.2)
+    assert metrics["fpr"]["pooled"] is None and 0.0 < metrics["fpr"]["mean"] < 1.0
+    assert "fpr pooled" not in done.output
     assert "true_positives" in (tmp_path / "run" / "report.md").read_text().replace("\\", "")
 
 
