@@ -198,7 +198,13 @@ def terminal_table(summary: Summary) -> RichTable:
 
     title = f"{summary.variant}, {summary.engine} engine, {summary.steps} steps, base seed {summary.seed}"
     note = f"0 is the best; gain: over {BASELINE}, same seeds; x5: sum over five agents"
-    table = RichTable(title=title, caption="\n".join([*caveats(summary, {}), note]), box=SIMPLE_HEAD, pad_edge=False)
+    table = RichTable(
+        title=title,
+        caption="\n".join([*caveats(summary, {}), note]),
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("policy", overflow="fold", min_width=len(BASELINE))
     for column in ("n", "mean", "95 % interval", "std", "gain", "x5"):
         table.add_column(column, justify="right", no_wrap=True)
