@@ -167,6 +167,21 @@ def test_the_page_on_studies_tells_what_doubled_weights_do_against_halved_ones(t
     assert agrees("p at least 0.086", [nearest])
 
 
+def test_the_page_on_studies_tells_long_runs_of_the_hierarchy_with_ppo(tmp_path):
+    summary = recorded_study("table4", LONG, 3, tmp_path, False)
+    assert set(summary["arms"]) == {"hmarl-soc", "PPO for all agents"}
+    (told,) = rows("docs/studies.md", "**The hierarchy itself goes on.**").values()
+    for metric, cell in zip(ALL, told, strict=False):
+        figure = summary["arms"]["PPO for all agents"]["metrics"][metric]
+        assert len(figure["values"]) == 3 and agrees(cell, [figure["mean"], *figure["ci95"]]), (metric, cell, figure)
+    (lead,) = (test for test in summary["tests"] if test["metric"] == "reward")
+    assert tells(told[-1], lead), lead
+    means = [
+        arm["metrics"]["reward"]["mean"] for arm in recorded_study("table3", LONG, 3, tmp_path, False)["arms"].values()
+    ]
+    assert summary["arms"]["PPO for all agents"]["metrics"]["reward"]["mean"] > max(means)
+
+
 def test_the_page_on_studies_tells_how_long_runs_end(tmp_path):
     ends = {}
     for job in with_recorded(jobs(PLANS["table3"], LONG, 3, tmp_path)):
@@ -195,6 +210,7 @@ def test_the_page_on_training_tells_how_long_whole_runs_took():
     assert "which are 9,200 to 9,300 episodes" in text and min(episodes) >= 9200 and max(episodes) <= 9300
     for method, told in {
         "hmarl-soc": "took it 27 to 35 minutes",
+        "hmarl-soc-ppo": "HMARL-SOC with PPO for all agents 13 to 14",
         "qmix": "QMIX 24 to 26",
         "iql": "IQL 13 to 18",
         "single-drl": "Single-DRL 6 to 15",
