@@ -337,7 +337,6 @@ def test_real_runs_are_trained_scored_and_cleaned_up(tmp_path, monkeypatch):
         assert len(json.loads((folder / "held-out-default.json").read_text())["metrics"]["reward"]) == 8
 
 
-@pytest.mark.slow
 def test_every_study_runs_in_miniature(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(study, "SMOKE", TINY)
