@@ -65,7 +65,7 @@ def test_the_rate_of_the_reference_rules_is_averaged_for_its_counts_are_no_ratio
 
 
 @given(st.lists(st.tuples(COUNT, COUNT), min_size=1, max_size=8))
-def test_a_pooled_ratio_lies_in_its_interval_whatever_the_counts(counts):
+def test_pooled_ratios_and_their_intervals_are_ratios_whatever_the_counts(counts):
     rows = [record(i, false_flags=min(a, b), clean_scans=b, fpr=None) for i, (a, b) in enumerate(counts)]
     found = summaries(rows)["fpr"]
     assert (found.pooled is None) == all(b == 0 for _, b in counts)
