@@ -72,7 +72,7 @@ def _name(policy: str, found: SocPolicySummary) -> str:
 
 def _top(metric: MetricSummary) -> float:
     """Return where the axis of a panel ends: 1, or for small ratios the first of 0.5, 0.2, 0.1, ... that holds it."""
-    value, interval = _shown(metric)
+    value, interval = metric.shown
     high = max(value or 0.0, interval[1] if interval else 0.0)
     top = 1.0
     for step in (0.5, 0.2, 0.1, 0.05, 0.02, 0.01):
@@ -83,7 +83,7 @@ def _top(metric: MetricSummary) -> float:
 
 def _bar(axes: Axes, row: int, metric: MetricSummary, colour: str, top: float) -> None:
     """Draw one value with its interval, and write it to the right; nothing where it is not defined."""
-    value, interval = _shown(metric)
+    value, interval = metric.shown
     if value is None:
         axes.text(0.02 * top, row, "not defined", va="center", color=MUTED, fontsize=8.5)
         return
@@ -94,7 +94,3 @@ def _bar(axes: Axes, row: int, metric: MetricSummary, colour: str, top: float) -
     scaled = None if interval is None else (100 * interval[0], 100 * interval[1])
     text = with_interval(100 * value, scaled, 1 if top > 0.1 else 2)
     axes.text(end + 0.03 * top, row, text, va="center", fontsize=8, clip_on=False)
-
-
-def _shown(metric: MetricSummary) -> tuple[float | None, tuple[float, float] | None]:
-    return (metric.mean, metric.ci95) if metric.pooled is None else (metric.pooled, metric.pooled_ci95)

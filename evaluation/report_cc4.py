@@ -15,6 +15,8 @@ from evaluation.report_parts import (
     pair_table,
     pairs_note,
     provenance_table,
+    span,
+    terminal_scores,
     versus_table,
 )
 from evaluation.schema import PolicySummary, Summary
@@ -192,32 +194,19 @@ def _method(summary: Summary) -> list[str]:
 
 def terminal_table(summary: Summary) -> RichTable:
     """Return the scores as a table for the terminal; missing episodes are said in the caption."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
     title = f"{summary.variant}, {summary.engine} engine, {summary.steps} steps, base seed {summary.seed}"
-    note = f"0 is the best; gain: over {BASELINE}, same seeds; x5: sum over five agents"
-    table = RichTable(
-        title=title,
-        caption="\n".join([*caveats(summary, {}), note]),
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    table.add_column("policy", overflow="fold", min_width=len(BASELINE))
-    for column in ("n", "mean", "95 % interval", "std", "gain", "x5"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for name, found in summary.policies.items():
-        versus = found.versus_baseline
-        cells = (
+    notes = [*caveats(summary, {}), f"0 is the best; gain: over {BASELINE}, same seeds; x5: sum over five agents"]
+    rows = [
+        (
             name,
             str(found.n),
             number(found.mean),
-            NONE if found.ci95 is None else f"{number(found.ci95[0])} to {number(found.ci95[1])}",
+            span(found.ci95),
             number(found.std),
-            number(versus["difference"], sign=True) if versus else NONE,
+            number(found.versus_baseline["difference"], sign=True) if found.versus_baseline else NONE,
             number(found.mean_sum_over_agents),
         )
-        table.add_row(*(Text(cell) for cell in cells))  # as Text: brackets in a name are no markup
-    return table
+        for name, found in summary.policies.items()
+    ]
+    columns = ("n", "mean", "95 % interval", "std", "gain", "x5")
+    return terminal_scores(title, notes, columns, rows, len(BASELINE))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.schema import RunSummary
 from evaluation.summarise import BASELINE
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 NONE: Final = "–"  # shown where the data give no number
 
@@ -138,6 +141,33 @@ def _plain(value: Any) -> str:
     return NONE if value is None else str(value)
 
 
+# --------------------------------------------------------------------------------------------------- terminal
+def terminal_scores(
+    title: str, notes: Sequence[str], columns: Sequence[str], rows: Iterable[Sequence[str]], least: int
+) -> RichTable:
+    """Return rows of numbers, one per policy, as a table for the terminal.
+
+    Args:
+        title: Above the table.
+        notes: Below it, a line each.
+        columns: Headings of the numbers.
+        rows: Name of the policy, then the numbers.
+        least: Characters to which names may be folded where the terminal is narrow; numbers never are.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    # Padding is narrow because rich drops columns of numbers that have no room.
+    table = RichTable(title=title, caption="\n".join(notes), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("policy", overflow="fold", min_width=least)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))  # as Text: brackets in a name are no markup
+    return table
+
+
 # ---------------------------------------------------------------------------------------------------- numbers
 def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     """Return a number as text, a dash for None."""
@@ -154,6 +184,11 @@ def interval(value: float | None, bounds: Sequence[float] | None, digits: int = 
         return text
     low, high = (number(bound, digits, sign=sign) for bound in bounds)
     return f"{text} [{low}, {high}]"
+
+
+def span(bounds: Sequence[float] | None) -> str:
+    """Return an interval alone as text, a dash for None."""
+    return NONE if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
 
 
 def p_text(p: float | None) -> str:

@@ -15,6 +15,8 @@ from evaluation.report_parts import (
     pair_table,
     pairs_note,
     provenance_table,
+    span,
+    terminal_scores,
     versus_table,
 )
 from evaluation.schema import MetricSummary, SocPolicySummary, SocSummary
@@ -133,7 +135,7 @@ def _metric_table(summary: SocSummary, caption: str, names: Sequence[str]) -> Ta
     known = [name for name in names if any(name in found.metrics for found in policies.values())]
     if not known:
         return None
-    pooled = {name for name in known if any(found.metrics[name].pooled is not None for found in policies.values())}
+    pooled = {name for name in known if _is_pooled(summary, name)}
     every = [found.metrics[name] for found in policies.values() for name in known]
     digits = 3 if all(metric.mean is None or abs(metric.mean) <= 1 for metric in every) else 2
     rows = [
@@ -142,6 +144,11 @@ def _metric_table(summary: SocSummary, caption: str, names: Sequence[str]) -> Ta
     ]
     columns = ["policy", *(f"{name}, pooled" if name in pooled else name for name in known)]
     return Table(caption, columns, rows)
+
+
+def _is_pooled(summary: SocSummary, name: str) -> bool:
+    """Tell whether a metric is a ratio of counts, of any policy."""
+    return any(found.metrics[name].pooled is not None for found in summary.policies.values())
 
 
 def _cell(metric: MetricSummary, episodes: int, pooled: bool, digits: int) -> str:
@@ -183,33 +190,24 @@ def _method(summary: SocSummary) -> list[str]:
 
 def terminal_table(summary: SocSummary) -> RichTable:
     """Return the main figures as a table for the terminal; missing episodes are said in the caption."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
     streams = "held-out networks" if summary.knobs["held_out"] else "training networks"
-    heading = f"SOC simulator, {summary.variant}, {streams}, {summary.steps} steps, base seed {summary.seed}"
-    pooled = any(found.metrics["fpr"].pooled is not None for found in summary.policies.values())
-    notes = [*caveats(summary, {}), f"gain: over {BASELINE}, same seeds" + "; fpr pooled over episodes" * pooled]
+    title = f"SOC simulator, {summary.variant}, {streams}, {summary.steps} steps, base seed {summary.seed}"
+    gain = f"gain: over {BASELINE}, same seeds"
+    notes = [*caveats(summary, {}), f"{gain}; fpr pooled over episodes" if _is_pooled(summary, "fpr") else gain]
     if any(found.sees_truth for found in summary.policies.values()):
         notes.append(f"* {CHEATS}")
-    table = RichTable(title=heading, caption="\n".join(notes), box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    table.add_column("policy", overflow="fold", min_width=len("best-constant"))
-    for column in ("n", "reward", "95 % interval", "gain", "csr", "exfil.", "fpr"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for name, found in summary.policies.items():
-        versus, metrics = found.versus_baseline, found.metrics
-        bounds = NONE if found.ci95 is None else f"{number(found.ci95[0])} to {number(found.ci95[1])}"
-        fpr = metrics["fpr"]
-        cells = (
+    rows = [
+        (
             f"{name}*" if found.sees_truth else name,
             str(found.n),
             number(found.mean),
-            bounds,
-            number(versus["difference"], sign=True) if versus else NONE,
-            number(metrics["csr"].mean, 2),
-            number(metrics["exfiltrated"].mean, 2),
-            number(fpr.mean if fpr.pooled is None else fpr.pooled, 3),
+            span(found.ci95),
+            number(found.versus_baseline["difference"], sign=True) if found.versus_baseline else NONE,
+            number(found.metrics["csr"].mean, 2),
+            number(found.metrics["exfiltrated"].mean, 2),
+            number(found.metrics["fpr"].shown[0], 3),
         )
-        table.add_row(*(Text(cell) for cell in cells))  # as Text: brackets in a name are no markup
-    return table
+        for name, found in summary.policies.items()
+    ]
+    columns = ("n", "reward", "95 % interval", "gain", "csr", "exfil.", "fpr")
+    return terminal_scores(title, notes, columns, rows, len("best-constant"))

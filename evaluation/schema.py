@@ -188,6 +188,11 @@ class MetricSummary(_Strict):
     )
     pooled_ci95: tuple[float, float] | None = None
 
+    @property
+    def shown(self) -> tuple[float | None, tuple[float, float] | None]:
+        """The number to show for the metric, and its interval: pooled where that is known."""
+        return (self.mean, self.ci95) if self.pooled is None else (self.pooled, self.pooled_ci95)
+
 
 class SocPolicySummary(ScoreSummary):
     """The figures of one policy over its episodes of the SOC simulator."""
