@@ -1,0 +1,271 @@
+"""What README and docs name exists: commands and options, policies, variants, methods, modules, files, links."""
+
+import importlib
+import re
+from itertools import pairwise
+
+import pytest
+from pages import PAGES, ROOT, SHELLS, Command, anchors, blocks, commands, first_column, links, spans
+from shrinking import PROGRAM
+from typer.main import get_command
+
+from cage4 import variants
+from cage4.drivers import DRIVERS
+from evaluation.cli import app
+from evaluation.finetune import METHOD as FINETUNE
+from evaluation.games import ENGINES
+from evaluation.policies import CC4, LOADERS, Registry, make_policy, soc_registry
+from evaluation.studies.command import STUDIES
+from evaluation.studies.finetuning import PARTS, STARTS
+from evaluation.transfer import CONTROLS, OWN_DRAWS, PACKAGED, PAPER, SCRIPTED
+from hmarl_soc.registry import METHODS
+from native_sim.soc.config import LEVELS
+from native_sim.soc.variants import get_variant as soc_variant
+
+GROUP = get_command(app).commands
+PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*|\.\.\.")
+"""A word in capitals stands for what the reader puts there."""
+OTHERS = {"--max-eps": "the challenge's script", "--frames": "benchmarks/benchmarl_cross_check.py"}
+"""Options of scripts that are not ours, or that a page names without their script."""
+PACKAGES = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
+DOTTED = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
+FILE = re.compile(rf"(?:{'|'.join(PACKAGES)}|benchmarks|docs|tests)(?:/[\w.-]+)*/?(?:\.\w+)?")
+
+
+def mentioned(page):
+    """Return the commands of code spans: those of the program, and those that begin with one of its commands."""
+    found = []
+    for line, text in spans(page):
+        words = text.removeprefix(f"{PROGRAM} ").split()
+        if words and words[0] in GROUP and (len(words) > 1 or text.startswith(f"{PROGRAM} ")):
+            found.append(Command(page, line, tuple(words)))
+    return found
+
+
+def written(page):
+    """Return the commands of this program in the shell blocks of a page."""
+    found = [command for block in blocks(page) if block.language in SHELLS for command in commands(block)]
+    return [command._replace(words=command.words[1:]) for command in found if command.words[0] == PROGRAM]
+
+
+def parse(words, whole):
+    """Parse a command as the program does, and call nothing.
+
+    Args:
+        words: The command, without the name of the program.
+        whole: Refuse it if something is missing, too.
+    """
+    command = GROUP[words[0]]
+    takes_value = {name for option in command.params for name in option.opts if not getattr(option, "is_flag", False)}
+    filled = ["1" if PLACEHOLDER.fullmatch(word) else word for word in words[1:]]
+    if filled and filled[-1] in takes_value and filled[-1].startswith("-") and not whole:
+        filled.append("1")
+    try:
+        command.make_context(words[0], filled)
+    except Exception as error:
+        if whole or type(error).__name__ != "MissingParameter":
+            raise AssertionError(f"{PROGRAM} {' '.join(words)}: {error}") from error
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_their_options_exist(page):
+    for command in written(page):
+        parse(command.words, whole=True)
+    for command in mentioned(page):
+        parse(command.words, whole=False)
+
+
+@pytest.mark.parametrize(
+    "words", ["evaluate --episode 3", "evaluate --episodes few", "train --seeds 1 --out x", "play"]
+)
+def test_a_wrong_command_would_be_found(words):
+    with pytest.raises((AssertionError, KeyError)):
+        parse(words.split(), whole=False)
+
+
+def known_policy(page, name, registry: Registry):
+    """Tell whether a policy of a command can be played once its files are there."""
+    kind, colon, path = name.partition(":")
+    if re.search(r"\b[A-Z_]{2,}\b", name) or name in registry.named or name == "module:object":
+        return True
+    if kind == "bundle":
+        folder, at, control = path.partition("@")
+        if not (PACKAGED / folder).is_dir():
+            assert folder in made(page), f"no command of {page} makes the bundle {folder}"
+        packaged = folder if (PACKAGED / folder).is_dir() else "hmarl-soc"
+        make_policy(f"bundle:{packaged}{at}{control}")
+        return True
+    if kind in LOADERS:
+        return path in made(page) or (PACKAGED / path / "policy").is_dir()
+    return f"{kind}.py" in made(page) if colon else name in made(page)
+
+
+def made(page):
+    """Return the paths that blocks and commands of a page make: files to save, runs, bundles and zips."""
+    found = {block.file for block in blocks(page)}
+    for command in [*written(page), *mentioned(page)]:
+        if "--out" in command.words:
+            out = command.words[command.words.index("--out") + 1]
+            found |= {out, f"{out}/bundle"}
+    return found | EXAMPLES
+
+
+EXAMPLES = {"runs/first", "submission.zip"}
+"""Paths of other pages' examples that a page may name."""
+
+
+def registry_of(command):
+    words = command.words
+    variant = words[words.index("--variant") + 1] if "--variant" in words else "corrected"
+    on_soc = "soc" in words or bool({"behaviours", "roles"} & set(words[:2]))
+    return soc_registry("reference" if variant == "reference" else "corrected") if on_soc else CC4
+
+
+def check_value(command, option, value):
+    """Refuse a value that names nothing."""
+    page, words = command.page, command.words
+    each = [one for one in value.split(",") if not PLACEHOLDER.fullmatch(one)]
+    if option in ("--policies", "--policy"):
+        for name in each:
+            assert known_policy(page, name, registry_of(command)), f"{command}: no policy {name}"
+    elif option in ("--variant", "--variants"):
+        for name in each:
+            look_up = soc_variant if "soc" in words else variants.get_variant
+            assert name in made(page) or name == "all" or look_up(name)
+    elif option in KNOWN:
+        assert set(each) <= {*KNOWN[option], "all"}, f"{command}: {option} {value}"
+
+
+KNOWN = {
+    "--method": METHODS,
+    "--engine": (*ENGINES, "cc4"),
+    "--base": ("tuned", "table2"),
+    "--drivers": DRIVERS,
+    "--reds": variants.RED_AGENTS,
+    "--parts": PARTS,
+    "--starts": STARTS,
+    "--mapper": ("table", "learned"),
+}
+ARGUMENTS = {"study": STUDIES, "bench": ("cage4", "native_sim", "train")}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_in_commands_exist(page):
+    for command in [*written(page), *mentioned(page)]:
+        words = command.words
+        for option, value in pairwise(words):
+            check_value(command, option, value)
+        first = words[1] if len(words) > 1 and not words[1].startswith("-") else None
+        if first is not None and words[0] in ARGUMENTS:
+            assert first in ARGUMENTS[words[0]], str(command)
+        if first is not None and words[0] == "calibrate":
+            assert first in SCRIPTED or first.startswith("runs/"), str(command)
+        bundles = [value for option, value in pairwise(words) if option == "--bundle"]
+        for name in [*bundles, *([first] if first is not None and words[0] == "finetune" else [])]:
+            assert (PACKAGED / name).is_dir() or name in made(page) or PLACEHOLDER.fullmatch(name), str(command)
+
+
+@pytest.mark.parametrize(
+    "name", ["nobody", "bundle:nothing", "bundle:hmarl-soc@magic", "nobody:Nobody", "nothing.zip", "weights:nothing"]
+)
+def test_a_policy_that_is_not_there_would_be_found(name):
+    try:
+        found = known_policy("docs/policies.md", name, CC4)
+    except (AssertionError, ValueError):
+        found = False
+    assert not found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_of_policies_in_the_text_exist(page):
+    """KIND:PATH in a code span, in whichever game: bundle:hmarl-soc, weights:hmarl-soc, bundle:PATH@CONTROL."""
+    for _, text in spans(page):
+        if re.fullmatch(r"[a-z]+:[\w./@+-]+", text) and text.partition(":")[0] in LOADERS:
+            assert known_policy(page, text, CC4), f"{page}: {text}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_in_the_text_exist(page):
+    ours = {name for command in GROUP.values() for option in command.params for name in option.opts}
+    scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
+    for _, text in spans(page):
+        if text.startswith("--"):
+            for option in re.findall(r"--[\w-]+", text):
+                assert option in ours or f'"{option}"' in scripts or option in OTHERS, f"{page}: {text}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_scripts_and_their_options_exist(page):
+    texts = [text for _, text in spans(page)]
+    texts += [" ".join(one.words) for block in blocks(page) if block.language in SHELLS for one in commands(block)]
+    for text in texts:
+        found = re.match(r"python (benchmarks/\w+\.py)", text)
+        if found:
+            source = (ROOT / found[1]).read_text(encoding="utf-8")
+            for option in re.findall(r"--[\w-]+", text):
+                assert f'"{option}"' in source, f"{page}: {text}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_and_files_in_the_text_exist(page):
+    for _, text in spans(page):
+        name = re.sub(r"\(.*\)(?:\..*)?$", "", text)
+        if DOTTED.fullmatch(name) and not name.endswith(".py"):
+            resolve(name)
+        elif "/" in text and FILE.fullmatch(text):
+            assert (ROOT / text).exists(), f"{page}: there is no {text}"
+
+
+def resolve(name):
+    """Import a dotted name of ours: a module, or what hangs on one."""
+    module, *rest = name.split(".")
+    found = importlib.import_module(module)
+    for part in rest:
+        module = f"{module}.{part}"
+        if not hasattr(found, part):
+            importlib.import_module(module)
+        found = getattr(found, part)
+    return found
+
+
+def test_tests_in_the_text_exist():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = {text for page in PAGES for _, text in spans(page) if re.fullmatch(r"test_\w+", text)}
+    assert named
+    assert not {name for name in named if f"def {name}(" not in sources}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_images_resolve(page):
+    for link in links(page):
+        if re.match(r"[a-z]+:", link.target):
+            continue
+        path, _, anchor = link.target.partition("#")
+        there = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert there.exists(), f"{page} links to {link.target}"
+        if anchor:
+            assert anchor in anchors(there.relative_to(ROOT).as_posix()), f"{page}: no heading for {link.target}"
+        if link.image:
+            assert there.stat().st_size > 0 and there.suffix == ".svg"
+
+
+TABLES = {
+    ("docs/variants.md", "| name | what changes"): set(variants.VARIANTS),
+    ("docs/studies.md", "| study | what is compared"): set(STUDIES)
+    - {"transfer-zero-shot", "fine-tuning", "cross-simulator"},
+    ("docs/studies.md", "| name | what it is"): set(METHODS) - {"hmarl-soc", FINETUNE},
+    ("docs/soc-simulator.md", "| level | what differs"): set(LEVELS),
+}
+"""Page and header of a table that names everything of its kind -> those names."""
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table[0]} {table[1]}")
+def test_tables_of_names_are_whole(table):
+    assert set(first_column(*table)) == TABLES[table]
+
+
+def test_the_table_of_controls_is_whole():
+    named = first_column("docs/transfer.md", "| control | what is different")
+    roles = ("coordinator", "hunter", "triage", "responder")
+    whole = {name.replace("ROLE", role) for name in named for role in (roles if "ROLE" in name else ("",))}
+    assert whole - {OWN_DRAWS, PAPER} == set(CONTROLS)
