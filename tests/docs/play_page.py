@@ -86,12 +86,14 @@ def run_command(words):
 
 def run_ours(arguments):
     """Run a command of this project in this process, which has imported it once; return its exit code and output."""
-    from evaluation.cli import app
+    from evaluation.cli import main as command
 
     said = io.StringIO()
+    sys.argv = [PROGRAM, *arguments]
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            code = app(arguments, standalone_mode=False)
+            command()
+            code = 0
         except SystemExit as stopped:
             code = stopped.code
         except Exception:

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shlex
 from itertools import pairwise
 
 import pytest
@@ -11,13 +12,15 @@ from typer.main import get_command
 
 from cage4 import variants
 from cage4.drivers import DRIVERS
+from cage4.spec import REFERENCE_COMMIT
 from evaluation.cli import app
 from evaluation.finetune import METHOD as FINETUNE
 from evaluation.games import ENGINES
-from evaluation.policies import CC4, LOADERS, Registry, make_policy, soc_registry
+from evaluation.policies import CC4, LOADERS, POLICIES, Registry, make_policy, soc_registry
 from evaluation.studies.command import STUDIES
 from evaluation.studies.finetuning import PARTS, STARTS
 from evaluation.transfer import CONTROLS, OWN_DRAWS, PACKAGED, PAPER, SCRIPTED
+from hmarl_soc.config import read_toml
 from hmarl_soc.registry import METHODS
 from native_sim.soc.config import LEVELS
 from native_sim.soc.variants import get_variant as soc_variant
@@ -70,6 +73,7 @@ def parse(words, whole):
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_and_their_options_exist(page):
     for command in written(page):
+        assert "..." not in " ".join(command.words), f"{command}: a reader cannot run it as it stands"
         parse(command.words, whole=True)
     for command in mentioned(page):
         parse(command.words, whole=False)
@@ -255,6 +259,9 @@ TABLES = {
     - {"transfer-zero-shot", "fine-tuning", "cross-simulator"},
     ("docs/studies.md", "| name | what it is"): set(METHODS) - {"hmarl-soc", FINETUNE},
     ("docs/soc-simulator.md", "| level | what differs"): set(LEVELS),
+    ("docs/heuristics.md", "| policy | file"): {
+        name for name, made in POLICIES.items() if getattr(made, "__module__", "").startswith("evaluation.heuristics")
+    },
 }
 """Page and header of a table that names everything of its kind -> those names."""
 
@@ -269,3 +276,37 @@ def test_the_table_of_controls_is_whole():
     roles = ("coordinator", "hunter", "triage", "responder")
     whole = {name.replace("ROLE", role) for name in named for role in (roles if "ROLE" in name else ("",))}
     assert whole - {OWN_DRAWS, PAPER} == set(CONTROLS)
+
+
+def installs(page):
+    """Return the arguments of every ``pip install`` of a page."""
+    known = [command.words for block in blocks(page) if block.language in SHELLS for command in commands(block)]
+    known += [tuple(shlex.split(text)) for _, text in spans(page) if text.startswith("pip install ")]
+    return [words[2:] for words in known if words[:2] == ("pip", "install")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_installs_is_there(page):
+    """The package is on no index: pages install a checkout, with extras that it has."""
+    extras = read_toml(ROOT / "pyproject.toml")["project"]["optional-dependencies"]
+    for words in installs(page):
+        for option, value in pairwise(words):
+            if option == "-c":
+                assert (ROOT / value).is_file(), f"{page}: {words}"
+            if option == "-e":
+                asked = re.fullmatch(r"\.(?:\[([\w,]+)\])?", value)
+                assert asked and set((asked[1] or "dev").split(",")) <= set(extras), f"{page}: {words}"
+        assert not [word for word in words if word.startswith("hmarl")], f"{page}: {words} asks an index"
+
+
+def test_pages_name_the_commit_that_is_compared_with():
+    named = {text for page in PAGES for _, text in spans(page) if re.fullmatch(r"[0-9a-f]{7}", text)}
+    for page in PAGES:
+        for block in blocks(page):
+            named |= set(re.findall(r"checkout ([0-9a-f]{7,})\b", block.text))
+    assert named == {REFERENCE_COMMIT}
+
+
+def test_the_page_on_the_simulator_names_every_policy():
+    named = {text for _, text in spans("docs/soc-simulator.md")}
+    assert set(soc_registry("corrected").named) <= named
