@@ -6,6 +6,8 @@ A page is played from top to bottom in a folder and a process of its own. Comman
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -24,7 +26,11 @@ from hmarl_soc.tuned import merge
 HERE = Path(__file__).parent
 OUTPUT = "text"
 """Language of a block that shows what the shell block before it prints."""
-LANGUAGES = {*SHELLS, "python", "toml", "json", OUTPUT, ""}
+LISTING = ""
+"""Language of a block that is neither code nor output, such as the files of a folder."""
+LANGUAGES = {*SHELLS, "python", "toml", "json", OUTPUT, LISTING}
+TERMINAL = ("FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables that would colour what commands print."""
 
 
 def page_commands(page):
@@ -65,8 +71,7 @@ def lay_out(page, folder, todo):
         if block.file:
             (folder / block.file).write_text(block.text, encoding="utf-8")
     for path, source in shrinking.given(page, page_commands(page)).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).symlink_to(ROOT / source)
+        shutil.copytree(ROOT / source, folder / path)
     for number, step in enumerate(todo):
         words = step.get("command", ())
         for i, word in enumerate(words):
@@ -89,6 +94,7 @@ def play(page, folder, **how):
 def perform(todo, folder):
     """Play steps in a folder, in a process of their own; what goes wrong there fails the test."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {name: value for name, value in os.environ.items() if name not in TERMINAL}
     done = subprocess.run(
         [sys.executable, str(HERE / "play_page.py")],
         check=False,
@@ -96,7 +102,7 @@ def perform(todo, folder):
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"},
+        env={**environment, "PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"},
     )
     if done.returncode:
         pytest.fail(f"{done.stdout}\n{done.stderr}", pytrace=False)
@@ -161,11 +167,17 @@ def test_settings_load_as_they_stand(block, command, tmp_path):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_is_fenced_and_of_a_known_kind(page):
     assert not indented(page), f"{page}: an indented block is not tested; fence it, and say its language"
-    for block in blocks(page):
+    for before, block in pairwise([None, *blocks(page)]):
         assert block.language in LANGUAGES, f"{block}: nothing tests {block.language!r}; say what does"
         if block.language == "json":
             json.loads(block.text)
             assert block.file and block.file in " ".join(text for _, text in spans(page)), f"{block}: saved as what?"
+        elif block.language == OUTPUT:
+            assert before is not None and before.language in SHELLS, f"{block}: which command prints that?"
+        elif block.language == LISTING:
+            assert not re.search(r"^\s*(?:\$ |(?:hmarl-transfer|python|pip|import|from)\b)", block.text, re.M), (
+                f"{block}: this is code; say its language"
+            )
 
 
 def test_the_table_of_rules_has_nothing_stale():
