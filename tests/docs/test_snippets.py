@@ -153,7 +153,8 @@ def test_settings_load_as_they_stand(block, command, tmp_path):
     path.write_text(block.text, encoding="utf-8")
     option = {name: shrinking.option(command, f"--{name}") for name in ("method", "engine", "variant")}
     if command.words[1] == "train":
-        _resolve(option["method"] or "hmarl-soc", path, None, None, option["engine"])
+        found, _ = _resolve(option["method"] or "hmarl-soc", path, None, None, option["engine"])
+        assert not found.trainer.tensorboard, f"{block} needs an extra that most readers do not have"
     elif command.words[1] == "finetune":
         finetune.configure(path, None, None)
     else:
