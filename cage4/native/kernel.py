@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import njit, prange
+from numba import prange
 
 from cage4 import spec
 from cage4.native import blue, codes, green, observe, policy, red, reward, rich, sessions
@@ -12,7 +12,7 @@ from cage4.native.jit import inner
 from cage4.native.rng import skip_shuffle
 from cage4.native.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
 from cage4.native.topology import reset_row
-from native_sim.jit import fingerprint
+from native_sim.jit import fingerprint, kept
 
 # The most that one step can take from the pools, besides what scans of crowded hosts need.
 _PROCESSES_PER_STEP = 5 + 6 + codes.MAX_GREEN + 5 * codes.MAX_BASE_PROCESSES
@@ -155,14 +155,14 @@ class Loops(NamedTuple):
 def _compile_loops(fingerprint: int, parallel: bool) -> Loops:
     """Return the loops, of which those that are played are compiled; cached on disk, see :mod:`native_sim.jit`."""
 
-    @njit(cache=True, parallel=parallel)
+    @kept(parallel=parallel)
     def step_batch(store, k, rows, places, commands, messages, out):  # type: ignore[no-untyped-def]
         """Play one step at the given places of a batch: rows [N], commands [N, 5, 3], messages [N, 5, 8]."""
         _ = fingerprint, parallel
         for j in prange(places.shape[0]):
             step_place(store, k, rows, places[j], commands, messages, out)
 
-    @njit(cache=True, parallel=parallel)
+    @kept(parallel=parallel)
     def reset_batch(store, k, rows, places, out):  # type: ignore[no-untyped-def]
         """Generate a new world at the given places of a batch: rows [N]."""
         _ = fingerprint, parallel
@@ -173,7 +173,7 @@ def _compile_loops(fingerprint: int, parallel: bool) -> Loops:
 
 
 def _compile_decoder(fingerprint: int) -> Any:
-    @njit(cache=True)
+    @kept()
     def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]
         """Translate action indices [N, 5] into commands [N, 5, 3]."""
         _ = fingerprint
