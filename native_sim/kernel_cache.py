@@ -14,6 +14,7 @@ from typing import Any
 
 from numba.core import caching
 
+_caching: Any = caching  # Numba's own types say nothing
 COMPILES = "every start compiles for up to a minute"
 REMEDY = "set NUMBA_CACHE_DIR to a folder that can be written and has some MB free"
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -31,7 +32,7 @@ def keep(dispatcher: Any) -> None:
 def folder_of(dispatcher: Any) -> Path | None:
     """Return the folder in which the code of a compiled function would be kept now; None if there is none."""
     try:
-        return Path(caching.CompileResultCacheImpl(dispatcher.py_func).locator.get_cache_path())
+        return Path(_caching.CompileResultCacheImpl(dispatcher.py_func).locator.get_cache_path())
     except (RuntimeError, OSError):
         return None
 
@@ -42,7 +43,7 @@ def _warn(reason: str) -> None:
         warnings.warn(f"{reason}: {COMPILES}. To change that, {REMEDY}.", RuntimeWarning, stacklevel=2)
 
 
-class _Cache(caching.FunctionCache):  # type: ignore[misc]  # Numba has no types
+class _Cache(_caching.FunctionCache):  # type: ignore[misc]
     """Numba's cache of one function, for which a file that cannot be read or written is no reason to stop."""
 
     def __init__(self, function: Any) -> None:
@@ -64,7 +65,7 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]  # Numba has no types
             _warn(f"Compiled code could not be kept in {self._cache_path} ({error.strerror or error})")
 
 
-class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
+class _Files(_caching.IndexDataCacheFile):  # type: ignore[misc]
     """Index and data of one function, each with a digest; what does not agree with it counts as missing.
 
     Data also name what they are the code of: two processes that start at once may take the same file.

@@ -1,4 +1,4 @@
-"""Compiled code is kept where that is possible; no missing folder, full disk or damaged file stops or misleads a start."""
+"""Compiled code is kept where it can be; no missing folder, full disk or damaged file stops or misleads a start."""
 
 import os
 import subprocess
