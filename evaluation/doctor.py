@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -203,30 +202,44 @@ def _compiled_code() -> Iterator[Check]:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         found = "NUMBA_DISABLE_JIT is set, so compiled code runs as plain Python"
         yield Check("compiled code", "warn", found, "unset NUMBA_DISABLE_JIT")
+        return
+    folders = _cache_folders()
+    places = list(dict.fromkeys(folder for folder in folders if folder is not None))
+    where = ", ".join(map(str, places))
     given = os.environ.get("NUMBA_CACHE_DIR")
-    folders = [Path(given)] if given else [ROOT / "native_sim", ROOT / "cage4"]
-    locked = [str(folder) for folder in folders if not _is_writable(folder)]
-    kept = [file for folder in folders for file in folder.rglob("*.nbc")]
-    size = sum(file.stat().st_size for file in kept) / 2**20
-    where = ", ".join(str(folder) for folder in folders)
-    if locked:
-        found = f"{', '.join(locked)} is not writable, so every start may compile again"
-        yield Check("compiled cache", "warn", found, "set NUMBA_CACHE_DIR to a folder that can be written")
-    elif kept:
+    if None in folders:
+        yield Check("compiled cache", "warn", f"no folder for it can be written, so {_COMPILES}", _MAKE_ROOM)
+    elif given and not all(place.absolute().is_relative_to(Path(given).absolute()) for place in places):
+        found = f"NUMBA_CACHE_DIR is {given}, which cannot be written; kept in {where} instead"
+        yield Check("compiled cache", "warn", found, _MAKE_ROOM)
+    elif (free := min(shutil.disk_usage(place).free for place in places) / 2**20) < _CACHE_MIB:
+        found = f"{free:.1f} MiB are free in {where}; once they are used up, {_COMPILES}"
+        yield Check("compiled cache", "warn", found, _MAKE_ROOM)
+    elif kept := [file for place in places for file in place.glob("*.nbc")]:
+        size = sum(file.stat().st_size for file in kept) / 2**20
         yield Check("compiled cache", "ok", f"{len(kept)} kernels, {size:.1f} MiB, in {where}")
     else:
         yield Check("compiled cache", "ok", f"empty ({where}); the first run compiles, later ones do not")
 
 
-def _is_writable(folder: Path) -> bool:
-    """Whether a file can be made in a folder, or in the nearest one above it that exists."""
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+_COMPILES = "each start, and each worker, compiles: 20 s of processor time for CC4, 40 s for the SOC simulator"
+_MAKE_ROOM = "set NUMBA_CACHE_DIR to a folder that can be written and has some room"
+_CACHE_MIB = 20.0
+"""Enough for the compiled code of everything."""
+_KERNELS = {
+    "cage4.native.kernel": "decode_batch",
+    "native_sim.rng": "mix",
+    "native_sim.soc.kernel": "step_batch",
+    "native_sim.soc.reference.rules": "step_batch",
+}
+"""A compiled function of each folder that has some."""
+
+
+def _cache_folders() -> list[Path | None]:
+    """Return where Numba would keep the code of each folder of ours; None where it can write nowhere."""
+    from native_sim.kernel_cache import folder_of
+
+    return [folder_of(getattr(importlib.import_module(module), name)) for module, name in _KERNELS.items()]
 
 
 # ------------------------------------------------------------------------------------------------------- gpu, machine

@@ -5,7 +5,7 @@ go on using an old callee from another file. What a function closes over is part
 factory and close over the fingerprint of everything that may be compiled into them::
 
     def _compile(fingerprint):
-        @njit(cache=True)
+        @kept()
         def step_batch(state, rows):
             _ = fingerprint
             for row in rows:
@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
+
+from native_sim.kernel_cache import keep
 
 _ROOT = Path(__file__).resolve().parents[1]
 """Where the packages of this project lie."""
@@ -31,6 +33,24 @@ _njit: Any = numba.njit
 inner: Any = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Decorator of functions that only compiled code calls: without entry points from Python, which take a good part
 of the compile time, and not cached one by one. Python reaches them as ``f.py_func``."""
+
+
+def kept(**options: Any) -> Callable[[Any], Any]:
+    """Return a decorator of functions that Python calls: compiled by ``numba.njit``, and kept on disk.
+
+    Where nothing can be written, they are compiled at every start, and a warning says so once.
+
+    Args:
+        options: Of ``numba.njit``, other than ``cache``.
+    """
+
+    def decorate(function: Any) -> Any:
+        compiled = _njit(**options)(function)
+        if compiled is not function:  # as it is with NUMBA_DISABLE_JIT
+            keep(compiled)
+        return compiled
+
+    return decorate
 
 
 def fingerprint(module: str) -> int:

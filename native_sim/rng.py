@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from native_sim.jit import kept
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -39,7 +40,7 @@ def _ziggurat() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
 _WIDTH, _INSIDE = _ziggurat()
 
 
-@njit(cache=True)
+@kept()
 def mix(z):  # type: ignore[no-untyped-def]
     """Hash a uint64 to a uint64; a bijection."""
     z = (z ^ (z >> _S30)) * _MIX_1
@@ -47,20 +48,20 @@ def mix(z):  # type: ignore[no-untyped-def]
     return z ^ (z >> _S31)
 
 
-@njit(cache=True)
+@kept()
 def stream_key(seed, episode, purpose):  # type: ignore[no-untyped-def]
     """Return the start (uint64) of the stream of three uint64."""
     return mix(mix(mix(seed + _STEP) + episode + _STEP) + purpose + _STEP)
 
 
-@njit(cache=True)
+@kept()
 def start_streams(r, seed, episode):  # type: ignore[no-untyped-def]
     """Start every stream of a row."""
     for p in range(r.shape[0]):
         r[p] = stream_key(seed, episode, np.uint64(p))
 
 
-@njit(cache=True)
+@kept()
 def next64(r, p):  # type: ignore[no-untyped-def]
     """Draw 64 bits (uint64)."""
     z = r[p] + _STEP
@@ -68,25 +69,25 @@ def next64(r, p):  # type: ignore[no-untyped-def]
     return mix(z)
 
 
-@njit(cache=True)
+@kept()
 def hash_unit(key, index):  # type: ignore[no-untyped-def]
     """Return the ``index``-th uniform of a key without a stream: random access, nothing to store."""
     return float(mix(key + np.uint64(index + 1) * _STEP) >> _S11) * _TO_UNIT
 
 
-@njit(cache=True)
+@kept()
 def uniform(r, p):  # type: ignore[no-untyped-def]
     """Draw a float in [0, 1)."""
     return float(next64(r, p) >> _S11) * _TO_UNIT
 
 
-@njit(cache=True)
+@kept()
 def below(r, p, n):  # type: ignore[no-untyped-def]
     """Draw an integer in [0, n); the bias of 2^-53 n is far below anything measurable."""
     return int(uniform(r, p) * n)
 
 
-@njit(cache=True)
+@kept()
 def normal(r, p):  # type: ignore[no-untyped-def]
     """Draw from N(0, 1) by the ziggurat method."""
     while True:
@@ -105,7 +106,7 @@ def normal(r, p):  # type: ignore[no-untyped-def]
             return x
 
 
-@njit(cache=True)
+@kept()
 def _normal_tail(r, p):  # type: ignore[no-untyped-def]
     """Draw from N(0, 1) given that it exceeds the last block."""
     while True:
@@ -115,7 +116,7 @@ def _normal_tail(r, p):  # type: ignore[no-untyped-def]
             return _TAIL + x
 
 
-@njit(cache=True)
+@kept()
 def binomial(r, p, n, q):  # type: ignore[no-untyped-def]
     """Draw how many of ``n`` independent events of probability ``q`` happen, in time that does not grow with n."""
     if n <= 0 or q <= 0.0:
@@ -127,7 +128,7 @@ def binomial(r, p, n, q):  # type: ignore[no-untyped-def]
     return count if q <= 0.5 else n - count
 
 
-@njit(cache=True)
+@kept()
 def _binomial_walk(r, p, n, q):  # type: ignore[no-untyped-def]
     """Walk up the distribution function; n q steps on average."""
     odds = q / (1.0 - q)
@@ -141,7 +142,7 @@ def _binomial_walk(r, p, n, q):  # type: ignore[no-untyped-def]
     return k
 
 
-@njit(cache=True)
+@kept()
 def _binomial_reject(r, p, n, q):  # type: ignore[no-untyped-def]
     """Transformed rejection (Hoermann's BTRS without the squeeze), for n q >= 10 and q <= 1/2."""
     spread = math.sqrt(n * q * (1.0 - q))

@@ -34,6 +34,7 @@ from cage4.spaces import VectorSpaces, action_sizes, observation_sizes
 from cage4.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
+from native_sim.threads import threads_lost
 
 Rows = npt.NDArray[np.int64]
 
@@ -73,7 +74,8 @@ class NativeVectorEnv(VectorEnv):
             variant: The scenario; None is the official one.
             steps: Episode length in CybORG's sense (at least 3); done comes with step call ``steps - 1``.
             seed: One seed per row, or an int ``s`` for ``s, s + 1, ...``; None takes system entropy.
-            threads: Threads that share the rows; results do not depend on it.
+            threads: Threads that share the rows; results do not depend on it. A process that was forked after its
+                parent used such threads has lost them, and plays on one.
             sizes: First size of the pools behind CybORG's unbounded lists; they grow when they must.
             pad_spaces: Give all agents 210 observation entries and 242 actions, as CybORG's wrapper option does.
             rich: Give ``infos`` the entry "rich": agent -> [N, F] int32, the rich observation of
@@ -196,7 +198,7 @@ class NativeVectorEnv(VectorEnv):
         out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
         places = self._all_rows if rows is self._all_rows else np.arange(len(rows))
         while len(places):
-            self._run(kernel.step_batch, rows, places, commands, messages, out)
+            self._run("step_batch", rows, places, commands, messages, out)
             if not out.fault.any():
                 break
             places = places[out.fault[places] > OK]
@@ -211,27 +213,33 @@ class NativeVectorEnv(VectorEnv):
 
     def _new_worlds(self, rows: Rows) -> Outputs:
         out = allocate_outputs(len(rows), rich_log.SIZE if self.rich else None)
-        self._run(kernel.reset_batch, rows, np.arange(len(rows)), out)
+        self._run("reset_batch", rows, np.arange(len(rows)), out)
         masks = self._masks.copy()
         masks[rows] = self.state.action_mask[rows]
         self._masks = masks
         self._all_masks = self._split_masks(masks)
         return out
 
-    def _run(self, loop: Any, *arguments: Any) -> None:
-        """Run a compiled loop over rows with this engine's number of threads."""
+    def _run(self, name: str, *arguments: Any) -> None:
+        """Run one of :class:`cage4.native.kernel.Loops`, on this engine's threads if it has several."""
+        if self._threads == 1 or self.num_envs == 1 or threads_lost():  # asking Numba for threads starts them
+            self._call(getattr(kernel.serial, name), *arguments)
+            return
         before = numba.get_num_threads()
         if before != self._threads:
             numba.set_num_threads(self._threads)
         try:
-            if _JIT_DISABLED:  # wrap-around of 64-bit integers is wanted; NumPy would warn of it
-                with np.errstate(over="ignore"):
-                    loop(self.memory, self._knobs, *arguments)
-            else:
-                loop(self.memory, self._knobs, *arguments)
+            self._call(getattr(kernel.threaded, name), *arguments)
         finally:
             if before != self._threads:
                 numba.set_num_threads(before)
+
+    def _call(self, loop: Any, *arguments: Any) -> None:
+        if _JIT_DISABLED:  # wrap-around of 64-bit integers is wanted; NumPy would warn of it
+            with np.errstate(over="ignore"):
+                loop(self.memory, self._knobs, *arguments)
+        else:
+            loop(self.memory, self._knobs, *arguments)
 
     def _seed_rows(self, rows: Rows, seeds: Sequence[int | None]) -> None:
         for row, seed in zip(rows, seeds, strict=True):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from numba import njit, prange
+from numba import prange
 
 from cage4 import spec
 from cage4.native import blue, codes, green, observe, policy, red, reward, rich, sessions
@@ -12,7 +12,7 @@ from cage4.native.jit import inner
 from cage4.native.rng import skip_shuffle
 from cage4.native.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
 from cage4.native.topology import reset_row
-from native_sim.jit import fingerprint
+from native_sim.jit import fingerprint, kept
 
 # The most that one step can take from the pools, besides what scans of crowded hosts need.
 _PROCESSES_PER_STEP = 5 + 6 + codes.MAX_GREEN + 5 * codes.MAX_BASE_PROCESSES
@@ -145,31 +145,49 @@ def reset_place(store, k, rows, i, out):  # type: ignore[no-untyped-def]
     copy_outputs(row, out, i)
 
 
-def _compile_loops(fingerprint: int) -> Any:
-    """Return the three loops: the only functions cached on disk, see :mod:`native_sim.jit`."""
+class Loops(NamedTuple):
+    """The compiled loops over the places of a batch."""
 
-    @njit(cache=True, parallel=True)
+    step_batch: Any
+    reset_batch: Any
+
+
+def _compile_loops(fingerprint: int, parallel: bool) -> Loops:
+    """Return the loops, of which those that are played are compiled; cached on disk, see :mod:`native_sim.jit`."""
+
+    @kept(parallel=parallel)
     def step_batch(store, k, rows, places, commands, messages, out):  # type: ignore[no-untyped-def]
         """Play one step at the given places of a batch: rows [N], commands [N, 5, 3], messages [N, 5, 8]."""
-        _ = fingerprint
+        _ = fingerprint, parallel
         for j in prange(places.shape[0]):
             step_place(store, k, rows, places[j], commands, messages, out)
 
-    @njit(cache=True, parallel=True)
+    @kept(parallel=parallel)
     def reset_batch(store, k, rows, places, out):  # type: ignore[no-untyped-def]
         """Generate a new world at the given places of a batch: rows [N]."""
-        _ = fingerprint
+        _ = fingerprint, parallel
         for i in prange(places.shape[0]):
             reset_place(store, k, rows, places[i], out)
 
-    @njit(cache=True)
+    return Loops(step_batch, reset_batch)
+
+
+def _compile_decoder(fingerprint: int) -> Any:
+    @kept()
     def decode_batch(store, rows, actions, commands):  # type: ignore[no-untyped-def]
         """Translate action indices [N, 5] into commands [N, 5, 3]."""
         _ = fingerprint
         for i in range(rows.shape[0]):
             decode_row(store.rows[rows[i]], actions[i], commands[i])
 
-    return step_batch, reset_batch, decode_batch
+    return decode_batch
 
 
-step_batch, reset_batch, decode_batch = _compile_loops(fingerprint(__name__))
+serial = _compile_loops(fingerprint(__name__), parallel=False)
+"""The loops for one thread. They start none, and so run in a process that was forked, too."""
+threaded = _compile_loops(fingerprint(__name__), parallel=True)
+"""The loops that share the rows among the threads of Numba; see :mod:`native_sim.threads` on forks.
+
+Loading them already starts those threads. Both hold the interpreter lock, so that threads of Python take turns:
+Numba's plainest kind of threads does not bear two loops at once."""
+decode_batch = _compile_decoder(fingerprint(__name__))

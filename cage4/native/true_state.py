@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from cage4 import rich, spec, true_state
 from cage4.native import codes
@@ -14,7 +13,7 @@ from cage4.native.jit import inner
 from cage4.native.state import BLUE_A, BLUE_LEFT, BLUE_VERB, RED_HOST, RED_LEFT, RED_VERB, Store
 from cage4.true_state import TrueState
 from cage4.variants import RED_ACTIONS
-from native_sim.jit import fingerprint
+from native_sim.jit import fingerprint, kept
 
 _RED_VERB: Final = np.array([0, *(1 + RED_ACTIONS.index(n) for n in codes.RED_VERB_NAMES[: codes.RED_SLEEP])], np.int32)
 """1 + the engine's number of a red action -> 1 + its place in RED_ACTIONS; the latter lists no Sleep."""
@@ -105,7 +104,7 @@ def read_row(row, processes, sessions, suspects, out, i):  # type: ignore[no-unt
 
 
 def _compile(fingerprint: int) -> Any:
-    @njit(cache=True)
+    @kept()
     def read_batch(store, rows, out):  # type: ignore[no-untyped-def]
         """Read ``rows`` [N] into ``out``."""
         _ = fingerprint

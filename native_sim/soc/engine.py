@@ -8,7 +8,7 @@ from native_sim.soc import kernel, reward, spec
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Array, Commands, Frame, allocate_frame
 from native_sim.soc.state import allocate, make_knobs
-from native_sim.soc.threads import share
+from native_sim.threads import share
 
 
 class CorrectedEngine:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from native_sim.jit import fingerprint, inner
+from native_sim.jit import fingerprint, inner, kept
 from native_sim.rng import start_streams, stream_key, uniform
 from native_sim.soc import spec
 from native_sim.soc.alerts import deliver, raise_background, read_meters
@@ -75,21 +74,21 @@ def reset_one(s, k, i, seed, episode, network, out):  # type: ignore[no-untyped-
 def _compile_loops(fingerprint: int) -> Any:
     """Return the loops that Python calls: the only functions cached on disk, see :mod:`native_sim.jit`."""
 
-    @njit(cache=True, nogil=True)
+    @kept(nogil=True)
     def step_batch(state, knobs, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
         """Advance ``rows[start:stop]`` by one step each; threads may work on disjoint parts at once."""
         _ = fingerprint
         for i in range(start, stop):
             step_one(row_of(state, rows[i]), knobs[0], commands, i, out)
 
-    @njit(cache=True, nogil=True)
+    @kept(nogil=True)
     def reset_batch(state, knobs, rows, seeds, episodes, networks, start, stop, out):  # type: ignore[no-untyped-def]
         """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
         _ = fingerprint
         for i in range(start, stop):
             reset_one(row_of(state, rows[i]), knobs[0], i, seeds[i], episodes[i], networks[i], out)
 
-    @njit(cache=True, nogil=True)
+    @kept(nogil=True)
     def read_truth(state, knobs, rows, out):  # type: ignore[no-untyped-def]
         """Write the state vectors [N, 48] (spec.STATE) of ``rows`` [N], for centralised critics and the oracle."""
         _ = fingerprint

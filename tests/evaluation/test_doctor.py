@@ -7,7 +7,9 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import numba
 import pytest
+from numba.core import caching
 from rich.console import Console
 
 from cage4 import cyborg_locate
@@ -101,25 +103,51 @@ def test_a_foreign_package_of_our_name_fails(monkeypatch, tmp_path):
     assert check.status == "fail" and f"adapters is {tmp_path / 'adapters' / '__init__.py'}" in check.found
 
 
-def test_compiled_cache(monkeypatch, tmp_path):
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """A cache folder of its own, which does not exist yet."""
+    folder = tmp_path / "kernels"
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(folder))  # which was read from the environment at import
+    return folder
+
+
+def test_compiled_cache(cache):
     (check,) = doctor._compiled_code()
-    assert check.status == "ok" and "empty" in check.found
-    (tmp_path / "kernels" / "sub").mkdir(parents=True)
-    (tmp_path / "kernels" / "sub" / "step.1.nbc").write_bytes(bytes(3 * 2**20))
+    assert check.status == "ok" and "empty" in check.found and str(cache) in check.found
+    doctor._cache_folders()[0].joinpath("step.1.nbc").write_bytes(bytes(3 * 2**20))
     (check,) = doctor._compiled_code()
     assert check.found.startswith("1 kernels, 3.0 MiB")
-    monkeypatch.setattr(doctor, "_is_writable", lambda folder: False)
+
+
+def test_a_given_cache_folder_that_cannot_be_used_is_told(cache):
+    cache.write_text("a file")
     (check,) = doctor._compiled_code()
-    assert check.status == "warn" and "NUMBA_CACHE_DIR" in check.advice
+    assert check.status == "warn" and f"NUMBA_CACHE_DIR is {cache}, which cannot be written" in check.found
+    assert "__pycache__ instead" in check.found  # beside the sources, or in the home
+
+
+def test_no_cache_folder_at_all_is_told_with_what_it_costs(cache, monkeypatch, tmp_path):
+    cache.write_text("a file")
+    monkeypatch.setattr(caching.InTreeCacheLocator, "from_function", classmethod(lambda *_: None))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("HOME", str(cache))
+    (check,) = doctor._compiled_code()
+    assert check.status == "warn" and "each start, and each worker, compiles: 20 s" in check.found
+    assert "NUMBA_CACHE_DIR" in check.advice
+
+
+def test_a_disk_without_room_for_compiled_code_is_told(cache, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**20))
+    (check,) = doctor._compiled_code()
+    assert check.status == "warn" and check.found.startswith("1.0 MiB are free")
+
+
+def test_plain_python_instead_of_compiled_code_is_told(monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    assert next(iter(doctor._compiled_code())).advice == "unset NUMBA_DISABLE_JIT"
-
-
-def test_a_folder_that_does_not_exist_yet_is_writable_if_its_parent_is(tmp_path):
-    assert doctor._is_writable(tmp_path / "a" / "b")
-    assert not doctor._is_writable(Path("/proc/a")) or sys.platform != "linux"
+    (check,) = doctor._compiled_code()
+    assert check.advice == "unset NUMBA_DISABLE_JIT"
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,11 @@ def callee(x):
 """,
     "other.py": "IDLE = 1\n",
     "entry.py": """
-from numba import njit
-from native_sim.jit import fingerprint
+from native_sim.jit import fingerprint, kept
 from pkg.callee import callee
 
 def _compile(fingerprint):
-    @njit(cache=True)
+    @kept()
     def loop(x):
         _ = fingerprint
         return callee(x)

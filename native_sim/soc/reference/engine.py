@@ -9,7 +9,7 @@ from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Array, Commands, Frame, allocate_frame
 from native_sim.soc.reference import rules
 from native_sim.soc.reference.state import allocate
-from native_sim.soc.threads import share
+from native_sim.threads import share
 
 
 class ReferenceEngine:

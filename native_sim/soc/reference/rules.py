@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from native_sim.jit import fingerprint, inner
+from native_sim.jit import fingerprint, inner, kept
 from native_sim.rng import below, binomial, start_streams, uniform
 from native_sim.soc import spec
 from native_sim.soc.reference.observe import write_observations
@@ -385,14 +384,14 @@ def reset_one(s, limit, i, seed, episode, network, redraw, out):  # type: ignore
 def _compile_loops(fingerprint: int) -> Any:
     """Return the loops that Python calls: the only functions cached on disk, see :mod:`native_sim.jit`."""
 
-    @njit(cache=True, nogil=True)
+    @kept(nogil=True)
     def step_batch(state, limit, commands, rows, start, stop, out):  # type: ignore[no-untyped-def]
         """Advance ``rows[start:stop]`` by one step each; threads may work on disjoint parts at once."""
         _ = fingerprint
         for i in range(start, stop):
             step_one(view_of(state, rows[i]), limit, commands, i, out)
 
-    @njit(cache=True, nogil=True)
+    @kept(nogil=True)
     def reset_batch(state, limit, rows, seeds, episodes, networks, redraw, start, stop, out):  # type: ignore[no-untyped-def]
         """Start an episode in each of ``rows[start:stop]``, seeded by [N] uint64 and ``networks`` [N, 2]."""
         _ = fingerprint
