@@ -1,4 +1,4 @@
-"""Write the recorded runs as this version writes runs: rows stay as they are, file formats and summaries are renewed."""
+"""Write the recorded runs as this version writes runs: rows stay as they are, formats and summaries are renewed."""
 
 from __future__ import annotations
 

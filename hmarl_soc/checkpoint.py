@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from native_sim.api import Array
+from native_sim.files import sweep, write_atomically
 from native_sim.tensors import read_tensors
 
 FORMAT: Final = 1
@@ -52,6 +52,7 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> None:
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)  # what a kill left half-written can be as large as everything else
     arrays: dict[str, Array] = {}
     tree = _split(checkpoint.state, "", arrays)
     data = to_bytes({name: np.asarray(array, order="C") for name, array in arrays.items()})
@@ -65,8 +66,8 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> None:
         "sha256": digest,
         "state": tree,
     }
-    _replace(folder / file, data)
-    _replace(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    write_atomically(folder / file, data)
+    write_atomically(folder / MANIFEST, json.dumps(manifest | {"digest": _digest(manifest)}, indent=1))
     for other in folder.glob("arrays-*.safetensors"):
         if other.name != file:
             other.unlink()
@@ -112,22 +113,17 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if not isinstance(manifest[name], kind):
             given = type(manifest[name]).__name__
             raise CheckpointError(f"checkpoint {folder} is damaged: {name!r} of {MANIFEST} is of type {given}")
+    if manifest.get("digest", found := _digest(manifest)) != found:  # earlier versions wrote none
+        raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST} is not what was written")
     if Path(manifest["arrays"]).name != manifest["arrays"]:
         raise CheckpointError(f"checkpoint {folder} is damaged: its arrays lie elsewhere, in {manifest['arrays']!r}")
     return manifest
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file beside and rename it over the old one once it is safely on disk."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+def _digest(manifest: Mapping[str, Any]) -> str:
+    """Return a digest of a manifest, of whatever is in it but its digest."""
+    content = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "digest"}))
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _split(value: Any, path: str, arrays: dict[str, Array]) -> Any:

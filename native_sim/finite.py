@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 def is_number(value: object, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> bool:
@@ -22,11 +22,13 @@ def is_number(value: object, low: float = -math.inf, high: float = math.inf, *, 
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
+    number: Any = value  # compared as it is: as a float, a large whole number would be rounded
     try:
-        number = float(value)
+        if not math.isfinite(number):
+            return False
     except OverflowError:  # a whole number beyond the range of floats
         return False
-    return math.isfinite(number) and (low < number if above else low <= number) and number <= high
+    return bool((low < number if above else low <= number) and number <= high)
 
 
 def parse_float(text: str) -> float:

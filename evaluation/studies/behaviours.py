@@ -21,6 +21,7 @@ from evaluation.records import write_atomically
 from evaluation.studies.behaviour_measures import BEFORE, OFFICE, measure
 from evaluation.studies.files import damaged
 from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
+from native_sim.files import replacing
 from native_sim.soc.conduct import WINDOW
 
 if TYPE_CHECKING:
@@ -167,10 +168,8 @@ def _probe(policy: Policy, env: SocVectorEnv, rows: Array, given: tuple[Any, ...
 # ------------------------------------------------------------------------------------------------------- logs
 def _save(file: Path, tables: Mapping[str, Array]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    with partial.open("wb") as stream:
+    with replacing(file) as stream:
         np.savez_compressed(stream, **tables)  # type: ignore[arg-type,unused-ignore]
-    partial.replace(file)
 
 
 def _load(file: Path) -> dict[str, Array]:
