@@ -50,11 +50,16 @@ class FolderLock:
             FolderInUse: If another process, or another lock of this one, has it.
             OSError: If the folder cannot be made or written to.
         """
-        self._made = not self.folder.exists()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not _LOCKS:
-            return
-        handle = _hold(self.folder / LOCK)
+        while True:
+            self._made = not self.folder.exists()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not _LOCKS:
+                return
+            try:
+                handle = _hold(self.folder / LOCK)
+                break
+            except FileNotFoundError:  # the one before made the folder, and found no use for it
+                continue
         if handle is None:
             raise FolderInUse(f"{self.folder} is in use by another process; wait for it or choose another folder")
         self._handle, self._process = handle, os.getpid()
