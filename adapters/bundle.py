@@ -30,8 +30,8 @@ from adapters.messages import Codec
 from adapters.policy import TransferredPolicy
 from adapters.scorer import LinearMapper
 from native_sim.api import FloatArray, Layout, Policy
-from native_sim.files import write_atomically
 from native_sim.tensors import read_tensors
+from native_sim.writing import write_atomically
 
 FORMAT: Final = 1
 """Version of the folder; raised when an older reader would misread it."""

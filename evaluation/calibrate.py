@@ -27,8 +27,8 @@ from evaluation.transfer import describe_carried, make_carried
 from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import MANIFEST
 from native_sim.api import Array, Policy
-from native_sim.files import FolderLock, is_left_over, sweep
 from native_sim.soc import spec as soc
+from native_sim.writing import FolderLock, is_left_over, sweep
 
 if TYPE_CHECKING:
     from rich.console import Console

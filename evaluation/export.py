@@ -24,7 +24,7 @@ from cage4.submitted import check_policy
 from evaluation import exported, transfer
 from evaluation.errors import BadInput
 from evaluation.policies import BUNDLES, LOADERS, POLICIES, is_submission, make_policy
-from native_sim.files import sweep_beside, write_atomically
+from native_sim.writing import sweep_beside, write_atomically
 
 AT_THE_JUDGE: Final = frozenset({"CybORG", "gym", "gymnasium", "matplotlib", "networkx", "numpy", "torch", "yaml"})
 """Packages that the official evaluation has: CybORG's requirements, as far as a policy could use them."""

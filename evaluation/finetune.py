@@ -30,7 +30,7 @@ from hmarl_soc.checkpoint import Checkpoint
 from hmarl_soc.registry import make_learner
 from hmarl_soc.runs import LAST, has_checkpoint, writing_to
 from native_sim.api import Array, FloatArray, Policy
-from native_sim.files import is_left_over
+from native_sim.writing import is_left_over
 
 if TYPE_CHECKING:
     from rich.console import Console

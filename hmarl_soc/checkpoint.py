@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from native_sim.api import Array
-from native_sim.files import sweep, write_atomically
 from native_sim.tensors import read_tensors
+from native_sim.writing import sweep, write_atomically
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

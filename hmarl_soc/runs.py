@@ -16,9 +16,9 @@ from hmarl_soc.trainer import Outcome, Trainer
 from hmarl_soc.validation import Validator
 from native_sim import make_vec
 from native_sim.api import Policy, VectorEnv
-from native_sim.files import FolderLock, sweep
 from native_sim.soc.policies import make_policy
 from native_sim.soc.spec import STATE
+from native_sim.writing import FolderLock, sweep
 
 LAST: Final = "last"
 """Of a run folder: the checkpoint that the run goes on from."""

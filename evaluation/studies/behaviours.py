@@ -21,8 +21,8 @@ from evaluation.records import write_atomically
 from evaluation.studies.behaviour_measures import BEFORE, OFFICE, measure
 from evaluation.studies.files import damaged
 from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
-from native_sim.files import replacing
 from native_sim.soc.conduct import WINDOW
+from native_sim.writing import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console

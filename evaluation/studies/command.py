@@ -12,7 +12,7 @@ from evaluation.studies import study as training
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.options import Options
 from evaluation.studies.plans import PLANS
-from native_sim.files import FolderInUse, FolderLock, sweep
+from native_sim.writing import FolderInUse, FolderLock, sweep
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.errors import BadInput
-from native_sim.files import LOCK
 from native_sim.finite import parse_float, refuse_constant
+from native_sim.writing import LOCK
 
 LOG: Final = "log.jsonl"
 

@@ -40,7 +40,7 @@ from evaluation.studies.finetuning_report import (
 from evaluation.studies.recorded import RECORDED, SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
 from hmarl_soc.runs import LAST, has_checkpoint
-from native_sim.files import FolderLock
+from native_sim.writing import FolderLock
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -22,8 +22,8 @@ from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.files import clear, damaged, read_object, read_validations
 from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
-from native_sim.files import FolderInUse, FolderLock, sweep
 from native_sim.soc.reward import METRICS
+from native_sim.writing import FolderInUse, FolderLock, sweep
 
 if TYPE_CHECKING:
     from hmarl_soc.config import RunConfig

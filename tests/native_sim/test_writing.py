@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from native_sim.files import (
+from native_sim.writing import (
     LOCK,
     FolderInUse,
     FolderLock,
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONTEND = """
 import os, sys, time
 from pathlib import Path
-from native_sim.files import FolderInUse, FolderLock
+from native_sim.writing import FolderInUse, FolderLock
 
 folder, rounds = Path(sys.argv[1]), int(sys.argv[2])
 held = 0
@@ -44,7 +44,7 @@ while held < rounds:
 """
 HOLD = """
 import sys, time
-from native_sim.files import FolderLock, replacing
+from native_sim.writing import FolderLock, replacing
 from pathlib import Path
 
 with FolderLock(sys.argv[1]), replacing(Path(sys.argv[1], "table.bin")) as file:
