@@ -22,7 +22,7 @@ from evaluation.row_checks import contradiction
 from evaluation.rows import DamagedRows, digests, from_line, from_table, to_line, to_table
 from evaluation.schema import FORMAT_VERSION, EvalSpec, Row
 from native_sim.writing import LOCK as LOCK
-from native_sim.writing import FolderInUse, FolderLock, is_left_over, sweep
+from native_sim.writing import FolderInUse, FolderLock, digest_of, is_left_over, sweep
 from native_sim.writing import write_atomically as write_atomically
 
 SPEC, ROWS, TABLE, SUMMARY, LOG = "spec.json", "episodes.jsonl", "episodes.parquet", "summary.json", "run.log"
@@ -95,7 +95,7 @@ class RunFolder:
             "seeds": self.spec.episode_seeds(),
             "provenance": self.provenance,
         }
-        write_atomically(self.path / SPEC, json.dumps(document, indent=2) + "\n")
+        write_atomically(self.path / SPEC, json.dumps(document | {"digest": digest_of(document)}, indent=2) + "\n")
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -122,10 +122,13 @@ class RunFolder:
             spec = EvalSpec.model_validate(document["spec"])
             provenance = dict(document["provenance"])
             intact = document["id"] == spec.id and document["seeds"] == spec.episode_seeds()
+            intact &= document.get("digest") in (None, digest_of(document))  # earlier versions wrote none
         except (KeyError, TypeError, ValidationError) as error:
             raise BadInput(f"{path / SPEC} is damaged ({_first_line(error)}); restore it or evaluate again") from error
         if not intact:
-            raise BadInput(f"{path / SPEC} was edited: its id or seeds do not follow from its spec; evaluate again")
+            raise BadInput(
+                f"{path / SPEC} was edited: its id, seeds or digest do not follow from the rest; evaluate again"
+            )
         return cls(path, spec, provenance)
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from native_sim.api import Array
 from native_sim.tensors import read_tensors
-from native_sim.writing import sweep, write_atomically
+from native_sim.writing import digest_of, sweep, write_atomically
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -67,7 +67,7 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> None:
         "state": tree,
     }
     write_atomically(folder / file, data)
-    write_atomically(folder / MANIFEST, json.dumps(manifest | {"digest": _digest(manifest)}, indent=1))
+    write_atomically(folder / MANIFEST, json.dumps(manifest | {"digest": digest_of(manifest)}, indent=1))
     for other in folder.glob("arrays-*.safetensors"):
         if other.name != file:
             other.unlink()
@@ -113,17 +113,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if not isinstance(manifest[name], kind):
             given = type(manifest[name]).__name__
             raise CheckpointError(f"checkpoint {folder} is damaged: {name!r} of {MANIFEST} is of type {given}")
-    if manifest.get("digest", found := _digest(manifest)) != found:  # earlier versions wrote none
+    if manifest.get("digest") not in (None, digest_of(manifest)):  # earlier versions wrote none
         raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST} is not what was written")
     if Path(manifest["arrays"]).name != manifest["arrays"]:
         raise CheckpointError(f"checkpoint {folder} is damaged: its arrays lie elsewhere, in {manifest['arrays']!r}")
     return manifest
-
-
-def _digest(manifest: Mapping[str, Any]) -> str:
-    """Return a digest of a manifest, of whatever is in it but its digest."""
-    content = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "digest"}))
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _split(value: Any, path: str, arrays: dict[str, Array]) -> Any:

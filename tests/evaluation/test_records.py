@@ -193,6 +193,7 @@ def test_a_truncated_table_is_named_and_kept(folder, keep):
         (lambda document: [], "format None"),
         (lambda document: {**document, "spec": {**document["spec"], "episodes": 4}}, "was edited"),
         (lambda document: {**document, "seeds": [1, 2, 3]}, "was edited"),
+        (lambda document: {**document, "provenance": {**PROVENANCE, "version": "2"}}, "was edited"),
         (lambda document: {**document, "spec": {**document["spec"], "colour": 4}}, "colour"),
         (lambda document: {key: document[key] for key in ("format", "id")}, "damaged"),
     ],
