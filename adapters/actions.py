@@ -22,7 +22,6 @@ every step whatever an agent does.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +36,7 @@ from adapters.features import HOST, Features
 from adapters.terms import HOST_TERMS, SEGMENT_OF_AGENT
 from cage4.spec import Verb
 from native_sim.api import Array
+from native_sim.finite import is_number
 
 DRAWS: Final = 4
 """Uniform draws per agent and step: respond, traffic, whether to hunt, how to hunt."""
@@ -73,7 +73,7 @@ class MapperConfig:
     def __post_init__(self) -> None:
         for name in ("pace", "suspicion", "suspect_from", "temperature"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
+            if not is_number(value, 0.0):
                 raise ValueError(f"{name} of a mapper is a number of at least 0; given {value!r}")
         if not isinstance(self.watch, bool):
             raise ValueError(f"watch of a mapper is true or false; given {self.watch!r}")

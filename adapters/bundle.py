@@ -31,6 +31,7 @@ from adapters.policy import TransferredPolicy
 from adapters.scorer import LinearMapper
 from native_sim.api import FloatArray, Layout, Policy
 from native_sim.tensors import read_tensors
+from native_sim.writing import write_atomically
 
 FORMAT: Final = 1
 """Version of the folder; raised when an older reader would misread it."""
@@ -112,7 +113,7 @@ class Bundle:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tensors = save_tensors({name: np.ascontiguousarray(value) for name, (_, value) in _expected(self).items()})
-            (folder / TENSORS).write_bytes(tensors)
+            write_atomically(folder / TENSORS, tensors)
             document = {
                 "format": FORMAT,
                 "name": self.name,
@@ -123,7 +124,7 @@ class Bundle:
                 "files": _digests(folder),
                 "provenance": dict(self.provenance),
             }
-            (folder / INDEX).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            write_atomically(folder / INDEX, json.dumps(document, indent=2) + "\n")
         except OSError as error:
             raise BundleError(f"bundle {folder} cannot be written ({error.strerror}); choose another folder") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cage4 import spec
+from native_sim.finite import is_number
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -122,7 +123,7 @@ class Variant:
                 f"given {self.min_servers} and {self.max_servers}"
             )
         for name in _RATES:
-            if not 0.0 <= getattr(self, name) <= 1.0:
+            if not is_number(getattr(self, name), 0.0, 1.0):
                 raise ValueError(f"{name} is a probability between 0 and 1; given {getattr(self, name)}")
         if self.red_choices is not None:
             _check_choices(self.red, self.red_choices)
@@ -175,7 +176,7 @@ def _check_type(name: str, value: Any, wanted: type) -> None:
 def _choices(table: Any) -> Choices:
     try:
         return tuple(tuple(float(p) for p in row) for row in table)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise ValueError(f"red_choices must be rows of probabilities; given {table!r}") from None
 
 
@@ -188,7 +189,7 @@ def _check_choices(red: str, choices: Choices) -> None:
     if len(choices) != len(RED_STATES) or any(len(row) != len(RED_ACTIONS) for row in choices):
         raise ValueError(f"red_choices must have {len(RED_STATES)} rows of {len(RED_ACTIONS)} probabilities")
     for state, row in zip(RED_STATES, choices, strict=True):
-        if min(row) < 0.0 or abs(sum(row) - 1.0) > 1e-9:
+        if not all(is_number(value, 0.0, 1.0) for value in row) or abs(sum(row) - 1.0) > 1e-9:
             raise ValueError(f"red_choices of state {state} must be probabilities that add up to 1; given {row}")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation.errors import BadInput
 from evaluation.policies import make_policy
+from native_sim.finite import is_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,8 +50,8 @@ def bench(
     """
     if what not in SUBJECTS:
         raise BadInput(f"unknown subject {what!r}; bench can measure: {', '.join(SUBJECTS)}, train")
-    if not seconds > 0:
-        raise BadInput(f"--seconds must be positive; given {seconds}")
+    if not is_number(seconds, 0.0, above=True):
+        raise BadInput(f"--seconds must be positive and finite; given {seconds}")
     default_envs, default_threads = SUBJECTS[what]
     counts = _numbers("--envs", default_envs if envs is None else envs)
     thread_counts = _numbers("--threads", default_threads if threads is None else threads)

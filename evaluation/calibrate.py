@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from adapters import features, terms
-from adapters.bundle import POLICY, Bundle, load_bundle
+from adapters.bundle import POLICY, TENSORS, Bundle, load_bundle
 from adapters.calibration import Calibration, Samples, calibrate
 from adapters.messages import Codec, fit_codec
 from cage4 import spec
@@ -24,8 +24,11 @@ from evaluation.errors import BadInput
 from evaluation.lessons import learn_mapper
 from evaluation.policies import make_policy
 from evaluation.transfer import describe_carried, make_carried
+from hmarl_soc import checkpoint
+from hmarl_soc.checkpoint import MANIFEST
 from native_sim.api import Array, Policy
 from native_sim.soc import spec as soc
+from native_sim.writing import FolderLock, is_left_over, sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -230,24 +233,47 @@ def weights_of(folder: Path) -> Path:
     return best if best.is_dir() else folder
 
 
+def _copy_weights(weights: Path, folder: Path) -> None:
+    """Copy a checkpoint, and nothing else that lies beside it."""
+    checkpoint.save(folder, checkpoint.load(weights, "weights"))
+
+
+def _refuse_other_content(out: Path) -> None:
+    """Refuse a folder that holds more than what is left where a calibration was killed while it wrote the bundle.
+
+    Raises:
+        BadInput: If it does.
+    """
+    if not out.exists():
+        return
+    names = {entry.name for entry in out.iterdir() if not is_left_over(entry.name)} if out.is_dir() else {out.name}
+    inside = {entry.name for entry in (out / POLICY).iterdir()} if (out / POLICY).is_dir() else set()
+    weights = all(name == MANIFEST or name.startswith("arrays-") or is_left_over(name) for name in inside)
+    if names - {POLICY, TENSORS} or not weights:
+        raise BadInput(f"{out} exists already; choose another --out")
+
+
 def calibrate_command(
     carry: str, out: Path, episodes: int, seed: int, steps: int, mapper: str, console: Console
 ) -> dict[str, Any]:
     """Write a bundle to ``out``, and return what ``--json`` prints.
 
     Raises:
-        BadInput: For arguments that cannot be used, a folder that holds something else, or episodes in which there is
-            nothing to learn.
+        BadInput: For arguments that cannot be used, a folder that holds something else or is in use, or episodes in
+            which there is nothing to learn.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out} exists already; choose another --out")
+    _refuse_other_content(out)
     try:
-        with threadpool_limits(1, user_api="blas"):  # as policies are played everywhere else
-            bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
-        if bundle.carried["kind"] == "trained":
-            shutil.copytree(weights_of(Path(carry)), out / POLICY)
-        bundle.save(out)
-        bundle = load_bundle(out)
+        with FolderLock(out):
+            _refuse_other_content(out)
+            with threadpool_limits(1, user_api="blas"):  # as policies are played everywhere else
+                bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
+            shutil.rmtree(out / POLICY, ignore_errors=True)  # of a killed calibration, as was made sure of
+            sweep(out)
+            if bundle.carried["kind"] == "trained":
+                _copy_weights(weights_of(Path(carry)), out / POLICY)
+            bundle.save(out)
+            bundle = load_bundle(out)
     except ValueError as error:
         raise BadInput(str(error)) from error
     console.print(bundle.describe(), markup=False, highlight=False, soft_wrap=True)

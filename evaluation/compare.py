@@ -10,6 +10,7 @@ import numpy as np
 
 from evaluation import statistics
 from evaluation.schema import Row, RunSummary, ScoreSummary
+from native_sim.finite import is_number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -122,7 +123,7 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def _check(a: RunSummary, b: RunSummary, margin: float) -> None:
-    if not (np.isfinite(margin) and margin >= 0):
+    if not is_number(margin, 0.0):
         raise ValueError(f"the margin is {margin}; give 0 or more, in units of score")
     for what in ("variant", "steps"):
         first, second = getattr(a, what), getattr(b, what)

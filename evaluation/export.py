@@ -24,6 +24,7 @@ from cage4.submitted import check_policy
 from evaluation import exported, transfer
 from evaluation.errors import BadInput
 from evaluation.policies import BUNDLES, LOADERS, POLICIES, is_submission, make_policy
+from native_sim.writing import sweep_beside, write_atomically
 
 AT_THE_JUDGE: Final = frozenset({"CybORG", "gym", "gymnasium", "matplotlib", "networkx", "numpy", "torch", "yaml"})
 """Packages that the official evaluation has: CybORG's requirements, as far as a policy could use them."""
@@ -126,9 +127,8 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
     files = collect(entry_of(policy), labels)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(out.name + ".partial")
-        partial.write_bytes(pack(files))
-        partial.replace(out)
+        sweep_beside(out)
+        write_atomically(out, pack(files))
     except OSError as error:
         raise BadInput(f"cannot write {out} ({error.strerror or error}); choose another --out") from error
     return sorted(files)

@@ -21,13 +21,16 @@ from cage4 import spec
 from evaluation.calibrate import FIRST_SEED, episode_seeds
 from evaluation.errors import BadInput
 from evaluation.lessons import learn_mapper
+from evaluation.training import unwritten
 from evaluation.training_cc4 import check_environment, make_env
 from evaluation.transfer import bundle_folder, make_carried
 from hmarl_soc import checkpoint
 from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.checkpoint import Checkpoint
 from hmarl_soc.registry import make_learner
+from hmarl_soc.runs import LAST, has_checkpoint, writing_to
 from native_sim.api import Array, FloatArray, Policy
+from native_sim.writing import is_left_over
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,26 +98,41 @@ def finetune(
     try:
         settings = configure(config, parts, steps)
         if not resume:
-            if out.exists() and (not out.is_dir() or any(out.iterdir())):
-                raise BadInput(f"{out} exists already; choose another --out, or --resume to go on with that run")
-            prepare(bundle, scratch, seed, out, console)
-        trainer = make_trainer(settings, seed, out, Bar(console, f"fine-tuning, seed {seed}"))
-        if resume:
-            trainer.resume()
-        outcome = trainer.run()
+            _refuse_other_content(out)
+        with writing_to(out, resume):
+            if not resume:
+                prepare(bundle, scratch, seed, out, console)
+            trainer = make_trainer(settings, seed, out, Bar(console, f"fine-tuning, seed {seed}"))
+            if resume:
+                trainer.resume()
+            outcome = trainer.run()
+            tuned = None if outcome.interrupted else finish(out, settings)
     except ValueError as error:
         raise BadInput(str(error)) from error
     except (TrainingDiverged, OSError) as error:
-        console.print(f"Error: {error}.", style="red", markup=False, highlight=False, soft_wrap=True)
-        return result | {"failure": str(error)}
+        failure = unwritten(out, error) if isinstance(error, OSError) else str(error)
+        console.print(f"Error: {failure}.", style="red", markup=False, highlight=False, soft_wrap=True)
+        return result | {"failure": failure}
     result |= {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": outcome.best_score}
-    if outcome.interrupted:
+    if tuned is None:
         console.print("Interrupted and saved; the same command with --resume goes on.", highlight=False)
         return result | {"interrupted": True}
-    tuned = finish(out, settings)
     console.print(tuned.describe(), markup=False, highlight=False, soft_wrap=True)
     console.print(f"bundle:{out / BUNDLE} plays it", markup=False, highlight=False, soft_wrap=True)
     return result | {"bundle": str(out / BUNDLE)}
+
+
+def _refuse_other_content(out: Path) -> None:
+    """Refuse a folder that holds more than what a run leaves that is killed before its first checkpoint.
+
+    Raises:
+        BadInput: If it does.
+    """
+    if not out.exists():
+        return
+    names = {entry.name for entry in out.iterdir() if not is_left_over(entry.name)} if out.is_dir() else {out.name}
+    if names - {START, LAST} or has_checkpoint(out):
+        raise BadInput(f"{out} exists already; choose another --out, or --resume to go on with that run")
 
 
 def configure(config: Path | None, parts: str | None, steps: int | None) -> RunConfig:

@@ -1,8 +1,9 @@
 """The run folder: written row by row, resumed after any interruption, read without playing.
 
 RUN/spec.json         what was asked, resolved, and with which versions
-RUN/episodes.jsonl    one line per finished episode while the run is going on
-RUN/episodes.parquet  the same rows, sorted, once the run is complete
+RUN/episodes.jsonl    one line per finished episode while the run is going on, each with a checksum
+RUN/episodes.parquet  the same rows, sorted, once the run is complete, with checksums and a digest of them
+RUN/summary.json      what they come to, and of which rows it is made
 RUN/run.log           tracebacks of policies that failed
 """
 
@@ -10,16 +11,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from evaluation.errors import BadInput
+from evaluation.row_checks import contradiction
+from evaluation.rows import DamagedRows, digests, from_line, from_table, to_line, to_table
 from evaluation.schema import FORMAT_VERSION, EvalSpec, Row
+from native_sim.writing import LOCK as LOCK
+from native_sim.writing import FolderInUse, FolderLock, digest_of, is_left_over, sweep
+from native_sim.writing import write_atomically as write_atomically
 
-SPEC, ROWS, TABLE, LOG, LOCK = "spec.json", "episodes.jsonl", "episodes.parquet", "run.log", ".lock"
+SPEC, ROWS, TABLE, SUMMARY, LOG = "spec.json", "episodes.jsonl", "episodes.parquet", "summary.json", "run.log"
 
 
 class RunFolder:
@@ -35,7 +41,7 @@ class RunFolder:
     def __init__(self, path: Path, spec: EvalSpec, provenance: dict[str, Any]) -> None:
         self.path, self.spec, self.provenance = path, spec, provenance
         self.notices: list[str] = []
-        self._lock: int | None = None
+        self._lock: FolderLock | None = None
 
     # ---------------------------------------------------------------------------------------------- opening
     @classmethod
@@ -46,35 +52,50 @@ class RunFolder:
             BadInput: If the folder cannot be written, is in use, or holds something else: another question,
                 other versions, or no run at all. Nothing in it is changed then.
         """
-        if (path / SPEC).exists():
-            folder = cls.open(path)
-            if folder.spec != spec:
-                raise BadInput(
-                    f"{path} holds run {folder.spec.id}, which asks something else "
-                    f"({_differences(folder.spec, spec)}); choose another --out, or ask the same"
-                )
-            _refuse_other_versions(path, folder.provenance, provenance)
-            folder._acquire()
-            return folder
+        _refuse_foreign(path)
+        lock = FolderLock(path)
         try:
-            if path.exists() and (not path.is_dir() or any(entry.name != LOCK for entry in path.iterdir())):
-                raise BadInput(f"{path} exists and is not a run folder (it has no {SPEC}); choose another --out")
-            path.mkdir(parents=True, exist_ok=True)
-            folder = cls(path, spec, provenance)
-            folder._acquire()
-            document = {
-                "format": FORMAT_VERSION,
-                "id": spec.id,
-                "spec": spec.model_dump(mode="json"),
-                "seeds": spec.episode_seeds(),
-                "provenance": provenance,
-            }
-            write_atomically(path / SPEC, json.dumps(document, indent=2) + "\n")
+            lock.acquire()
+            try:
+                folder = cls._take_up(path, spec, provenance) if (path / SPEC).exists() else cls(path, spec, provenance)
+                sweep(path)
+                if not (path / SPEC).exists():
+                    folder._begin()
+            except BaseException:
+                lock.release()
+                raise
+        except FolderInUse as error:
+            raise BadInput(f"{path} is in use by another evaluation; wait for it or choose another --out") from error
         except OSError as error:
             raise BadInput(
                 f"cannot write to {path} ({error.strerror or error}); choose a folder you may write to with --out"
             ) from error
+        folder._lock = lock
         return folder
+
+    @classmethod
+    def _take_up(cls, path: Path, spec: EvalSpec, provenance: dict[str, Any]) -> RunFolder:
+        """Open the run in the folder, if it asks the same question with the same versions."""
+        folder = cls.open(path)
+        if folder.spec != spec:
+            raise BadInput(
+                f"{path} holds run {folder.spec.id}, which asks something else "
+                f"({_differences(folder.spec, spec)}); choose another --out, or ask the same"
+            )
+        _refuse_other_versions(path, folder.provenance, provenance)
+        return folder
+
+    def _begin(self) -> None:
+        """Write what is asked."""
+        _refuse_foreign(self.path)  # again: another process may have been faster
+        document = {
+            "format": FORMAT_VERSION,
+            "id": self.spec.id,
+            "spec": self.spec.model_dump(mode="json"),
+            "seeds": self.spec.episode_seeds(),
+            "provenance": self.provenance,
+        }
+        write_atomically(self.path / SPEC, json.dumps(document | {"digest": digest_of(document)}, indent=2) + "\n")
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -101,41 +122,27 @@ class RunFolder:
             spec = EvalSpec.model_validate(document["spec"])
             provenance = dict(document["provenance"])
             intact = document["id"] == spec.id and document["seeds"] == spec.episode_seeds()
+            intact &= document.get("digest") in (None, digest_of(document))  # earlier versions wrote none
         except (KeyError, TypeError, ValidationError) as error:
             raise BadInput(f"{path / SPEC} is damaged ({_first_line(error)}); restore it or evaluate again") from error
         if not intact:
-            raise BadInput(f"{path / SPEC} was edited: its id or seeds do not follow from its spec; evaluate again")
-        return cls(path, spec, provenance)
-
-    def _acquire(self) -> None:
-        """Hold the folder for this process; the operating system lets go of it when the process ends."""
-        try:
-            import fcntl
-        except ImportError:  # not on Windows: two writers in one folder are then the user's care
-            return
-        handle = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
             raise BadInput(
-                f"{self.path} is in use by another evaluation; wait for it or choose another --out"
-            ) from None
-        self._lock = handle
+                f"{path / SPEC} was edited: its id, seeds or digest do not follow from the rest; evaluate again"
+            )
+        return cls(path, spec, provenance)
 
     def close(self) -> None:
         """Let other processes write to the folder."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release()
             self._lock = None
-            (self.path / LOCK).unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------------------------- rows
     def append(self, records: Iterable[Row]) -> None:
         """Add finished episodes; when this returns they survive a kill of the process."""
         with (self.path / ROWS).open("a", encoding="utf-8") as file:
             for record in records:
-                file.write(record.model_dump_json() + "\n")
+                file.write(to_line(record))
             file.flush()
             os.fsync(file.fileno())
 
@@ -145,22 +152,41 @@ class RunFolder:
         Raises:
             BadInput: If a file is corrupt; the message names the place, and nothing is changed.
         """
-        records = self._read_table() if (self.path / TABLE).exists() else self._read_rows()
-        place = self.path / (TABLE if (self.path / TABLE).exists() else ROWS)
+        is_table = (self.path / TABLE).exists()
+        place = self.path / (TABLE if is_table else ROWS)
+        records = self._read_table() if is_table else self._read_rows()
         order = {policy: number for number, policy in enumerate(self.spec.policies)}
         seeds = self.spec.episode_seeds()
         seen: set[tuple[str, int]] = set()
         for record in records:
             key = (record.policy, record.index)
             known = record.policy in order and record.index < len(seeds) and record.seed == seeds[record.index]
-            if key in seen or not known:
-                what = "is there twice" if key in seen else "does not belong to this run"
+            what = "is there twice" if key in seen else None if known else "does not belong to this run"
+            if what is None and (wrong := contradiction(record, self.spec)):
+                what = f"contradicts itself ({wrong})"
+            if what is not None:
                 raise BadInput(
                     f"{place} is corrupt: episode {record.index} of {record.policy} {what}; restore the file, "
                     f"or evaluate again into another --out"
                 )
             seen.add(key)
-        return sorted(records, key=lambda record: (order[record.policy], record.index))
+        records = sorted(records, key=lambda record: (order[record.policy], record.index))
+        if is_table:
+            self._check_summary(records)
+        return records
+
+    def _check_summary(self, records: Sequence[Row]) -> None:
+        """Refuse a table other than the one that the summary of the complete run was made of."""
+        try:
+            summary = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return  # none, or none that can be read: it can be made again from the rows
+        told = summary.get("rows") if isinstance(summary, dict) and summary.get("complete") is True else None
+        if told is not None and told != digests(records).played:
+            raise BadInput(
+                f"{self.path / SUMMARY} was not made of the rows in {TABLE}: one of the two was changed; restore it, "
+                f"or delete {SUMMARY} and report the run again"
+            )
 
     def _read_rows(self) -> list[Row]:
         path = self.path / ROWS
@@ -172,8 +198,8 @@ class RunFolder:
         records: list[Row] = []
         for number, line in enumerate(lines, start=1):
             try:
-                records.append(self.spec.row_type.model_validate_json(line))
-            except ValidationError as error:
+                records.append(from_line(line, self.spec.row_type))
+            except (DamagedRows, ValidationError) as error:
                 raise BadInput(
                     f"{path} is corrupt at line {number} ({_first_line(error)}); restore the file, "
                     f"or delete that line to play its episode again"
@@ -193,30 +219,23 @@ class RunFolder:
                 file.truncate(text.rfind(b"\n") + 1)
 
     def _read_table(self) -> list[Row]:
-        import pyarrow
-        import pyarrow.parquet as parquet
-
         path = self.path / TABLE
         try:
-            rows = parquet.read_table(path).to_pylist()
-            return [self.spec.row_type.model_validate(row) for row in rows]
-        except (pyarrow.ArrowException, OSError, ValidationError) as error:
+            return from_table(path.read_bytes(), self.spec.row_type)
+        except (DamagedRows, OSError, ValidationError) as error:
             raise BadInput(
                 f"{path} is corrupt or truncated ({_first_line(error)}); restore the file, "
                 f"or evaluate again into another --out"
             ) from error
 
     def finish(self) -> None:
-        """Turn the rows of a complete run into the Parquet table."""
-        if (self.path / TABLE).exists():
-            return
-        import pyarrow
-        import pyarrow.parquet as parquet
-
-        table = pyarrow.Table.from_pylist([_cells(record) for record in self.read()])
-        partial = self.path / f"{TABLE}.partial"
-        parquet.write_table(table, partial, compression="zstd")
-        partial.replace(self.path / TABLE)
+        """Turn the rows of a complete run into the Parquet table; rows that no table can hold stay as they are."""
+        if not (self.path / TABLE).exists():
+            try:
+                write_atomically(self.path / TABLE, to_table(self.read()))
+            except DamagedRows as error:
+                self.log(f"The rows stay in {ROWS}, since no table can hold them: {error}")
+                return
         (self.path / ROWS).unlink(missing_ok=True)
 
     def log(self, text: str) -> None:
@@ -225,16 +244,12 @@ class RunFolder:
             file.write(text.rstrip() + "\n\n")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never half of either."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def _cells(record: Row) -> dict[str, Any]:
-    """Return a row for the table, which cannot hold a mapping without entries: it is written as nothing."""
-    return {name: None if value == {} else value for name, value in record.model_dump(mode="json").items()}
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a folder that holds something, but no run; what a killed beginning of one left does not count."""
+    if (path / SPEC).exists() or not path.exists():
+        return
+    if not path.is_dir() or any(not is_left_over(entry.name) for entry in path.iterdir()):
+        raise BadInput(f"{path} exists and is not a run folder (it has no {SPEC}); choose another --out")
 
 
 def _differences(old: EvalSpec, new: EvalSpec) -> str:

@@ -180,7 +180,10 @@ class _Table:
         counted = self.policy.fallbacks(self.memory)
         if not counted:
             return record
-        return record.model_copy(update={"fallbacks": {name: int(count[row]) for name, count in counted.items()}})
+        fallbacks = {name: int(count[row]) for name, count in counted.items()}
+        if min(fallbacks.values()) < 0:
+            raise PolicyFailure(self.labels.policy, f"fallbacks() counts fewer than 0: {fallbacks}", "")
+        return record.model_copy(update={"fallbacks": fallbacks})
 
 
 def store(old: dict[str, Any], rows: list[int], fresh: Mapping[str, Any], count: int) -> dict[str, Any]:

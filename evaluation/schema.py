@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -14,8 +14,12 @@ FORMAT_VERSION = 1
 """Version of the run folder; raised when a reader of the old one would misread the new one."""
 
 
+Count = Annotated[int, Field(ge=0)]
+"""How often something happened."""
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class EvalSpec(_Strict):
@@ -32,6 +36,15 @@ class EvalSpec(_Strict):
     policies: tuple[str, ...] = Field(min_length=1)
     episodes: int = Field(default=100, ge=1)
     seed: int = Field(default=0, ge=0, description="base seed of which all episode seeds are spawned")
+
+    @field_validator("variant_knobs")
+    @classmethod
+    def _finite(cls, knobs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(knobs, allow_nan=False)
+        except ValueError:
+            raise ValueError("every number of a knob must be finite") from None
+        return knobs
 
     @property
     def id(self) -> str:
@@ -95,6 +108,9 @@ class RunSummary(_Strict):
     seed: int
     episodes: int = Field(description="episodes asked for per policy")
     complete: bool
+    rows: str | None = Field(
+        default=None, description="SHA-256 of the rows that it is made of, wall times left out; None in older ones"
+    )
     asked: tuple[str, ...] = Field(
         default=(), description="policies asked for; one without an episode is not in policies"
     )
@@ -121,15 +137,15 @@ class EpisodeRecord(Row):
         "costs they add up to the score"
     )
     action_costs: tuple[float, float, float] = Field(description="cost of blue's own actions per phase")
-    length: int = Field(description="step calls until done (499 of 500)")
-    actions: dict[str, int] = Field(description="submitted actions of the five agents by verb")
-    invalid: int = Field(description="submissions under a zero of the mask (played as Sleep)")
-    busy: int = Field(description="submissions other than Sleep while an action was in progress (dropped)")
-    fallbacks: dict[str, int] = Field(
+    length: Count = Field(description="step calls until done (499 of 500)")
+    actions: dict[str, Count] = Field(description="submitted actions of the five agents by verb")
+    invalid: Count = Field(description="submissions under a zero of the mask (played as Sleep)")
+    busy: Count = Field(description="submissions other than Sleep while an action was in progress (dropped)")
+    fallbacks: dict[str, Count] = Field(
         default_factory=dict, description="reason -> decisions that a policy's adapter could not express"
     )
     step_rewards: list[float] = Field(description="reward of each counted step (498 of 500)")
-    wall_s: float = Field(description="seconds of this episode's share of the wall time")
+    wall_s: float = Field(ge=0, description="seconds of this episode's share of the wall time")
 
     @field_validator("fallbacks", mode="before")
     @classmethod
@@ -168,12 +184,12 @@ class Summary(RunSummary):
 class SocRecord(Row):
     """An episode of the SOC simulator. ``score`` is the sum of its rewards."""
 
-    length: int = Field(description="steps played")
+    length: Count = Field(description="steps played")
     sees_truth: bool = Field(description="whether the policy was shown the true state, which no defender sees")
     metrics: dict[str, float | None] = Field(
         description="as docs/soc-simulator.md defines them, fractions as fractions; None where one is not defined"
     )
-    wall_s: float = Field(description="seconds of this episode's share of the wall time")
+    wall_s: float = Field(ge=0, description="seconds of this episode's share of the wall time")
 
 
 class MetricSummary(_Strict):

@@ -11,6 +11,7 @@ import numpy as np
 
 from evaluation import statistics
 from evaluation.games import game_of
+from evaluation.rows import digests
 from evaluation.schema import EvalSpec, Row, RunSummary
 
 BASELINE: Final = "no-defense"
@@ -37,6 +38,7 @@ def summarise(spec: EvalSpec, records: Iterable[Row]) -> RunSummary:
         "steps": spec.steps,
         "seed": spec.seed,
         "episodes": spec.episodes,
+        "rows": digests(row for played in rows.values() for row in played.values()).played,
         "complete": all(len(rows.get(policy, ())) == spec.episodes for policy in spec.policies),
         "asked": spec.policies,
         "comparisons": _comparisons(spec, rows),

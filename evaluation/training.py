@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evaluation.errors import BadInput
+from native_sim.finite import is_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ def train(
     except ValueError as error:
         raise BadInput(str(error)) from error
     except (TrainingDiverged, OSError) as error:
-        failure = _unwritten(out, error) if isinstance(error, OSError) else str(error)
+        failure = unwritten(out, error) if isinstance(error, OSError) else str(error)
         console.print(f"Error: {failure}.", style="red", markup=False, highlight=False, soft_wrap=True)
         return result | {"failure": failure}
     best = f"best validation {outcome.best_score:,.2f}, " if outcome.best_score > float("-inf") else ""
@@ -71,12 +72,15 @@ def train(
     return result | numbers | {"interrupted": outcome.interrupted}
 
 
-def _unwritten(out: Path, error: OSError) -> str:
+def unwritten(out: Path, error: OSError) -> str:
     """Say that a run folder cannot be written, and what to do."""
-    return (
-        f"{out} cannot be written ({error.strerror or error}); make room, and with --resume it goes on from the last "
-        "checkpoint, if one was saved"
-    )
+    from hmarl_soc.runs import has_checkpoint
+
+    if has_checkpoint(out):
+        advice = "with --resume it goes on from the last checkpoint"
+    else:
+        advice = "the same command begins again, since nothing was saved yet"
+    return f"{out} cannot be written ({error.strerror or error}); make room, and {advice}"
 
 
 def _resolve(
@@ -133,8 +137,8 @@ def bench(seconds: float, console: Console) -> dict[str, Any]:
 
     from hmarl_soc.speed import measure
 
-    if not seconds > 0:
-        raise BadInput(f"--seconds must be positive; given {seconds}")
+    if not is_number(seconds, 0.0, above=True):
+        raise BadInput(f"--seconds must be positive and finite; given {seconds}")
     rows = measure(seconds)
     table = Table("what", "unit", title="HMARL-SOC as train makes it")
     for name in ("on the clock", "by CPU time"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 
 from native_sim.api import Array
 from native_sim.tensors import read_tensors
+from native_sim.writing import digest_of, sweep, write_atomically
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -52,6 +52,7 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> None:
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)  # what a kill left half-written can be as large as everything else
     arrays: dict[str, Array] = {}
     tree = _split(checkpoint.state, "", arrays)
     data = to_bytes({name: np.asarray(array, order="C") for name, array in arrays.items()})
@@ -65,8 +66,8 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> None:
         "sha256": digest,
         "state": tree,
     }
-    _replace(folder / file, data)
-    _replace(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    write_atomically(folder / file, data)
+    write_atomically(folder / MANIFEST, json.dumps(manifest | {"digest": digest_of(manifest)}, indent=1))
     for other in folder.glob("arrays-*.safetensors"):
         if other.name != file:
             other.unlink()
@@ -112,22 +113,11 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         if not isinstance(manifest[name], kind):
             given = type(manifest[name]).__name__
             raise CheckpointError(f"checkpoint {folder} is damaged: {name!r} of {MANIFEST} is of type {given}")
+    if manifest.get("digest") not in (None, digest_of(manifest)):  # earlier versions wrote none
+        raise CheckpointError(f"checkpoint {folder} is damaged: {MANIFEST} is not what was written")
     if Path(manifest["arrays"]).name != manifest["arrays"]:
         raise CheckpointError(f"checkpoint {folder} is damaged: its arrays lie elsewhere, in {manifest['arrays']!r}")
     return manifest
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file beside and rename it over the old one once it is safely on disk."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _split(value: Any, path: str, arrays: dict[str, Array]) -> Any:

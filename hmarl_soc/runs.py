@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from hmarl_soc import checkpoint
 from hmarl_soc.config import EnvironmentConfig, RunConfig
 from hmarl_soc.interface import describe
 from hmarl_soc.progress import Meter
@@ -16,7 +18,10 @@ from native_sim import make_vec
 from native_sim.api import Policy, VectorEnv
 from native_sim.soc.policies import make_policy
 from native_sim.soc.spec import STATE
+from native_sim.writing import FolderLock, sweep
 
+LAST: Final = "last"
+"""Of a run folder: the checkpoint that the run goes on from."""
 METRICS: Final = (
     *("csr", "exfiltrated", "length", "detected_share", "scan_fpr", "alert_fpr", "mttd", "mttr"),
     *("reward_detection", "reward_response", "reward_cost", "reward_false_positive"),
@@ -112,21 +117,64 @@ def train(
         method: Name of the method.
         config: Settings.
         seed: Of everything that is random in the run.
-        out: Run folder; must not hold a run unless ``resume``.
+        out: Run folder; must not hold a run unless ``resume``. What a run left that ended before its first checkpoint
+            does not count: it begins anew.
         resume: Go on from the last checkpoint of the folder.
         meter: Shows progress.
         game: What is trained in.
 
     Raises:
-        ValueError: If something given is wrong, or the folder holds a run already.
+        ValueError: If something given is wrong, the folder holds a run already, or another process writes to it.
+        OSError: If the folder cannot be written.
         TrainingDiverged: If a loss is not finite.
     """
+    with writing_to(out, resume):
+        return run(method, config, seed, out, resume, meter, game)
+
+
+def run(
+    method: str,
+    config: RunConfig,
+    seed: int,
+    out: str | Path,
+    resume: bool = False,
+    meter: Meter | None = None,
+    game: TrainingGame = SOC,
+) -> Outcome:
+    """Train as :func:`train` does in a folder that is held already."""
     from hmarl_soc.networks import use_one_thread
 
-    if not resume and (Path(out) / "log.jsonl").exists():
-        raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with that one")
     use_one_thread()
     trainer = make_trainer(method, config, seed, out, meter, game)
     if resume:
         trainer.resume()
     return trainer.run()
+
+
+@contextmanager
+def writing_to(out: str | Path, resume: bool) -> Iterator[None]:
+    """Hold a run folder while a run is begun in it, or gone on with; half-written files in it are removed first.
+
+    Args:
+        out: Run folder.
+        resume: Whether there must be a checkpoint to go on from; otherwise there must be no run.
+
+    Raises:
+        ValueError: If there is none, or one, or another process writes to the folder.
+        OSError: If the folder cannot be written.
+    """
+    out = Path(out)
+    if resume and not has_checkpoint(out):
+        raise ValueError(f"{out} holds no checkpoint to go on from; start it without --resume")
+    with FolderLock(out):
+        if not resume and has_checkpoint(out):
+            raise ValueError(f"{out} holds a run already; give another folder, or --resume to go on with that one")
+        if not resume and (out / "log.jsonl").exists():
+            raise ValueError(f"{out} holds a run already, without a checkpoint to go on from; give another folder")
+        sweep(out)
+        yield
+
+
+def has_checkpoint(out: Path) -> bool:
+    """Tell whether the run in a folder can be gone on with."""
+    return (out / LAST / checkpoint.MANIFEST).exists()

@@ -92,15 +92,21 @@ class Trainer:
     def run(self) -> Outcome:
         """Train until the configured number of steps, or until Ctrl-C; both end with a full checkpoint.
 
+        A run shorter than the steps between two validations is validated at its end. That is done anew when such a
+        run is gone on with: the checkpoint is of before, as if the run had been longer all along.
+
         Raises:
             TrainingDiverged: If a loss is not finite; the last checkpoint stays as it was.
+            OSError: If something cannot be written, for lack of space for example.
         """
         settings = self.config.trainer
         started = time.perf_counter() - self._spent
         seen = self.field.seen()
         with StopSwitch() as stop, self.meter:
-            if self.validate_first and self.steps == 0:
-                self._validate()
+            if self.steps == 0:
+                self.save()  # before anything else, so that the run can be gone on with whenever it ends
+                if self.validate_first and self.validate is not None:
+                    self._validate()
             while self.steps < settings.steps and not stop.pressed:
                 actions = self.learner.act(seen)
                 step = self.field.step(actions)
@@ -117,7 +123,9 @@ class Trainer:
                     self._validate()
                 if _passed(before, self.steps, settings.save_every):
                     self.save()
-        self.save()
+            self.save()
+            if self.validate is not None and self.best_score == -math.inf and not stop.pressed:
+                self._validate()
         return Outcome(self.steps, self.field.finished, self.best_score, stop.pressed)
 
     def save(self) -> None:

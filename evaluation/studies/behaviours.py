@@ -22,6 +22,7 @@ from evaluation.studies.behaviour_measures import BEFORE, OFFICE, measure
 from evaluation.studies.files import damaged
 from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
 from native_sim.soc.conduct import WINDOW
+from native_sim.writing import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -167,10 +168,8 @@ def _probe(policy: Policy, env: SocVectorEnv, rows: Array, given: tuple[Any, ...
 # ------------------------------------------------------------------------------------------------------- logs
 def _save(file: Path, tables: Mapping[str, Array]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    with partial.open("wb") as stream:
+    with replacing(file) as stream:
         np.savez_compressed(stream, **tables)  # type: ignore[arg-type,unused-ignore]
-    partial.replace(file)
 
 
 def _load(file: Path) -> dict[str, Array]:

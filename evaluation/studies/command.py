@@ -12,6 +12,7 @@ from evaluation.studies import study as training
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.options import Options
 from evaluation.studies.plans import PLANS
+from native_sim.writing import FolderInUse, FolderLock, sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,4 +103,11 @@ def run(name: str, asked: Options, given: Collection[str], console: Console) -> 
         raise BadInput(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
     study, takes = STUDIES[name]
     refuse_options(f"study {name}", given, {"out", *takes})
-    return study(name, asked, console)
+    if asked.report_only:  # the study itself may be going on
+        return study(name, asked, console)
+    try:
+        with FolderLock(asked.out / name):
+            sweep(asked.out / name)
+            return study(name, asked, console)
+    except FolderInUse as error:
+        raise BadInput(str(error)) from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from evaluation.errors import BadInput
+from native_sim.finite import parse_float, refuse_constant
+from native_sim.writing import LOCK
 
 LOG: Final = "log.jsonl"
 
@@ -45,10 +48,19 @@ def read_validations(folder: Path) -> dict[str, np.ndarray]:
         raise damaged(path, f"a validation tells no steps or no score: {error}") from error
 
 
+def clear(folder: Path) -> None:
+    """Remove what a folder holds, but not the lock of who does so."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != LOCK:
+            entry.unlink()
+
+
 def _parse(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
-    except ValueError as error:
+        found = json.loads(text, parse_constant=refuse_constant, parse_float=parse_float)
+    except (ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from error
     if not isinstance(found, dict):
         raise damaged(path, f"it holds a {type(found).__name__}")

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from adapters.bundle import POLICY
+from adapters.bundle import INDEX, POLICY
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
 from evaluation.finetune import BUNDLE, finetune, with_learned_mapper
 from evaluation.policies import fingerprint
 from evaluation.provenance import describe_tree
 from evaluation.records import RunFolder, write_atomically
-from evaluation.studies.files import damaged, read_object, read_validations
+from evaluation.studies.files import clear, damaged, read_object, read_validations
 from evaluation.studies.finetuning_report import (
     NAME,
     NO_DEFENSE,
@@ -39,6 +39,8 @@ from evaluation.studies.finetuning_report import (
 )
 from evaluation.studies.recorded import RECORDED, SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
+from hmarl_soc.runs import LAST, has_checkpoint
+from native_sim.writing import FolderLock
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -153,7 +155,7 @@ def study(
     missing = [run for run in runs if not _is_done(out, run) and run not in known]
     if not report_only and missing:
         beginning = out / "beginning"
-        if not beginning.is_dir():
+        if not (beginning / INDEX).is_file():
             with_learned_mapper(bundle, beginning, console)
         console.print(f"{len(runs) - len(missing)} of {len(runs)} runs are done; {len(missing)} to go", highlight=False)
         _execute(str(beginning), out, missing, size, workers, console)
@@ -204,7 +206,7 @@ def _measure(out: Path, run: Run, means: Mapping[str, float], size: Size) -> Res
 
 
 def _is_done(out: Path, run: Run) -> bool:
-    return (out / run.folder / BUNDLE / "bundle.json").is_file()
+    return (out / run.folder / BUNDLE / INDEX).is_file()
 
 
 def _policy(out: Path, run: Run) -> str:
@@ -230,14 +232,15 @@ def _train(bundle: str, out: Path, size: Size, run: Run) -> tuple[Run, bool, str
     settings = folder.parent / f"seed-{run.seed}.toml"
     settings.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(settings, settings_of(run, size))
-    resume = (folder / "last" / "manifest.json").is_file()
-    if not resume and folder.exists():
-        shutil.rmtree(folder)  # killed before its first checkpoint
+    resume = has_checkpoint(folder)
+    if not resume:
+        with FolderLock(folder):
+            clear(folder)  # of a run that was killed before its first checkpoint
     quiet = Console(quiet=True)
     scratch = run.start == SCRATCH
     result = finetune(bundle, run.seed, folder, settings, run.parts, scratch, run.budget, resume, quiet)
     if not result["interrupted"] and not result["failure"]:
-        shutil.rmtree(folder / "last", ignore_errors=True)  # rollouts and all: much larger than everything else
+        shutil.rmtree(folder / LAST, ignore_errors=True)  # rollouts and all: much larger than everything else
     return run, bool(result["interrupted"]), result["failure"]
 
 

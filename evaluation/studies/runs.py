@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
-from evaluation.studies.files import damaged, read_object, read_validations
+from evaluation.studies.files import clear, damaged, read_object, read_validations
 from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
 from native_sim.soc.reward import METRICS
+from native_sim.writing import FolderInUse, FolderLock, sweep
 
 if TYPE_CHECKING:
     from hmarl_soc.config import RunConfig
@@ -91,24 +94,45 @@ def execute(job: Job) -> tuple[Job, str]:
 
     Returns:
         The job, and :data:`DONE`, :data:`INTERRUPTED`, or one sentence on why its training failed.
+
+    Raises:
+        BadInput: If another process writes to the folder of this run.
     """
     end = train(job)[1] if job.seed is not None else DONE
     if end == DONE:
-        _score(job)
+        with _held(job):
+            if not is_done(job):  # another study may have been faster
+                _score(job)
     return job, end
 
 
 def train(job: Job) -> tuple[Job, str]:
-    """Train if that is not finished; returns what :func:`execute` does."""
+    """Train if that is not finished; returns and raises what :func:`execute` does."""
     from hmarl_soc.trainer import TrainingDiverged
 
     if job.seed is not None and read_trained(job) is None:
         try:
-            if not _train(job, job.seed):
-                return job, INTERRUPTED
+            with _held(job):
+                if not _train(job, job.seed):
+                    return job, INTERRUPTED
         except TrainingDiverged as error:
             return job, str(error)
     return job, DONE
+
+
+@contextmanager
+def _held(job: Job) -> Iterator[None]:
+    """Hold the folder of a job, and clean it of what was left half-written.
+
+    Raises:
+        BadInput: If another process has it.
+    """
+    try:
+        with FolderLock(job.folder):
+            sweep(job.folder)
+            yield
+    except FolderInUse as error:
+        raise BadInput(f"{error}; the same command goes on") from error
 
 
 def read_trained(job: Job) -> dict[str, Any] | None:
@@ -157,24 +181,29 @@ def _config(arm: Arm, size: Size) -> RunConfig:
 
 
 def _train(job: Job, seed: int) -> bool:
-    from hmarl_soc.checkpoint import MANIFEST
-    from hmarl_soc.runs import train
+    """Train in a folder that is held; return whether it was not interrupted.
 
+    Raises:
+        TrainingDiverged: If a loss is not finite.
+    """
+    from hmarl_soc.runs import LAST, has_checkpoint, run
+
+    if read_trained(job) is not None:  # by another study, since the folder was free
+        return True
     config = _config(job.arm, job.size)
-    resume = (job.folder / "last" / MANIFEST).exists()
+    resume = has_checkpoint(job.folder)
     if not resume:
-        shutil.rmtree(job.folder, ignore_errors=True)  # a run that was killed before its first checkpoint
-        job.folder.mkdir(parents=True)
+        clear(job.folder)  # of a run that was killed before its first checkpoint
         what = {"method": job.arm.method, "seed": seed, "config": config.to_dict(), **describe_tree()}
         write_atomically(job.folder / RUN, json.dumps(what, indent=1))
     started = time.perf_counter()
-    outcome = train(job.arm.method, config, seed, job.folder, resume)
+    outcome = run(job.arm.method, config, seed, job.folder, resume)
     if outcome.interrupted:
         return False
     done = {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": outcome.best_score}
     seconds = round(time.perf_counter() - started, 1)
     write_atomically(job.folder / TRAINED, json.dumps({**done, "last_sitting_s": seconds}))
-    shutil.rmtree(job.folder / "last", ignore_errors=True)  # replay and all: much larger than everything else
+    shutil.rmtree(job.folder / LAST, ignore_errors=True)  # replay and all: much larger than everything else
     return True
 
 

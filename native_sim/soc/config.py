@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
+from native_sim.finite import is_number
 from native_sim.soc import spec
 
 _POSITIVE = (0.0, math.inf)
@@ -131,11 +132,10 @@ def describe() -> Mapping[str, tuple[Any, str]]:
 
 
 def _check(name: str, value: object, kind: type, allowed: tuple[float, float] | None) -> None:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    wanted = (int, float) if kind is float else kind
+    if not isinstance(value, wanted) or (kind in (int, float) and isinstance(value, bool)):
         raise ValueError(f"{name} must be of type {kind.__name__}; given {value!r}")
-    if allowed is not None and isinstance(value, int | float) and not allowed[0] <= value <= allowed[1]:
+    if kind in (int, float) and allowed is not None and not is_number(value, *allowed):
         raise ValueError(f"{name} must lie in {allowed[0]:g} to {allowed[1]:g}; given {value!r}")
 
 

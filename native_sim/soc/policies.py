@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
+from native_sim.finite import is_number, parse_float, refuse_constant
 from native_sim.soc import spec
 from native_sim.soc.constants import BEST_CONSTANT
 
@@ -102,8 +103,9 @@ def constant_from_file(path: str | Path) -> ConstantActions:
         ValueError: If the file cannot be read or does not hold a constant policy.
     """
     try:
-        actions = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+        actions = json.loads(text, parse_constant=refuse_constant, parse_float=parse_float)
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"constant policy {str(path)!r} cannot be read ({error}); give a JSON file") from error
     if not isinstance(actions, dict):
         raise ValueError(
@@ -165,7 +167,11 @@ class RuleSoar(_Stateless):
 
 @dataclass(frozen=True)
 class Tactics:
-    """Thresholds of the adaptive defender, tuned on training networks."""
+    """Thresholds of the adaptive defender, tuned on training networks.
+
+    Raises:
+        ValueError: If one is not a finite number.
+    """
 
     escalate_from: float = 0.5  # confidence of an alert
     enrich_from: float = 0.41
@@ -182,6 +188,11 @@ class Tactics:
     suspect_telemetry: float = 0.15  # in other segments with cases
     search_from: float = 0.5  # belief of the best case
     throttle: float = 0.95
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            if not is_number(getattr(self, entry.name)):
+                raise ValueError(f"{entry.name} of tactics is a finite number; given {getattr(self, entry.name)!r}")
 
 
 class Adaptive(_Stateless):

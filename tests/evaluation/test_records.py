@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 
 import pytest
 from pydantic import ValidationError
@@ -31,6 +32,7 @@ def make_spec(**changes):
 
 def make_record(spec, policy, index):
     rewards = [-1.0 * index] * 8
+    phases = (-4.0 * index, -3.0 * index, -1.0 * index)
     return EpisodeRecord(
         policy=policy,
         index=index,
@@ -38,8 +40,8 @@ def make_record(spec, policy, index):
         engine=spec.engine,
         variant=spec.variant,
         score=sum(rewards),
-        phase_scores=(-4.0 * index, -3.0 * index, -1.0 * index),
-        parts=[[[0.0] * 3 for _ in range(9)] for _ in range(3)],
+        phase_scores=phases,
+        parts=[[[phase if zone == part == 1 else 0.0 for part in range(3)] for zone in range(9)] for phase in phases],
         action_costs=(0.0, 0.0, 0.0),
         length=9,
         actions={verb.cyborg_name: 1 for verb in Verb},
@@ -59,6 +61,11 @@ def folder(tmp_path):
 
 def every_record(spec):
     return [make_record(spec, policy, i) for policy in spec.policies for i in range(spec.episodes)]
+
+
+def former(rows):
+    """Rows as earlier versions wrote them: without checksums."""
+    return re.sub(rb',"crc32":"[0-9a-f]{8}"', b"", rows)
 
 
 def contents(path):
@@ -122,6 +129,13 @@ def test_resuming_asks_the_same_question(folder):
     assert contents(folder.path) == before
 
 
+def test_rows_of_earlier_versions_are_read(folder):
+    records = every_record(folder.spec)
+    folder.append(records)
+    (folder.path / ROWS).write_bytes(former((folder.path / ROWS).read_bytes()))
+    assert folder.read() == records
+
+
 def test_a_row_cut_off_by_a_kill_counts_as_not_played(folder):
     folder.append(every_record(folder.spec)[:3])
     whole = (folder.path / ROWS).read_bytes()
@@ -142,8 +156,12 @@ def test_a_row_cut_off_by_a_kill_counts_as_not_played(folder):
         (lambda rows: rows.replace(b'"score"', b'"scorn"', 1), "corrupt at line 1"),
         (lambda rows: b"\x00\xff\n" + rows, "corrupt at line 1"),
         (lambda rows: rows + rows.splitlines(keepends=True)[0], "is there twice"),
-        (lambda rows: rows.replace(b'"seed":', b'"seed":9', 1), "does not belong"),
-        (lambda rows: rows.replace(b'"policy":"no-defense"', b'"policy":"other"', 1), "does not belong"),
+        (lambda rows: rows.replace(b'"busy":0', b'"busy":1', 1), "checksum is of another line"),
+        (lambda rows: rows.replace(b'"crc32":"', b'"crc32":"0', 1), "corrupt at line 1"),
+        (lambda rows: rows.replace(b"\n", b" ", 1), "corrupt at line 1"),
+        (lambda rows: former(rows).replace(b'"seed":', b'"seed":9', 1), "does not belong"),
+        (lambda rows: former(rows).replace(b'"policy":"no-defense"', b'"policy":"other"', 1), "does not belong"),
+        (lambda rows: former(rows).replace(b'"engine":"native"', b'"engine":"cyborg"', 1), "it is of engine cyborg"),
     ],
 )
 def test_corrupt_rows_are_named_and_kept(folder, damage, sentence):
@@ -175,6 +193,7 @@ def test_a_truncated_table_is_named_and_kept(folder, keep):
         (lambda document: [], "format None"),
         (lambda document: {**document, "spec": {**document["spec"], "episodes": 4}}, "was edited"),
         (lambda document: {**document, "seeds": [1, 2, 3]}, "was edited"),
+        (lambda document: {**document, "provenance": {**PROVENANCE, "version": "2"}}, "was edited"),
         (lambda document: {**document, "spec": {**document["spec"], "colour": 4}}, "colour"),
         (lambda document: {key: document[key] for key in ("format", "id")}, "damaged"),
     ],

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,32 +40,19 @@ def test_only_the_newest_arrays_stay(tmp_path):
 @pytest.mark.parametrize("fails", ["arrays", "manifest"])
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch, fails):
     checkpoint.save(tmp_path, made(number=np.array(1)))
-    original = Path.open
+    written = os.fsync
 
-    class Full:
-        def __init__(self, file):
-            self.file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self.file.close()
-
-        def write(self, data):
-            self.file.write(data[: len(data) // 2])
+    def full(handle):
+        if fails in Path(f"/proc/self/fd/{handle}").readlink().name:
             raise OSError(errno.ENOSPC, "No space left on device")
+        written(handle)
 
-    def opening(self, mode="r", *args, **kwargs):
-        file = original(self, mode, *args, **kwargs)
-        return Full(file) if "w" in mode and fails in self.name else file
-
-    monkeypatch.setattr(Path, "open", opening)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(tmp_path, made(number=np.array(2)))
     monkeypatch.undo()
     assert checkpoint.load(tmp_path).state["number"] == 1
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*.part*"))
     checkpoint.save(tmp_path, made(number=np.array(3)))
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -75,9 +63,19 @@ def flip(path):
     path.write_bytes(bytes(data))
 
 
-def edit(folder, **changes):
+def change(folder, old, new):
     path = folder / checkpoint.MANIFEST
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def edit(folder, **changes):
+    """Change a manifest as earlier versions wrote it: without a digest."""
+    path = folder / checkpoint.MANIFEST
+    manifest = json.loads(path.read_text())
+    del manifest["digest"]
+    path.write_text(json.dumps(manifest | changes))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +85,8 @@ def edit(folder, **changes):
         (lambda folder: next(folder.glob("*.safetensors")).unlink(), "lacks its arrays"),
         (lambda folder: (folder / checkpoint.MANIFEST).write_text("{"), "cannot be read"),
         (lambda folder: (folder / checkpoint.MANIFEST).unlink(), "holds no checkpoint"),
+        (lambda folder: change(folder, "0.1", "0.2"), "manifest.json is not what was written"),
+        (lambda folder: change(folder, '"digest": "', '"digest": "0'), "manifest.json is not what was written"),
         (lambda folder: edit(folder, format=99), "is of format 99; this version reads format 1"),
         (lambda folder: edit(folder, state={"x": {"array": "gone"}}), "is damaged"),
         (lambda folder: edit(folder, arrays=5), "'arrays' of manifest.json is of type int"),

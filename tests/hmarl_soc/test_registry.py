@@ -68,6 +68,7 @@ HARMLESS = (("versions",), ("config",), ("interface", "state_size"))
 def test_whatever_is_damaged_in_a_manifest_is_told_in_one_sentence(method, tmp_path):
     saved(tmp_path, method)
     manifest = json.loads((tmp_path / checkpoint.MANIFEST).read_text(encoding="utf-8"))
+    del manifest["digest"]  # as earlier versions wrote it
     for path in paths(manifest):
         for wrong in (5, "x", None, [], {}, float("inf")):
             damaged = json.dumps(put(manifest, path, wrong))

@@ -65,6 +65,7 @@ def test_a_checkpoint_that_lacks_something_is_refused_and_loses_no_line_of_the_l
     train(method, settings(method), 0, tmp_path)
     manifest, log = tmp_path / "last" / "manifest.json", (tmp_path / "log.jsonl").read_bytes()
     whole = json.loads(manifest.read_text(encoding="utf-8"))
+    del whole["digest"]  # as earlier versions wrote it
     trainer, refused = make_trainer(method, settings(method), 0, tmp_path), 0
     named = [path for path in paths(whole["state"])[1:] if len(path) <= 3 and all(isinstance(key, str) for key in path)]
     for path in named:
