@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from evaluation.closure import Closure, imports_of, is_own
@@ -27,19 +27,18 @@ _TAKEN: Final = ("__main__", "metadata", "submission", "submission_data")
 """Names of a submission's own files."""
 
 
-def sources(policy: str, entry: str, own: Closure | None, path: Sequence[str]) -> dict[str, bytes]:
+def sources(policy: str, entry: str, own: Closure | None) -> dict[str, bytes]:
     """Return path in the submission -> content of every module that the policy and the runtime import.
 
     Args:
         policy: What the user called it.
         entry: Full name of the policy's module.
         own: What the policy is made of if it is a user's own, or None for one of ours.
-        path: Where a user's modules are looked for.
 
     Raises:
         BadInput: If the policy imports what the official evaluation does not have, or what cannot travel.
     """
-    collection = _Collection(policy, own, path)
+    collection = _Collection(policy, own)
     collection.add([*RUNTIME, entry] if own is None else RUNTIME, ours=True)
     if own:
         collection.add([entry], ours=False)
@@ -82,12 +81,12 @@ class _Collection:
     branches, or where a failure is caught.
     """
 
-    def __init__(self, policy: str, own: Closure | None, path: Sequence[str]) -> None:
+    def __init__(self, policy: str, own: Closure | None) -> None:
         self.files: dict[str, bytes] = {}
         self._policy, self._own = policy, own
         self._tops: dict[str, Whose] = {}
         self._seen: set[tuple[str, bool]] = set()
-        self._modules = {True: Modules([str(HOME)]), False: Modules([str(own.root), *path] if own else [str(HOME)])}
+        self._modules = {True: Modules([str(HOME)]), False: Modules([str(own.root), *own.path] if own else [str(HOME)])}
         self._later: list[_Wanted] = []
 
     def add(self, names: Iterable[str], ours: bool) -> None:

@@ -31,6 +31,8 @@ class Closure:
 
     root: Path
     """The entry of the search path by which its module was found."""
+    path: tuple[str, ...] = ()
+    """Where its modules are looked for."""
     modules: dict[str, Module] = field(default_factory=dict)
     """Name -> each module of its own."""
     data: dict[str, Path] = field(default_factory=dict)
@@ -66,7 +68,7 @@ def find(module: str, path: Sequence[str], observed: Sequence[Path] = ()) -> Clo
         return None
     walk = _Walk(modules, entry)
     walk.run([name for file in observed if (name := _name_of(file, entry, modules))])
-    closure = Closure(entry.root, walk.own, observed=frozenset(observed))
+    closure = Closure(entry.root, tuple(path), walk.own, observed=frozenset(observed))
     folders = {module.file.parent for module in walk.own.values() if module.file}
     folders |= {Path(folder) for module in walk.own.values() for folder in module.folders}
     texts = {text for source in walk.sources.values() for text in source.texts}

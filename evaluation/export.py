@@ -194,13 +194,13 @@ def collect(entry: Entry, labels: Labels, own: Closure | None = None) -> dict[st
     """
     if entry.module.partition(".")[0] in ("__main__", "submission", DATA_PACKAGE):
         raise BadInput(f"policy {entry.policy!r} lies in a module called {entry.module}; give that module another name")
-    files = sources(entry.policy, entry.module, own, search_path())
+    files = sources(entry.policy, entry.module, own)
     read = {name: content for name, content in (data(entry.policy, own) if own else {}).items() if name not in files}
     beside = sorted({name.partition("/")[0].removesuffix(".py") for name in files})
     text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         beside=repr(tuple(beside)),
         data=repr(tuple(sorted(entry.data))),
-        unpack=repr(bool(read)),
+        unpack=repr(own is not None),  # its code may read files by their path
         module=repr(entry.module),
         attribute=repr(entry.attribute),
         name=repr(labels.name),

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from evaluation.modules import Whose, whose
 
@@ -27,6 +27,15 @@ _START: Final = "import sys; sys.path.insert(0, {home!r}); from evaluation.obser
 
 class NotObserved(RuntimeError):
     """The policy could not be made in a process of its own; one clause that says why."""
+
+
+class Observation(NamedTuple):
+    """What was seen while a policy was made."""
+
+    files: list[Path]
+    """The user's own files that were read for it."""
+    path: list[str]
+    """Where modules are looked for once it is made, as ``sys.path``: it may have added places."""
 
 
 class Recorder:
@@ -137,8 +146,8 @@ def make(module: str, attribute: str) -> Any:
     return found if isinstance(found, Policy) else found()
 
 
-def observe(module: str, attribute: str, path: Sequence[str]) -> list[Path]:
-    """Make a policy in a process of its own, and return the user's own files that it read for it.
+def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
+    """Make a policy in a process of its own, and return what was seen there.
 
     Args:
         module: Full name of its module.
@@ -162,7 +171,8 @@ def observe(module: str, attribute: str, path: Sequence[str]) -> list[Path]:
     if done.returncode or not lines:
         reason = (done.stderr.strip().splitlines() or [f"its process ended with exit code {done.returncode}"])[-1]
         raise NotObserved(reason)
-    return [Path(name) for name in json.loads(lines[-1])]
+    answer = json.loads(lines[-1])
+    return Observation([Path(name) for name in answer["files"]], answer["path"])
 
 
 def main() -> None:
@@ -173,8 +183,8 @@ def main() -> None:
     sys.path[:] = question["path"]
     with Recorder() as recorder:
         make(question["module"], question["attribute"])
-        files = recorder.files()
+        files = [str(path) for path in recorder.files()]
     with os.fdopen(answer, "w") as out:
-        out.write(json.dumps([str(path) for path in files]) + "\n")
+        out.write(json.dumps({"files": files, "path": [str(entry) for entry in sys.path]}) + "\n")
         out.flush()
     os._exit(0)  # threads and exit handlers of the policy are of no interest

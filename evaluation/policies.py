@@ -360,12 +360,12 @@ def closure_of(name: str) -> Closure:
     if closure.find(module, path) is None:
         raise BadInput(f"policy {name!r} cannot be found again: there is no file of module {module}; give one that has")
     try:
-        read = observe(module, attribute, path)
+        seen = observe(module, attribute, path)
     except NotObserved as error:
         raise BadInput(
             f"policy {name!r} can be made once but not a second time, in a process of its own ({error}); it must not "
             f"depend on what another process did"
         ) from error
-    found = closure.find(module, path, read)
+    found = closure.find(module, seen.path, seen.files)
     assert found is not None
     return found

@@ -161,7 +161,7 @@ class _OnlyTheJudge(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Return None to let others look, or refuse."""
-        if "." in fullname or fullname in self._allowed:
+        if "." in fullname or fullname in self._allowed or fullname.startswith("_sysconfigdata"):
             return None
         inside = [entry for entry in sys.path if entry == self._archive or "submission-data-" in entry]
         spec = importlib.machinery.PathFinder.find_spec(fullname, inside)

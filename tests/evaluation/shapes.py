@@ -45,6 +45,8 @@ class Shape:
     """Path -> content of every file that it is made of."""
     unused: dict = field(default_factory=lambda: {"notes.txt": "x", "other.py": ANSWER})
     """Path -> content of files that lie there and that it is not made of."""
+    carried: dict = field(default_factory=dict)
+    """Path of a used file -> path of what comes along of it, where that is another."""
     name: str = "own:Own"
     refused: str = ""
     """What is said instead of exporting it."""
@@ -83,7 +85,7 @@ SHAPES = {
             "team/deep/er.py": ANSWER,
         },
         {"team/tests.py": "", "team/deep/unused.py": ""},
-        "team.own:Own",
+        name="team.own:Own",
     ),
     "a policy in the __init__ of a package": Shape(
         {"team/__init__.py": policy("from .helper import ANSWER"), "team/helper.py": ANSWER}, name="team:Own"
@@ -96,7 +98,7 @@ SHAPES = {
             "team/other/more.py": ANSWER,
         },
         {"team/stranger.py": ""},
-        "team.sub.own:Own",
+        name="team.sub.own:Own",
     ),
     "the else of TYPE_CHECKING": Shape(
         {
@@ -278,7 +280,7 @@ SHAPES = {
             "team/b.npy": array(),
         },
         {"team/deep/c.npy": array()},
-        "team.own:Own",
+        name="team.own:Own",
     ),
     "data of a package": Shape(
         {
@@ -312,7 +314,20 @@ SHAPES = {
                 "import sys, os\nsys.path.append(os.path.join(os.path.dirname(__file__), 'lib.zip'))\nimport packed"
             ),
             "lib.zip": _archive(),
-        }
+        },
+        carried={"lib.zip": "packed.py"},
+    ),
+    "a folder put on the path": Shape(
+        {
+            "own.py": policy(
+                "import sys, os\nsys.path[:0] = [os.path.join(os.path.dirname(__file__), 'li' + 'b')]\nimport helper",
+                inner="import lazy",
+            ),
+            "lib/helper.py": ANSWER,
+            "lib/lazy.py": ANSWER,
+        },
+        {"lib/other.py": ""},
+        {"lib/helper.py": "helper.py", "lib/lazy.py": "lazy.py"},
     ),
     "a name that leads out of the package": Shape(
         {
@@ -328,11 +343,11 @@ SHAPES = {
         refused="ModuleNotFoundError: No module named 'pydantic' (own.py, line 5)",
     ),
     "an exit while it is loaded elsewhere": Shape(
-        {"own.py": policy("import sys, pathlib\nif '.zip' in __file__:\n    sys.exit(0)")},
+        {"own.py": policy("import sys, pathlib\nif 'submission' in __file__:\n    sys.exit(0)")},
         refused="SystemExit: 0",
     ),
     "a death while it is loaded elsewhere": Shape(
-        {"own.py": policy("import os\nif '.zip' in __file__:\n    os._exit(0)")},
+        {"own.py": policy("import os\nif 'submission' in __file__:\n    os._exit(0)")},
         refused="it ended its process while it was loaded, with exit code 0",
     ),
 }
