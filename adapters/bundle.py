@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -143,7 +143,7 @@ def load_bundle(folder: Path) -> Bundle:
     different = [name for name, digest in layout_digests().items() if document["layouts"].get(name) != digest]
     if different:
         raise BundleError(f"bundle {folder} was made for another layout of {different[0]}; calibrate it again")
-    _check_files(folder, document["files"])
+    _check_files(folder, document)
     try:
         tensors = read_tensors((folder / TENSORS).read_bytes())
         parts = {name: tensors[name].astype(np.float64) for name in _TENSOR_NAMES}
@@ -244,19 +244,30 @@ def _read_index(folder: Path) -> dict[str, Any]:
 
 def _digests(folder: Path) -> dict[str, str]:
     """Return relative path -> digest of every file of a bundle but its index."""
-    files = [folder / TENSORS, *sorted(path for path in (folder / POLICY).rglob("*") if path.is_file())]
+    files = [path for path in (folder / TENSORS, *sorted((folder / POLICY).rglob("*"))) if path.is_file()]
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def _check_files(folder: Path, recorded: Mapping[str, str]) -> None:
-    if TENSORS not in recorded:
-        raise BundleError(f"{folder / INDEX} is damaged (it lists no {TENSORS}); restore it or calibrate again")
+def _check_files(folder: Path, document: Mapping[str, Any]) -> None:
+    """Refuse a bundle of whose files one is lost, changed, or not listed in the index."""
+    recorded = document["files"]
+    is_trained = document["carried"].get("kind") == "trained"
+    present = {name for name in _digests(folder) if not Path(name).name.startswith(".")} | {TENSORS}
+    unlisted = sorted(present - set(recorded)) or [POLICY] * (is_trained and not _of_policy(recorded))
+    if unlisted:
+        raise BundleError(f"{folder / INDEX} is damaged (it lists no {unlisted[0]}); restore it or calibrate again")
     for name, digest in recorded.items():
         path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise BundleError(f"{folder / INDEX} is damaged (it lists {name}, which lies elsewhere); restore it")
         if not path.is_file():
             raise BundleError(f"bundle {folder} has lost its file {name}; restore it or calibrate again")
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise BundleError(f"file {name} of bundle {folder} was changed; restore it or calibrate again")
+
+
+def _of_policy(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(f"{POLICY}/")]
 
 
 def _words(value: Any) -> str:

@@ -7,14 +7,11 @@ imports, each as it is; and a user's own ones. Equal input gives equal bytes.
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import io
 import json
 import string
-import sys
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,23 +19,14 @@ from typing import Final
 from adapters.bundle import POLICY, bundle_files, load_bundle
 from cage4.submitted import check_policy
 from evaluation import exported, transfer
+from evaluation.carried_code import AT_THE_JUDGE, data, sources
+from evaluation.closure import Closure, find
 from evaluation.errors import BadInput
-from evaluation.policies import BUNDLES, LOADERS, POLICIES, is_submission, make_policy
+from evaluation.modules import Modules, Whose
+from evaluation.policies import BUNDLES, LOADERS, POLICIES, closure_of, is_submission, make_policy, search_path
+from evaluation.rehearsal import rehearse
 from native_sim.writing import sweep_beside, write_atomically
 
-AT_THE_JUDGE: Final = frozenset({"CybORG", "gym", "gymnasium", "matplotlib", "networkx", "numpy", "torch", "yaml"})
-"""Packages that the official evaluation has: CybORG's requirements, as far as a policy could use them."""
-OURS: Final = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
-"""Packages of which a submission brings along the modules that it needs."""
-RUNTIME: Final = ("cage4.submitted", "cage4.cyborg_rich")
-"""Modules that every submission needs."""
-CONTRACTS: Final = '''"""The contracts that the policy keeps."""
-
-from native_sim.api import Decision, Field, Layout, Policy, StepBatch, VectorEnv
-
-__all__ = ["Decision", "Field", "Layout", "Policy", "StepBatch", "VectorEnv"]
-'''
-"""``native_sim/__init__.py`` of a submission: without the simulator."""
 TEMPLATE: Final = Path(__file__).parent / "templates" / "submission.py.in"
 DATA_PACKAGE: Final = "submission_data"
 
@@ -124,14 +112,43 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
         raise BadInput(f"--out must name a .zip file; given {out}")
     if out.is_dir():
         raise BadInput(f"{out} is a folder; name the .zip file to write")
-    files = collect(entry_of(policy), labels)
+    entry = entry_of(policy)
+    own = _closure_of(entry)
+    files = collect(entry, labels, own)
+    packed = pack(files)
+    hidden = own.files().values() if own else ()
+    if reason := rehearse(packed, AT_THE_JUDGE, hidden):
+        raise BadInput(
+            f"policy {policy!r} cannot be exported: its submission does not load where only Python, "
+            f"{', '.join(sorted(AT_THE_JUDGE))} and its own files are ({reason}); {out} was not written"
+        )
+    _write(out, packed)
+    return sorted(files)
+
+
+def _write(out: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all, and leave nothing half-written behind."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         sweep_beside(out)
-        write_atomically(out, pack(files))
+        write_atomically(out, content)
     except OSError as error:
         raise BadInput(f"cannot write {out} ({error.strerror or error}); choose another --out") from error
-    return sorted(files)
+
+
+def _closure_of(entry: Entry) -> Closure | None:
+    """Return what a user's own policy is made of; None if it is one of ours.
+
+    Raises:
+        BadInput: If its module has no file, or it cannot be made in a process of its own.
+    """
+    module = Modules(search_path()).find(entry.module)
+    if module is not None and module.whose is Whose.OURS:
+        return None
+    found = find(entry.module, search_path()) if entry.data else closure_of(f"{entry.module}:{entry.attribute}")
+    if found is None:
+        raise BadInput(f"policy {entry.policy!r} cannot be exported: there is no file of its module {entry.module}")
+    return found
 
 
 def entry_of(policy: str) -> Entry:
@@ -161,32 +178,43 @@ def entry_of(policy: str) -> Entry:
     return Entry(policy, module, attribute)
 
 
-def collect(entry: Entry, labels: Labels) -> dict[str, bytes]:
+def collect(entry: Entry, labels: Labels, own: Closure | None = None) -> dict[str, bytes]:
     """Return every file of the submission: path inside it -> content.
 
+    Args:
+        entry: Where the policy comes from.
+        labels: What the leaderboard shows.
+        own: What the policy is made of if it is a user's own.
+
     Raises:
-        BadInput: If the policy imports what the official evaluation does not have.
+        BadInput: If the policy imports what the official evaluation does not have, or reads what cannot come along.
     """
     if entry.module.partition(".")[0] in ("__main__", "submission", DATA_PACKAGE):
         raise BadInput(f"policy {entry.policy!r} lies in a module called {entry.module}; give that module another name")
-    files = _closure(entry)
+    files = sources(entry.policy, entry.module, own)
+    read = {name: content for name, content in (data(entry.policy, own) if own else {}).items() if name not in files}
     beside = sorted({name.partition("/")[0].removesuffix(".py") for name in files})
     text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         beside=repr(tuple(beside)),
         data=repr(tuple(sorted(entry.data))),
+        unpack=repr(own is not None),  # its code may read files by their path
         module=repr(entry.module),
         attribute=repr(entry.attribute),
         name=repr(labels.name),
         team=repr(labels.team),
         technique=repr(labels.technique),
     )
-    files["metadata"] = b""
-    files["submission.py"] = files["submission/submission.py"] = text.encode()
-    files["submission/__init__.py"] = b"from submission.submission import Submission as Submission\n"
+    made = {"metadata": b"", "submission.py": text.encode(), "submission/submission.py": text.encode()}
+    made["submission/__init__.py"] = b"from submission.submission import Submission as Submission\n"
     if entry.data:
-        files[f"{DATA_PACKAGE}/__init__.py"] = b""
-        files |= {f"{DATA_PACKAGE}/{name}": content for name, content in entry.data.items()}
-    return files
+        made[f"{DATA_PACKAGE}/__init__.py"] = b""
+        made |= {f"{DATA_PACKAGE}/{name}": content for name, content in entry.data.items()}
+    if taken := sorted(set(made) & {*files, *read}):
+        raise BadInput(
+            f"policy {entry.policy!r} cannot be exported: its own file {taken[0]} has the name of one that every "
+            f"submission has; give it another name"
+        )
+    return files | read | made
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
@@ -198,75 +226,3 @@ def pack(files: Mapping[str, bytes]) -> bytes:
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, files[name])
     return buffer.getvalue()
-
-
-def _closure(entry: Entry) -> dict[str, bytes]:
-    """Return the sources of all modules that the policy and the runtime import, by their path in the submission."""
-    files: dict[str, bytes] = {}
-    waiting = [*RUNTIME, entry.module]
-    while waiting:
-        name = waiting.pop()
-        path = _path_of(name)
-        if path is None or (place := _place(name, path)) in files:
-            continue
-        source = CONTRACTS if name == "native_sim" else path.read_text(encoding="utf-8")
-        files[place] = source.encode()
-        waiting += [name.rpartition(".")[0]] if "." in name else []
-        for imported in _imports(source, name if path.name == "__init__.py" else name.rpartition(".")[0]):
-            _check_import(entry, name, imported)
-            waiting.append(imported)
-    return files
-
-
-def _path_of(name: str) -> Path | None:
-    """Return the source file of a module that a submission has to bring along, or None for all others."""
-    if _is_given(name):
-        return None
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, AttributeError, ValueError):  # not a module: the b of "from a import b"
-        return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
-
-
-def _is_given(name: str) -> bool:
-    top = name.partition(".")[0]
-    return top in AT_THE_JUDGE or top in sys.stdlib_module_names
-
-
-def _place(name: str, path: Path) -> str:
-    place = name.replace(".", "/")
-    return f"{place}/__init__.py" if path.name == "__init__.py" else f"{place}.py"
-
-
-def _imports(source: str, package: str) -> Iterable[str]:
-    """Yield the modules that a source imports when it is imported; ``a`` and ``a.b`` for ``from a import b``."""
-    waiting: list[ast.AST] = [ast.parse(source)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _only_for_types(node):
-            continue
-        waiting += ast.iter_child_nodes(node)
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
-def _only_for_types(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-
-
-def _check_import(entry: Entry, importer: str, imported: str) -> None:
-    """Refuse what is installed here as a package of others: the judge has only its own."""
-    top = imported.partition(".")[0]
-    if _is_given(top) or top in OURS or top == entry.module.partition(".")[0]:
-        return
-    path = _path_of(top)
-    if path is None or {"site-packages", "dist-packages"} & set(path.parts):
-        raise BadInput(
-            f"policy {entry.policy!r} cannot be exported: its module {importer} imports {top}, which the official "
-            f"evaluation does not have; it has Python, {', '.join(sorted(AT_THE_JUDGE))}"
-        )

@@ -7,7 +7,6 @@ engine.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Mapping
@@ -20,12 +19,15 @@ import numpy as np
 
 import adapters
 from cage4 import actions, spec
+from evaluation import closure
+from evaluation.closure import Closure, digest
 from evaluation.errors import BadInput
 from evaluation.heuristics.expert import Expert
 from evaluation.heuristics.lancer import Lancer
 from evaluation.heuristics.punch import Punch
 from evaluation.heuristics.sentinel import Sentinel
 from evaluation.heuristics.uc import UC
+from evaluation.observed import NotObserved, observe
 from evaluation.scripted import Investigator, Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, Layout, ObservationBatch, Policy
 
@@ -187,16 +189,17 @@ def _load_without(path: Path, registry: Registry) -> Policy:
     return Silenced(make_policy(name, registry), role)
 
 
-def _bundle_folder(path: Path) -> Path:
+def _bundle_files(path: Path) -> dict[str, Path]:
+    from adapters.bundle import bundle_files
     from evaluation.transfer import bundle_folder
 
-    return bundle_folder(str(path))
+    return {file.name: file for file in bundle_files(bundle_folder(str(path)))}  # the index tells their folders
 
 
-def _weights_folder(path: Path) -> Path:
-    from evaluation.weights import weights_folder
+def _weights_files(path: Path) -> dict[str, Path]:
+    from evaluation.weights import weights_files
 
-    return weights_folder(path)
+    return {file.name: file for file in weights_files(path)}
 
 
 class Kind(NamedTuple):
@@ -205,14 +208,14 @@ class Kind(NamedTuple):
 
     load: Callable[[Path, Registry], Policy]
     """Given path and registry, makes the policy; raises ``ValueError`` for what it cannot read."""
-    made_of: Callable[[Path], Path | str] = lambda path: path
-    """Given path, the file or folder that the policy is made of, or the name of the policy that it is made of."""
+    made_of: Callable[[Path], Mapping[str, Path] | str] = lambda path: {path.name: path}
+    """Given path, name -> file of all that is loaded for the policy, or the name of the policy that it is made of."""
 
 
 LOADERS: Final[dict[str, Kind]] = {
     "constant": Kind(_load_constant),
-    "bundle": Kind(_load_bundle, _bundle_folder),
-    "weights": Kind(_load_weights, _weights_folder),
+    "bundle": Kind(_load_bundle, _bundle_files),
+    "weights": Kind(_load_weights, _weights_files),
     "without": Kind(_load_without, lambda path: _role_and_name(path)[1]),
 }
 """Kind -> how it is loaded: the place to add another."""
@@ -262,9 +265,7 @@ def make_policy(name: str, registry: Registry = CC4) -> Policy:
 
 def _import_policy(name: str) -> Policy:
     module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as python -m does: a user's policy.py lies where they work
+    sys.path[:] = search_path()
     try:
         found = getattr(importlib.import_module(module), attribute)
         policy = found if isinstance(found, Policy) else found()
@@ -311,20 +312,60 @@ def _check_wants(name: str, policy: Policy, registry: Registry) -> None:
 
 
 def fingerprint(name: str, registry: Registry = CC4) -> str | None:
-    """Return a digest of a user's policy (its files), by which a changed one is told; None for a built-in one."""
+    """Return a digest of a user's policy, by which a changed one is told; None for a built-in one.
+
+    It covers all files that decide what the policy does, by name and content: of ``KIND:PATH`` those that are loaded,
+    of a submission its folder or zip, and of ``module:object`` what :mod:`evaluation.closure` and
+    :mod:`evaluation.observed` find.
+
+    Raises:
+        BadInput: If one of the files cannot be read, or a policy cannot be made a second time.
+    """
     if name in registry.named:
         return None
-    kept = _kept(name)
-    if kept or is_submission(name):
-        path = kept[0].made_of(kept[1]) if kept else Path(name)
-        if isinstance(path, str):
-            return fingerprint(path, registry)
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        files = [file for file in files if "__pycache__" not in file.parts]
-    else:
-        source = getattr(importlib.import_module(name.partition(":")[0]), "__file__", None)
-        files = [Path(source)] if source else []
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+    if kept := _kept(name):
+        kind, path = kept
+        try:
+            made_of = kind.made_of(path)
+        except ValueError as error:
+            raise BadInput(f"policy {name}: {error}") from error
+        return fingerprint(made_of, registry) if isinstance(made_of, str) else digest(made_of)
+    if is_submission(name):
+        return digest(submission_files(Path(name)))
+    return digest(closure_of(name).files())
+
+
+def search_path() -> list[str]:
+    """Return where a user's modules are looked for: also where they work, as ``python -m`` does."""
+    here = str(Path.cwd())
+    return sys.path if here in sys.path else [here, *sys.path]
+
+
+def submission_files(path: Path) -> dict[str, Path]:
+    """Return name -> file of a submission: its zip; or all of its folder, and what it imports from elsewhere."""
+    if path.is_file():
+        return {path.name: path}
+    found = closure.find("submission", [str(path), *search_path()])
+    return (found.files() if found else {}) | closure.folder_files(path)
+
+
+def closure_of(name: str) -> Closure:
+    """Return what the policy ``module:object`` is made of.
+
+    Raises:
+        BadInput: If there is no such module, or the policy cannot be made a second time.
+    """
+    module, _, attribute = name.partition(":")
+    path = search_path()
+    if closure.find(module, path) is None:
+        raise BadInput(f"policy {name!r} cannot be found again: there is no file of module {module}; give one that has")
+    try:
+        seen = observe(module, attribute, path)
+    except NotObserved as error:
+        raise BadInput(
+            f"policy {name!r} can be made once but not a second time, in a process of its own ({error}); it must not "
+            f"depend on what another process did"
+        ) from error
+    found = closure.find(module, seen.path, seen.files)
+    assert found is not None
+    return found

@@ -29,6 +29,15 @@ def weights_folder(path: Path) -> Path:
     return bundle / POLICY if (bundle / INDEX).is_file() else path
 
 
+def weights_files(path: Path) -> list[Path]:
+    """Return the files that are read for the weights that a path means.
+
+    Raises:
+        ValueError: If there are none, or they are damaged.
+    """
+    return registry.weights_files(weights_folder(path))
+
+
 def soc_name(name: str) -> str:
     """Return the policy of the SOC simulator that is meant: for ``bundle:NAME``, the weights that the bundle carries.
 

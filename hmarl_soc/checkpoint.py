@@ -96,6 +96,16 @@ def load(folder: str | Path, kind: str | None = None) -> Checkpoint:
     return Checkpoint(manifest["kind"], manifest["method"], manifest["interface"], manifest["config"], state)
 
 
+def files(folder: str | Path) -> list[Path]:
+    """Return the files of a checkpoint, its manifest first.
+
+    Raises:
+        CheckpointError: If there is none, or its manifest is damaged.
+    """
+    folder = Path(folder)
+    return [folder / MANIFEST, folder / _read_manifest(folder)["arrays"]]
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:

@@ -110,10 +110,22 @@ def read_weights(folder: str | Path) -> Checkpoint:
     Raises:
         CheckpointError: If there are none, or they are damaged.
     """
-    folder = Path(folder)
+    return checkpoint.load(_folder_of_weights(Path(folder)), "weights")
+
+
+def weights_files(folder: str | Path) -> list[Path]:
+    """Return the files that :func:`read_weights` reads.
+
+    Raises:
+        CheckpointError: If there are none, or their manifest is damaged.
+    """
+    return checkpoint.files(_folder_of_weights(Path(folder)))
+
+
+def _folder_of_weights(folder: Path) -> Path:
     if not (folder / checkpoint.MANIFEST).exists() and (folder / "best" / checkpoint.MANIFEST).exists():
-        folder = folder / "best"
-    return checkpoint.load(folder, "weights")
+        return folder / "best"
+    return folder
 
 
 def policy_of(weights: Checkpoint, folder: str | Path) -> Policy:

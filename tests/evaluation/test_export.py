@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from judging import judge
 
 from adapters.bundle import load_bundle
 from cage4 import score
@@ -46,68 +47,6 @@ OWN_POLICY = """
             return Decision({{name: np.full(len(obs[name]), actions.MONITOR[i])
                              for i, name in enumerate(spec.BLUE_AGENTS)}}, memory)
 """
-FAKE_CYBORG = """
-    class _State: name = "UNKNOWN"
-    class BaseAgent:
-        def __init__(self, name): self.name = name
-    class BlueFlatWrapper:
-        agents = [f"blue_agent_{i}" for i in range(5)]
-        def __init__(self, env): self.env = env
-        def action_space(self, agent): return 242 if agent == "blue_agent_4" else 82
-        def action_labels(self, agent):
-            names = ("admin_network", "contractor_network", "internet", "office_network", "operational_zone_a",
-                     "operational_zone_b", "public_access_zone", "restricted_zone_a", "restricted_zone_b")
-            return [f"Block x <- {name}_subnet (10.0.{i}.0/24)" for i, name in enumerate(names)]
-        def observation_change(self, agent, raw):
-            import numpy as np
-            return np.zeros(210 if agent == "blue_agent_4" else 92, np.int64)
-        def _observe(self):
-            return {a: self.observation_change(a, {"success": _State, "action": None}) for a in self.agents}
-        def reset(self):
-            return self._observe(), {a: {"action_mask": [True] * self.action_space(a)} for a in self.agents}
-        def step(self, actions, messages=None):
-            return self._observe(), dict.fromkeys(self.agents, -1.0), {}, {}, {}
-"""
-JUDGE = """
-    import json, sys
-    source = sys.argv[1]
-    for name in ("joblib", "numba", "pettingzoo", "pyarrow", "pydantic", "safetensors", "scipy", "sklearn", "typer"):
-        sys.modules[name] = None  # the judge has none of these
-    sys.path.insert(0, source)  # the official script's way of loading
-    if source.endswith(".zip"):
-        from submission.submission import Submission
-    else:
-        from submission import Submission
-    sys.path.remove(source)
-    env = Submission.wrap(None)
-    observations, _ = env.reset()
-    for _ in range(3):
-        actions = {name: agent.get_action(observations[name], env.action_space(name))
-                   for name, agent in Submission.AGENTS.items() if name in env.agents}
-        observations, *_ = env.step(actions)
-    ours = ("adapters", "cage4", "hmarl_soc", "native_sim", "evaluation", "own", "helper")
-    homes = {m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours}
-    print(json.dumps([actions, Submission.NAME, sorted(h for h in homes if not h.startswith(source))]))
-"""
-
-
-def judge(tmp_path, submission):
-    """Run a judge with the official one's contract in a process of its own, on a stand-in for CybORG."""
-    fake = tmp_path / "fake"
-    (fake / "CybORG" / "Agents").mkdir(parents=True, exist_ok=True)
-    (fake / "CybORG" / "__init__.py").write_text("")
-    (fake / "CybORG" / "Agents" / "__init__.py").write_text(textwrap.dedent(FAKE_CYBORG))
-    (fake / "CybORG" / "Agents" / "Wrappers.py").write_text("from CybORG.Agents import BlueFlatWrapper\n")
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(JUDGE), str(submission)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(fake)},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def write_policy(folder, extra="", wants=(), draws=0, name="own"):

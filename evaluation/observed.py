@@ -1,0 +1,190 @@
+"""What a policy of the user's own reads while it is made: the part of its files that no source names.
+
+:func:`observe` makes the policy in a process of its own and asks there. Inside a process that makes policies anyway,
+:class:`Recorder` does the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+from evaluation.modules import Whose, whose
+
+TIME_LIMIT_S: Final = 600.0
+_SYSTEM: Final = ("/dev/", "/proc/", "/sys/", "/run/")
+"""Where files lie that are no files."""
+_START: Final = "import sys; sys.path.insert(0, {home!r}); from evaluation.observed import main; main()"
+
+
+class NotObserved(RuntimeError):
+    """The policy could not be made in a process of its own; one clause that says why."""
+
+
+class Observation(NamedTuple):
+    """What was seen while a policy was made."""
+
+    files: list[Path]
+    """The user's own files that were read for it."""
+    path: list[str]
+    """Where modules are looked for once it is made, as ``sys.path``: it may have added places."""
+
+
+class Recorder:
+    """Notes, inside its block, which files the user's own code reads: its modules, and what it opens for reading.
+
+    A file counts if it is neither of Python, nor of an installed distribution, nor ours, and if the user's own code
+    opened it, be it through a library; what a library reads while it is imported does not count. What the block also
+    writes is no input and does not count either.
+    """
+
+    def __init__(self) -> None:
+        self._read: set[str] = set()
+        self._written: set[str] = set()
+        self._own: dict[str, bool] = {}
+
+    def __enter__(self) -> Recorder:
+        _install_hook()
+        _active.append(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _active.remove(self)
+
+    def files(self) -> list[Path]:
+        """Return the files, sorted; modules that are loaded from outside Python, distributions and us among them."""
+        found = {Path(name) for name in self._read - self._written} | set(_own_modules())
+        return sorted(path for path in found if path.is_file() and whose(path) is Whose.OWN)
+
+    def note(self, path: Any, flags: int) -> None:
+        """Take notice of a file that is opened."""
+        if isinstance(path, int):
+            return
+        name = _absolute(os.fsdecode(path))
+        if name.startswith(_SYSTEM):
+            return
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            self._written.add(name)
+        elif (source := _source_of(name)) is not None:
+            self._read.add(source)
+        elif self._is_asked_for(sys._getframe(2)):
+            self._read.add(name)
+
+    def _is_asked_for(self, frame: FrameType | None) -> bool:
+        """Return whether the user's own code asked for a file, and not a library that is being imported."""
+        while frame is not None:
+            name = frame.f_code.co_filename
+            if name.startswith("<frozen importlib"):
+                return False
+            if self._is_own(name):
+                return True
+            frame = frame.f_back
+        return False
+
+    def _is_own(self, name: str) -> bool:
+        if name not in self._own:
+            self._own[name] = not name.startswith("<") and whose(Path(name)) is Whose.OWN
+        return self._own[name]
+
+
+_active: Final[list[Recorder]] = []
+_installed: Final[list[bool]] = []
+
+
+def _install_hook() -> None:
+    """Install the one hook of this process; Python offers no way to take it off again."""
+    if not _installed:
+        _installed.append(True)
+        sys.addaudithook(_hook)
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and _active:
+        path, _, flags = arguments
+        for recorder in tuple(_active):
+            recorder.note(path, flags if isinstance(flags, int) else 0)
+
+
+def _absolute(name: str) -> str:
+    return os.path.normpath(Path(name).absolute())
+
+
+def _source_of(name: str) -> str | None:
+    """Return the source that a file is, or is the compiled form of; None if it is neither."""
+    if name.endswith(".py"):
+        return name
+    if not name.endswith(".pyc"):
+        return None
+    try:
+        return importlib.util.source_from_cache(name)
+    except (NotImplementedError, ValueError):
+        return name
+
+
+def _own_modules() -> Iterable[Path]:
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        archive = getattr(getattr(spec, "loader", None), "archive", None)
+        name = archive or getattr(module, "__file__", None)
+        if isinstance(name, str):
+            yield Path(_absolute(name))
+
+
+def make(module: str, attribute: str) -> Any:
+    """Return what ``module:object`` names, made if it is a class or a function."""
+    from native_sim.api import Policy
+
+    found = getattr(importlib.import_module(module), attribute)
+    return found if isinstance(found, Policy) else found()
+
+
+def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
+    """Make a policy in a process of its own, and return what was seen there.
+
+    Args:
+        module: Full name of its module.
+        attribute: The policy, or what makes it.
+        path: Where modules are looked for, as ``sys.path``.
+
+    Raises:
+        NotObserved: If it cannot be made there.
+    """
+    from evaluation.modules import HOME
+
+    question = json.dumps({"module": module, "attribute": attribute, "path": list(path)})
+    command = [sys.executable, "-c", _START.format(home=str(HOME))]
+    try:
+        done = subprocess.run(
+            command, input=question, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise NotObserved(f"it was not made within {TIME_LIMIT_S:.0f} s") from None
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        reason = (done.stderr.strip().splitlines() or [f"its process ended with exit code {done.returncode}"])[-1]
+        raise NotObserved(reason)
+    answer = json.loads(lines[-1])
+    return Observation([Path(name) for name in answer["files"]], answer["path"])
+
+
+def main() -> None:
+    """Answer :func:`observe`: the question comes on standard input, the answer is the last line of standard output."""
+    question = json.load(sys.stdin)
+    answer = os.dup(1)
+    os.dup2(2, 1)  # what the policy prints is no part of the answer
+    sys.path[:] = question["path"]
+    with Recorder() as recorder:
+        make(question["module"], question["attribute"])
+        files = [str(path) for path in recorder.files()]
+    with os.fdopen(answer, "w") as out:
+        out.write(json.dumps({"files": files, "path": [str(entry) for entry in sys.path]}) + "\n")
+        out.flush()
+    os._exit(0)  # threads and exit handlers of the policy are of no interest
