@@ -8,11 +8,11 @@ engine.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,7 @@ import numpy as np
 
 import adapters
 from cage4 import actions, spec
-from evaluation.errors import BadInput
+from evaluation.errors import BadInput, ForeignFailure
 from evaluation.heuristics.expert import Expert
 from evaluation.heuristics.lancer import Lancer
 from evaluation.heuristics.punch import Punch
@@ -261,23 +261,18 @@ def make_policy(name: str, registry: Registry = CC4) -> Policy:
 
 
 def _import_policy(name: str) -> Policy:
-    module, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)  # as python -m does: a user's policy.py lies where they work
+    """Load ``module:object`` in a process of its own, from the working folder or ``sys.path``."""
+    from evaluation.foreign.policy import ForeignPolicy
+
     try:
-        found = getattr(importlib.import_module(module), attribute)
-        policy = found if isinstance(found, Policy) else found()
-    except Exception as error:
+        return ForeignPolicy(name)
+    except ForeignFailure as failure:
+        if failure.unusable:
+            raise BadInput(f"policy {name!r} {failure}") from failure
         raise BadInput(
-            f"policy {name!r} cannot be loaded ({type(error).__name__}: {error}); "
+            f"policy {name!r} cannot be loaded ({failure.message.removeprefix('raised ')}); "
             f"give an importable module and a Policy, a Policy class or a function that makes one"
-        ) from error
-    if not isinstance(policy, Policy):
-        raise BadInput(
-            f"policy {name!r} is a {type(policy).__name__}; it must be a native_sim.Policy (see docs/policies.md)"
-        )
-    return policy
+        ) from failure
 
 
 def check_policies(names: tuple[str, ...], engine: str, registry: Registry = CC4) -> None:
@@ -322,9 +317,21 @@ def fingerprint(name: str, registry: Registry = CC4) -> str | None:
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         files = [file for file in files if "__pycache__" not in file.parts]
     else:
-        source = getattr(importlib.import_module(name.partition(":")[0]), "__file__", None)
-        files = [Path(source)] if source else []
+        source = _source_of(name.partition(":")[0])
+        files = [source] if source else []
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def _source_of(module: str) -> Path | None:
+    """Return the file of a user's module without importing it: this process runs none of a user's code."""
+    path: list[str] | None = [str(Path.cwd()), *sys.path]
+    parts, found = module.split("."), None
+    for depth in range(1, len(parts) + 1):
+        found = PathFinder.find_spec(".".join(parts[:depth]), path)
+        if found is None:
+            return None
+        path = list(found.submodule_search_locations or [])
+    return Path(found.origin) if found and found.origin and Path(found.origin).is_file() else None
