@@ -43,7 +43,8 @@ def watch(worker: int) -> NoReturn:
     """Wait until the worker ends or the harness wants it to; then kill what is left and end as the worker did."""
     _adopt_orphans()
     wake, notes = os.pipe()
-    os.set_blocking(notes, False)
+    for end in (wake, notes):
+        os.set_blocking(end, False)
     signal.set_wakeup_fd(notes, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, _note)
@@ -56,14 +57,22 @@ def watch(worker: int) -> NoReturn:
     poller.register(wake, select.POLLIN)
     while (status := _ended(worker)) is None:
         ready = dict(poller.poll())
-        asked = wake in ready and signal.SIGTERM in os.read(wake, 512)
-        if asked:
+        hangs = signal.SIGTERM in _read(wake)  # read in any case: the end of the pipe may have come with the signal
+        if hangs:
             os.kill(worker, signal.SIGABRT)  # which has it write where it is to the log
-        if asked or 0 in ready:
+        if hangs or 0 in ready:
             status = _wait(worker, GRACE_SECONDS)
             break
     _kill_all(worker)
     _end_as(status)
+
+
+def _read(wake: int) -> bytes:
+    """Return the numbers of the signals that came."""
+    try:
+        return os.read(wake, 512)
+    except BlockingIOError:
+        return b""
 
 
 def _note(number: int, frame: FrameType | None) -> None:

@@ -180,7 +180,10 @@ class ForeignProcess:
         message = self._next(time.monotonic() + seconds, seconds, doing)
         if "error" in message.header:
             text, trace = (str(message.header.get(name) or "") for name in ("error", "trace"))
-            raise ForeignFailure(" ".join(text.split())[: 2 * MOST_TOLD], trace, unusable=not trace)
+            text = " ".join(text.split())[: 2 * MOST_TOLD]
+            if "MemoryError" in text and self.limits.memory_bytes:
+                text += f"; it may use {self.limits.memory_bytes / 2**30:.1f} GiB, and --memory-limit allows more"
+            raise ForeignFailure(text, trace, unusable=not trace)
         return message
 
     def _next(self, end: float, seconds: float, doing: str) -> wire.Message:
