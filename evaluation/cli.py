@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evaluation.foreign.limits import TIME_LIMIT, Limits
 from evaluation.studies.options import Options
 
 if TYPE_CHECKING:
@@ -71,6 +72,15 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Run folder; the same command resumes there.", show_default="runs/...")
     ] = None,
+    time_limit: Annotated[
+        float, typer.Option(help="Seconds that a policy of your own may take for one decision.")
+    ] = TIME_LIMIT,
+    memory_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="GiB that a policy of your own may use.", show_default="three quarters of the machine's memory"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Play episodes with several policies on the same seeds, and report how they compare."""
@@ -78,13 +88,14 @@ def evaluate(
     with _one_sentence(console):
         from evaluation.evaluate import prepare
 
-        folder = prepare(engine, variant, steps, policies, episodes, seed, workers, envs, out)
+        limits = Limits(time_limit, memory_limit)
+        folder = prepare(engine, variant, steps, policies, episodes, seed, workers, envs, out, limits)
     from evaluation.errors import WorkerDied
     from evaluation.evaluate import evaluate as run
 
     kept = f"What was finished is kept in {folder.path}; the same command goes on from there."
     try:
-        result = run(folder, workers, envs, console)
+        result = run(folder, workers, envs, console, limits)
     except WorkerDied as error:
         console.print(f"Error: {error}. {kept}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None

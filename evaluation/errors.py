@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+import traceback
+from collections.abc import Collection, Iterator
 
 
 class BadInput(ValueError):
@@ -43,3 +45,56 @@ class PolicyFailure(RuntimeError):
 
 class WorkerDied(RuntimeError):
     """A worker process ended without an answer: killed by the system, for lack of memory for example."""
+
+
+MOST_TOLD = 500
+"""Characters of a message that are passed on."""
+
+
+def told(error: BaseException) -> str:
+    """Return the type and message of an exception in one line, whatever foreign code made of it."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException:  # noqa: BLE001  # even its message may raise anything
+        text = "its message cannot be shown"
+    if len(text) > MOST_TOLD:
+        text = f"{text[:MOST_TOLD]}..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class InvalidAnswer(ValueError):
+    """A policy answered, but not with what was asked for; the message is one sentence."""
+
+
+class ForeignFailure(RuntimeError):
+    """Foreign code failed; the message is what a sentence says of it, such as "raised KeyError: 3".
+
+    Attributes:
+        message: The message.
+        trace: Traceback of the foreign process, if it raised.
+        unusable: It did not raise: what it returned is not what was asked for.
+    """
+
+    def __init__(self, message: str, trace: str = "", unusable: bool = False) -> None:
+        super().__init__(message, trace, unusable)
+        self.message, self.trace, self.unusable = message, trace, unusable
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@contextlib.contextmanager
+def blaming(policy: str) -> Iterator[None]:
+    """Turn whatever a policy's code raises inside the block into its failure; only Ctrl-C passes.
+
+    Raises:
+        PolicyFailure: If anything is raised, be it an exit.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, PolicyFailure):
+        raise
+    except BaseException as error:  # code that is not ours may raise SystemExit, or anything
+        trace = error.trace if isinstance(error, ForeignFailure) else traceback.format_exc()
+        is_sentence = isinstance(error, InvalidAnswer | BadInput | ForeignFailure)
+        raise PolicyFailure(policy, str(error) if is_sentence else f"raised {told(error)}", trace) from error

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from evaluation.errors import BadInput, PolicyFailure
+from evaluation.foreign.limits import Limits
+from evaluation.foreign.process import Surroundings, scope
 from evaluation.games import game_of
 from evaluation.policies import check_policies
 from evaluation.records import RunFolder, write_atomically
@@ -87,10 +89,12 @@ def prepare(
     workers: int,
     envs: int | None,
     out: Path | None,
+    limits: Limits | None = None,
 ) -> RunFolder:
     """Check everything and open the run folder for writing; nothing is played yet.
 
     What is None is left to the game: its own variant, the variant's steps, as many environments as suit it.
+    ``limits`` are those of policies that are not ours; each of them is loaded once, in a process of its own.
 
     Raises:
         BadInput: One sentence on the first thing that cannot be done.
@@ -102,13 +106,16 @@ def prepare(
         if value < 1:
             raise BadInput(f"{name} must be at least 1; given {value}")
     variant = variant or game_of(engine).default_variant
-    spec = resolve(engine, variant, steps, policies, episodes, seed)
+    with scope(Surroundings.here(limits)):
+        spec = resolve(engine, variant, steps, policies, episodes, seed)
     path = out or Path("runs") / f"{spec.engine}-{spec.variant}-{spec.id}"
     asked = {"engine": engine, "variant": variant, "policies": policies or "every registered one"}
     return RunFolder.create(path, spec, {"asked": asked, **describe(spec)})
 
 
-def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console) -> Result:
+def evaluate(
+    folder: RunFolder, workers: int, envs: int | None, console: Console, limits: Limits | None = None
+) -> Result:
     """Play what the folder is missing, with a progress bar, and publish the results."""
     from rich.progress import (
         BarColumn,
@@ -141,7 +148,7 @@ def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console
         def advance(records: list[Row]) -> None:
             progress.update(task, advance=len(records), description=records[-1].policy)
 
-        outcome = run(folder, workers, envs, advance)
+        outcome = run(folder, workers, envs, advance, Surroundings.here(limits))
     result = publish(folder, console)
     result.failures = outcome.failures
     return result

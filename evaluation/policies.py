@@ -7,7 +7,6 @@ engine.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import adapters
 from cage4 import actions, spec
 from evaluation import closure
 from evaluation.closure import Closure, digest
-from evaluation.errors import BadInput
+from evaluation.errors import BadInput, ForeignFailure
 from evaluation.heuristics.expert import Expert
 from evaluation.heuristics.lancer import Lancer
 from evaluation.heuristics.punch import Punch
@@ -264,21 +263,18 @@ def make_policy(name: str, registry: Registry = CC4) -> Policy:
 
 
 def _import_policy(name: str) -> Policy:
-    module, _, attribute = name.partition(":")
-    sys.path[:] = search_path()
+    """Load ``module:object`` in a process of its own, from the working folder or ``sys.path``."""
+    from evaluation.foreign.policy import ForeignPolicy
+
     try:
-        found = getattr(importlib.import_module(module), attribute)
-        policy = found if isinstance(found, Policy) else found()
-    except Exception as error:
+        return ForeignPolicy(name)
+    except ForeignFailure as failure:
+        if failure.unusable:
+            raise BadInput(f"policy {name!r} {failure}") from failure
         raise BadInput(
-            f"policy {name!r} cannot be loaded ({type(error).__name__}: {error}); "
+            f"policy {name!r} cannot be loaded ({failure.message.removeprefix('raised ')}); "
             f"give an importable module and a Policy, a Policy class or a function that makes one"
-        ) from error
-    if not isinstance(policy, Policy):
-        raise BadInput(
-            f"policy {name!r} is a {type(policy).__name__}; it must be a native_sim.Policy (see docs/policies.md)"
-        )
-    return policy
+        ) from failure
 
 
 def check_policies(names: tuple[str, ...], engine: str, registry: Registry = CC4) -> None:

@@ -7,7 +7,6 @@ which episodes play beside it. The loop is the same for every game; what is coun
 from __future__ import annotations
 
 import time
-import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluation.errors import PolicyFailure
+from evaluation.errors import InvalidAnswer, blaming
 from evaluation.games import game_of
 from evaluation.schema import Row
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Policy, StepBatch, VectorEnv
@@ -40,10 +39,6 @@ class Labels(NamedTuple):
     engine: str
     variant: str
     steps: int
-
-
-class InvalidAnswer(ValueError):
-    """The policy answered, but not with actions; the message is one sentence."""
 
 
 class Tally(ABC):
@@ -106,12 +101,14 @@ class _Table:
     def __init__(self, env: VectorEnv, policy: Policy, labels: Labels) -> None:
         count = env.num_envs
         self.env, self.policy, self.labels = env, policy, labels
+        with blaming(labels.policy):
+            self.wants, self.draws_per_agent = tuple(policy.wants), int(policy.draws_per_agent)
         self.tally = game_of(labels.engine).tally(env, policy, labels)
         self.playing: dict[int, Episode] = {}
         self.obs: dict[str, Any] = {}  # agent or wanted name -> [E, ...], or agent -> [E, ...]
         self.mask: dict[str, Array] = {}  # agent -> [E, U]
         self.memory = self._new_memory(count)
-        self.draws = np.zeros((count, self.tally.max_steps, len(env.agents), policy.draws_per_agent))  # [E, T, A, D]
+        self.draws = np.zeros((count, self.tally.max_steps, len(env.agents), self.draws_per_agent))  # [E, T, A, D]
         self.time = np.zeros(count, np.int64)  # steps played
         self.wall = np.zeros(count)
 
@@ -120,12 +117,14 @@ class _Table:
         started = time.perf_counter()
         observations, infos = self.env.reset(seed=[episode.seed for episode in episodes], rows=rows)
         self._observe(rows, observations, infos)
-        self.memory = put(self.memory, rows, self._new_memory(len(rows)))
+        fresh = self._new_memory(len(rows))
+        with blaming(self.labels.policy):
+            self.memory = put(self.memory, rows, fresh)
         self.tally.start(rows)
         self.time[rows] = 0
         for row, episode in zip(rows, episodes, strict=True):
             self.playing[row] = episode
-            if self.policy.draws_per_agent:
+            if self.draws_per_agent:
                 stream = np.random.SeedSequence(episode.seed, spawn_key=(POLICY_STREAM,))
                 self.draws[row] = np.random.Generator(np.random.PCG64(stream)).random(self.draws.shape[1:])
         self.wall[rows] = (time.perf_counter() - started) / len(rows)
@@ -149,41 +148,37 @@ class _Table:
     def _decide(self, rows: list[int], every: bool) -> tuple[Decision, Any]:
         """Ask the policy, refuse an answer that the environment would refuse, and return it with the new memory."""
         obs, mask = (self.obs, self.mask) if every else (take(self.obs, rows), take(self.mask, rows))
-        try:
-            draws: FloatArray = self.draws[rows, self.time[rows]]
+        draws: FloatArray = self.draws[rows, self.time[rows]]
+        with blaming(self.labels.policy):
             memory = self.memory if every else take(self.memory, rows)
             decision = self.policy.act(obs, mask, memory, draws)
             if not isinstance(decision, tuple) or not hasattr(decision, "actions"):
                 raise InvalidAnswer(f"act() must return a native_sim.Decision; it returned {type(decision).__name__}")
             self.tally.check(decision, len(rows))
             kept = decision.memory if every else put(self.memory, rows, decision.memory)
-        except Exception as error:
-            message = str(error) if isinstance(error, InvalidAnswer) else f"raised {type(error).__name__}: {error}"
-            raise PolicyFailure(self.labels.policy, message, traceback.format_exc()) from error
         return decision, kept
 
     def _new_memory(self, count: int) -> Any:
-        try:
+        with blaming(self.labels.policy):
             return self.policy.initial_memory(count)
-        except Exception as error:
-            message = f"raised {type(error).__name__}: {error}"
-            raise PolicyFailure(self.labels.policy, message, traceback.format_exc()) from error
 
     def _observe(self, rows: list[int], observations: dict[str, Array], infos: dict[str, Any]) -> None:
-        fresh = {**observations, **{name: infos[name] for name in self.policy.wants}}
+        unknown = [name for name in self.wants if name not in infos]
+        with blaming(self.labels.policy):
+            if unknown:
+                raise InvalidAnswer(f"wants {unknown[0]!r}, which is not shown; there is {', '.join(sorted(infos))}")
+        fresh = {**observations, **{name: infos[name] for name in self.wants}}
         self.obs = store(self.obs, rows, fresh, self.env.num_envs)
         self.mask = store(self.mask, rows, infos["action_mask"], self.env.num_envs)
         self.tally.see(rows, infos)
 
     def _finish(self, row: int) -> Row:
         record = self.tally.record(row, self.playing.pop(row), int(self.time[row]), float(self.wall[row]))
-        counted = self.policy.fallbacks(self.memory)
-        if not counted:
-            return record
-        fallbacks = {name: int(count[row]) for name, count in counted.items()}
-        if min(fallbacks.values()) < 0:
-            raise PolicyFailure(self.labels.policy, f"fallbacks() counts fewer than 0: {fallbacks}", "")
-        return record.model_copy(update={"fallbacks": fallbacks})
+        with blaming(self.labels.policy):
+            counted = {name: int(count[row]) for name, count in (self.policy.fallbacks(self.memory) or {}).items()}
+            if counted and min(counted.values()) < 0:
+                raise InvalidAnswer(f"fallbacks() counts fewer than 0: {counted}")
+        return record.model_copy(update={"fallbacks": counted}) if counted else record
 
 
 def store(old: dict[str, Any], rows: list[int], fresh: Mapping[str, Any], count: int) -> dict[str, Any]:

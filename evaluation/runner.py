@@ -6,14 +6,16 @@ workers, batches are played in processes of their own. Neither changes any numbe
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
-from evaluation.errors import PolicyFailure, WorkerDied
+from evaluation.errors import BadInput, PolicyFailure, WorkerDied
+from evaluation.foreign.process import Surroundings, scope
 from evaluation.games import game_of
 from evaluation.records import RunFolder
 from evaluation.rollout import Episode
@@ -26,6 +28,19 @@ class Batch:
 
     policy: str
     episodes: tuple[Episode, ...]
+
+
+class Played(NamedTuple):
+    """What a batch leaves behind."""
+
+    batch: Batch
+    result: list[Row] | PolicyFailure
+    output: str
+    """What code that is not ours printed."""
+
+
+MOST_LOGGED: Final = 2**20
+"""Characters of a policy's output that the log of a run takes in."""
 
 
 @dataclass
@@ -53,6 +68,7 @@ def run(
     workers: int = 1,
     num_envs: int | None = None,
     on_records: Callable[[list[Row]], None] = lambda records: None,
+    surroundings: Surroundings | None = None,
 ) -> Outcome:
     """Play what the run folder is still missing, appending every finished episode at once.
 
@@ -61,10 +77,11 @@ def run(
         workers: Processes that play at the same time.
         num_envs: Environments per process; by default as many as suit the game.
         on_records: Called with the rows just recorded, for a progress bar.
+        surroundings: Of code that is not ours: its limits among them.
 
     Returns:
         How many episodes were played, and the policies that failed. A failed policy plays no further episode; its
-        traceback is in the run's log, and everything recorded before stays.
+        traceback and what it printed are in the run's log, and everything recorded before stays.
 
     Raises:
         WorkerDied: If a worker process ends without an answer; what was recorded before stays.
@@ -72,8 +89,9 @@ def run(
     folder.repair()
     spec = folder.spec
     batches = plan(spec, folder.read(), num_envs or game_of(spec.engine).batch_size(spec), workers)
-    outcome = Outcome(0, [])
-    for result in _results(spec, batches, workers):
+    outcome, log = Outcome(0, []), _OutputLog(folder)
+    for batch, result, output in _results(spec, batches, workers, surroundings or Surroundings.here()):
+        log.add(batch, output)
         if isinstance(result, PolicyFailure):
             outcome.failures.append(result)
             folder.log(f"{result}\n{result.trace}")
@@ -86,20 +104,38 @@ def run(
     return outcome
 
 
-def _results(spec: EvalSpec, batches: Sequence[Batch], workers: int) -> Iterator[list[Row] | PolicyFailure]:
+class _OutputLog:
+    """Writes what policies print to the log of a run, up to a limit for each."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder, self._logged = folder, dict.fromkeys(folder.spec.policies, 0)
+
+    def add(self, batch: Batch, output: str) -> None:
+        """Log the output of one batch."""
+        room = MOST_LOGGED - self._logged[batch.policy]
+        if not output or room <= 0:
+            return
+        self._logged[batch.policy] += len(output)
+        first, last = batch.episodes[0].index, batch.episodes[-1].index
+        rest = "" if len(output) <= room else f"\n[... no more of what policy {batch.policy} prints is kept ...]"
+        self._folder.log(f"policy {batch.policy}, episodes {first} to {last}, printed:\n{output[:room]}{rest}")
+
+
+def _results(spec: EvalSpec, batches: Sequence[Batch], workers: int, surroundings: Surroundings) -> Iterator[Played]:
     """Yield what each batch leaves behind, as it comes; at most one failure per policy."""
     failed: set[str] = set()
     if workers == 1 or len(batches) <= 1:
-        played = (_attempt(spec, batch) for batch in batches if batch.policy not in failed)
-        outcomes: Iterator[tuple[str, list[Row] | PolicyFailure]] = played
+        played = (_attempt(spec, surroundings, batch) for batch in batches if batch.policy not in failed)
+        outcomes: Iterator[Played] = played
     else:
-        outcomes = parallel(partial(_attempt, spec, nested=True), batches, workers)
-    for policy, result in outcomes:
-        if isinstance(result, PolicyFailure):
+        outcomes = parallel(partial(_attempt, spec, surroundings, nested=True), batches, workers)
+    for outcome in outcomes:
+        policy = outcome.batch.policy
+        if isinstance(outcome.result, PolicyFailure):
             if policy in failed:
                 continue
             failed.add(policy)
-        yield result
+        yield outcome
 
 
 def parallel(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
@@ -121,11 +157,16 @@ def parallel(function: Callable[[Any], Any], items: Iterable[Any], workers: int)
         raise WorkerDied("a worker process died (killed, or out of memory)") from error
 
 
-def _attempt(spec: EvalSpec, batch: Batch, nested: bool = False) -> tuple[str, list[Row] | PolicyFailure]:
-    try:
-        return batch.policy, play_batch(spec, batch, nested)
-    except PolicyFailure as failure:
-        return batch.policy, failure
+def _attempt(spec: EvalSpec, surroundings: Surroundings, batch: Batch, nested: bool = False) -> Played:
+    result: list[Row] | PolicyFailure
+    with scope(surroundings) as work:
+        try:
+            result = play_batch(spec, batch, nested)
+        except PolicyFailure as failure:
+            result = failure
+        except BadInput as error:  # it could be made when the run began, and now it cannot
+            result = PolicyFailure(batch.policy, str(error), traceback.format_exc())
+    return Played(batch, result, work.output)
 
 
 def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[Row]:

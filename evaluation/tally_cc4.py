@@ -9,7 +9,8 @@ import numpy as np
 
 from cage4 import actions, score, spec
 from cage4.spec import Verb
-from evaluation.rollout import Episode, InvalidAnswer, Labels, Tally
+from evaluation.errors import InvalidAnswer
+from evaluation.rollout import Episode, Labels, Tally
 from evaluation.schema import EpisodeRecord
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, StepBatch, VectorEnv
 

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from evaluation.rollout import Episode, InvalidAnswer, Labels, Tally
+from evaluation.errors import InvalidAnswer
+from evaluation.rollout import Episode, Labels, Tally
 from evaluation.schema import SocRecord
 from native_sim.api import Array, Decision, Policy, StepBatch
 from native_sim.soc.env import SocVectorEnv
