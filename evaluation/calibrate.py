@@ -7,7 +7,8 @@ knows the situations that it brings about. Rewards are not read.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -51,8 +52,14 @@ class Collected(NamedTuple):
     directives: Array  # [n, 8], empty for a policy without a coordinator
 
 
-def collect(policy: Policy, seeds: Sequence[int], steps: int, first_episode: int = 0) -> Collected:
-    """Play one episode per seed and sample what every agent knew and what was so."""
+def collect(
+    policy: Policy,
+    seeds: Sequence[int],
+    steps: int,
+    first_episode: int = 0,
+    bar: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Collected:
+    """Play one episode per seed and sample what every agent knew and what was so; ``bar`` shows the steps."""
     import cage4
 
     count = len(seeds)
@@ -64,7 +71,7 @@ def collect(policy: Policy, seeds: Sequence[int], steps: int, first_episode: int
     generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,)))) for seed in seeds]
     parts: list[tuple[Array, ...]] = []
     directives = []
-    for step in range(spec.episode_length(steps)):
+    for step in bar(range(spec.episode_length(steps))):
         known = []
         for agent, name in enumerate(spec.BLUE_AGENTS):
             view = infos["rich"][name], infos["busy"][:, agent]
@@ -145,6 +152,14 @@ def episode_seeds(seed: int, episodes: int) -> list[int]:
     return [int(child.generate_state(1, np.uint32)[0] >> 1) for child in children]
 
 
+def _bar(title: str, console: Console) -> Callable[[Iterable[int]], Iterable[int]]:
+    """Print what is played, and return what shows how far it is."""
+    from rich.progress import track
+
+    console.print(title, markup=False)
+    return partial(track, description="steps", console=console, transient=True)
+
+
 def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, mapper: str, console: Console) -> Bundle:
     """Calibrate a bundle for a carried policy.
 
@@ -174,13 +189,13 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, map
     foreign = soc_rows(carried, 4 * episodes, seed)
     played = []
     for number, policy in enumerate(SCRIPTED):
-        console.print(f"round 1: {episodes} episodes of {policy}", markup=False)
-        played.append(collect(make_policy(policy), batches[number], steps, number * episodes))
+        bar = _bar(f"round 1: {episodes} episodes of {policy}", console)
+        played.append(collect(make_policy(policy), batches[number], steps, number * episodes, bar))
     first = _fit(played, foreign)
     bundle = _bundle(name, described, first, _SPREAD, np.zeros(8), {})
-    console.print(f"round 2: {episodes} episodes of the carried policy", markup=False)
+    bar = _bar(f"round 2: {episodes} episodes of the carried policy", console)
     own = bundle.policy(lambda *_: carried)
-    played.append(collect(own, batches[-2], steps, len(SCRIPTED) * episodes))
+    played.append(collect(own, batches[-2], steps, len(SCRIPTED) * episodes, bar))
     told = np.asarray(played[-1].directives, np.float64)
     provenance: dict[str, Any] = {
         "calibration": {

@@ -14,7 +14,7 @@ from evaluation.foreign.process import Surroundings, scope
 from evaluation.games import game_of
 from evaluation.policies import check_policies
 from evaluation.records import RunFolder, write_atomically
-from evaluation.schema import EvalSpec, Row, RunSummary, ScoreSummary, SocPolicySummary
+from evaluation.schema import EvalSpec, RunSummary, ScoreSummary, SocPolicySummary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,15 +117,7 @@ def evaluate(
     folder: RunFolder, workers: int, envs: int | None, console: Console, limits: Limits | None = None
 ) -> Result:
     """Play what the folder is missing, with a progress bar, and publish the results."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
+    from evaluation.progress import episodes_bar
     from evaluation.runner import run
 
     spec, done = folder.spec, folder.read()
@@ -141,13 +133,7 @@ def evaluate(
         console.print(notice, style="yellow", markup=False)
     if done:
         console.print(f"{len(done)} of {total} episodes are there already.")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-        task = progress.add_task("starting (a first start compiles for a minute)", total=total, completed=len(done))
-
-        def advance(records: list[Row]) -> None:
-            progress.update(task, advance=len(records), description=records[-1].policy)
-
+    with episodes_bar(console, spec, done) as advance:
         outcome = run(folder, workers, envs, advance, Surroundings.here(limits))
     result = publish(folder, console)
     result.failures = outcome.failures

@@ -16,6 +16,7 @@ import numpy as np
 
 from evaluation.errors import InvalidAnswer, blaming
 from evaluation.games import game_of
+from evaluation.progress import listened, tell
 from evaluation.schema import Row
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Policy, StepBatch, VectorEnv
 from native_sim.memory import put, take
@@ -85,11 +86,16 @@ def play(env: VectorEnv, policy: Policy, episodes: Sequence[Episode], labels: La
     """
     queue = list(reversed(episodes))
     table = _Table(env, policy, labels)
+    ended = 0
     while queue or table.playing:
         free = [row for row in range(env.num_envs) if row not in table.playing][: len(queue)]
         if free:
             table.start(free, [queue.pop() for _ in free])
-        yield from table.step()
+        records = table.step()
+        ended += len(records)
+        if listened():
+            tell(labels.policy, ended + table.under_way())
+        yield from records
 
 
 class _Table:
@@ -144,6 +150,10 @@ class _Table:
         self._observe(rows, batch.observations, batch.infos)
         self.wall[rows] += (time.perf_counter() - started) / len(rows)
         return [self._finish(row) for row, finished in zip(rows, done, strict=True) if finished]
+
+    def under_way(self) -> float:
+        """Return how many episodes the running ones amount to so far, if they last to the end."""
+        return float(self.time[list(self.playing)].sum()) / self.tally.max_steps
 
     def _decide(self, rows: list[int], every: bool) -> tuple[Decision, Any]:
         """Ask the policy, refuse an answer that the environment would refuse, and return it with the new memory."""

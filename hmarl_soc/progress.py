@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
+
+_EVERY = 0.1
+"""Seconds between two moves of a bar."""
 
 
 class Log:
@@ -91,8 +95,14 @@ class Meter:
     ) -> None:
         pass
 
+    def move(self, steps: int, total: int) -> None:
+        """Say that ``steps`` of ``total`` are done; may be called at every step."""
+
     def show(self, steps: int, total: int, line: Mapping[str, Any]) -> None:
-        """Say that ``steps`` of ``total`` are done."""
+        """Say the same with a line of the log."""
+
+    def name(self, what: str) -> None:
+        """Say what goes on beside plain steps, such as a validation; empty for nothing."""
 
 
 class Quiet(Meter):
@@ -106,15 +116,16 @@ class Bar(Meter):
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.completed:,}/{task.total:,} steps"),
+            TextColumn("{task.completed:,}/{task.fields[steps]} steps"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("return {task.fields[recent]}"),
         )
         self._progress = Progress(*columns, console=console)
-        self._task = self._progress.add_task(title, total=1, recent="-")
+        self._title, self._moved = title, 0.0
+        self._task = self._progress.add_task(title, total=None, steps="?", recent="-")
 
     def __enter__(self) -> Meter:
         self._progress.__enter__()
@@ -125,10 +136,21 @@ class Bar(Meter):
     ) -> None:
         self._progress.__exit__(kind, error, trace)
 
+    def move(self, steps: int, total: int) -> None:
+        """Move the bar, several times a second at most."""
+        now = time.monotonic()
+        if now - self._moved >= _EVERY:
+            self._moved = now
+            self._progress.update(self._task, completed=steps, total=total, steps=f"{total:,}")
+
     def show(self, steps: int, total: int, line: Mapping[str, Any]) -> None:
-        """Move the bar."""
+        """Move the bar, and show the return of the line."""
         recent = "-" if line.get("return") is None else f"{line['return']:,.2f}"
-        self._progress.update(self._task, completed=steps, total=total, recent=recent)
+        self._progress.update(self._task, completed=steps, total=total, steps=f"{total:,}", recent=recent)
+
+    def name(self, what: str) -> None:
+        """Put it behind the title."""
+        self._progress.update(self._task, description=f"{self._title}, {what}" if what else self._title)
 
 
 class StopSwitch:

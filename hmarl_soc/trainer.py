@@ -103,6 +103,7 @@ class Trainer:
         started = time.perf_counter() - self._spent
         seen = self.field.seen()
         with StopSwitch() as stop, self.meter:
+            self.meter.move(self.steps, settings.steps)
             if self.steps == 0:
                 self.save()  # before anything else, so that the run can be gone on with whenever it ends
                 if self.validate_first and self.validate is not None:
@@ -112,6 +113,7 @@ class Trainer:
                 step = self.field.step(actions)
                 self.learner.observe(step)
                 before, self.steps = self.steps, self.steps + len(step.rewards)
+                self.meter.move(self.steps, settings.steps)
                 self.log.add(self._update())
                 if self._average_every and _passed(before, self.steps, self._average_every):
                     self._take_in()
@@ -223,7 +225,9 @@ class Trainer:
 
     def _validate(self) -> None:
         policy = self._policy()
+        self.meter.name("validating")
         metrics = dict(self.validate(policy)) if self.validate is not None else {}
+        self.meter.name("")
         self.log.write({"kind": "validation", "steps": self.steps, **metrics})
         if metrics["score"] > self.best_score:
             self.best_score = metrics["score"]

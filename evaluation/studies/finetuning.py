@@ -214,14 +214,20 @@ def _policy(out: Path, run: Run) -> str:
 
 
 def _execute(beginning: str, out: Path, runs: Sequence[Run], size: Size, workers: int, console: Console) -> None:
+    from evaluation.progress import runs_bar
     from evaluation.runner import parallel
 
     one = partial(_train, beginning, out, size)
-    for number, (run, interrupted, failure) in enumerate(parallel(one, runs, workers), 1):
-        if interrupted:
-            raise KeyboardInterrupt
-        end = failure or "done"
-        console.print(f"[{number}/{len(runs)}] {run.arm}, seed {run.seed}: {end}", markup=False, highlight=False)
+    with runs_bar(console, len(runs)) as bar:
+        for number, (run, interrupted, failure) in enumerate(parallel(one, bar.begin(runs, _name), workers), 1):
+            if interrupted:
+                raise KeyboardInterrupt
+            bar.end(_name(run))
+            console.print(f"[{number}/{len(runs)}] {_name(run)}: {failure or 'done'}", markup=False, highlight=False)
+
+
+def _name(run: Run) -> str:
+    return f"{run.arm}, seed {run.seed}"
 
 
 def _train(bundle: str, out: Path, size: Size, run: Run) -> tuple[Run, bool, str | None]:

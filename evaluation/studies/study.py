@@ -80,15 +80,22 @@ def study(
 
 
 def _execute(wanted: Sequence[Job], workers: int, console: Console) -> None:
+    from evaluation.progress import runs_bar
     from evaluation.runner import parallel
 
     missing = [job for job in wanted if not is_done(job)]
     console.print(f"{len(wanted) - len(missing)} of {len(wanted)} runs are done; {len(missing)} to go", highlight=False)
-    for number, (job, end) in enumerate(parallel(execute, missing, workers), len(wanted) - len(missing) + 1):
-        if end == INTERRUPTED:
-            raise KeyboardInterrupt
-        seed = "" if job.seed is None else f", seed {job.seed}"
-        console.print(f"[{number}/{len(wanted)}] {job.arm.label}{seed}: {end}", markup=False, highlight=False)
+    done = len(wanted) - len(missing)
+    with runs_bar(console, len(wanted), done) as bar:
+        for number, (job, end) in enumerate(parallel(execute, bar.begin(missing, _name), workers), done + 1):
+            if end == INTERRUPTED:
+                raise KeyboardInterrupt
+            bar.end(_name(job))
+            console.print(f"[{number}/{len(wanted)}] {_name(job)}: {end}", markup=False, highlight=False)
+
+
+def _name(job: Job) -> str:
+    return job.arm.label if job.seed is None else f"{job.arm.label}, seed {job.seed}"
 
 
 def _report(plan: Plan, size: Size, wanted: Sequence[Job], out: Path, console: Console) -> dict[str, Any]:

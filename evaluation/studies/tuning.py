@@ -291,15 +291,22 @@ def record(out: Path) -> Path:
 
 
 def _train(missing: Sequence[Job], workers: int, console: Console) -> None:
+    from evaluation.progress import runs_bar
     from evaluation.runner import parallel
 
     console.print(f"{len(missing)} trials to go", highlight=False)
-    for number, (job, end) in enumerate(parallel(train, missing, workers), 1):
-        if end == INTERRUPTED:
-            raise KeyboardInterrupt
-        trained = read_trained(job)
-        told = end if trained is None else f"best validation {trained['best_score']:.2f}"
-        console.print(f"[{number}/{len(missing)}] {job.arm.label}: {told}", markup=False, highlight=False)
+    with runs_bar(console, len(missing)) as bar:
+        for number, (job, end) in enumerate(parallel(train, bar.begin(missing, _name), workers), 1):
+            if end == INTERRUPTED:
+                raise KeyboardInterrupt
+            bar.end(_name(job))
+            trained = read_trained(job)
+            told = end if trained is None else f"best validation {trained['best_score']:.2f}"
+            console.print(f"[{number}/{len(missing)}] {_name(job)}: {told}", markup=False, highlight=False)
+
+
+def _name(job: Job) -> str:
+    return job.arm.label
 
 
 def _read(trial: int, job: Job) -> dict[str, Any] | None:

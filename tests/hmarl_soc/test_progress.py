@@ -67,3 +67,24 @@ def test_the_bar_shows_steps_and_return():
     with Bar(Console(file=text, force_terminal=True, width=120), "hmarl-soc, seed 0") as bar:
         bar.show(500, 1000, {"return": -12.345})
     assert "500/1,000 steps" in text.getvalue() and "return -12.35" in text.getvalue().replace("-12.34 ", "-12.35 ")
+
+
+def test_the_bar_moves_before_the_first_line_and_names_what_goes_on(monkeypatch):
+    text = io.StringIO()
+    with Bar(Console(file=text, force_terminal=True, width=160), "[b]mine") as bar:
+        bar.move(24, 5000)
+        bar.name("validating")
+        bar._progress.refresh()
+        shown = text.getvalue()
+        assert "24/5,000 steps" in shown and "[b]mine, validating" in shown
+        bar.name("")
+        assert bar._progress.tasks[0].description == "[b]mine"
+
+
+def test_the_bar_moves_a_few_times_however_many_steps(monkeypatch):
+    bar = Bar(Console(file=io.StringIO()), "mine")
+    moved = []
+    monkeypatch.setattr(bar._progress, "update", lambda *_, **what: moved.append(what["completed"]))
+    for step in range(1000):
+        bar.move(step, 1000)
+    assert 1 <= len(moved) < 100 and moved[0] == 0

@@ -13,6 +13,7 @@ from hmarl_soc.checkpoint import CheckpointError
 from hmarl_soc.config import HmarlConfig, parse
 from hmarl_soc.interface import describe
 from hmarl_soc.playing import TRAINING, VALIDATION, Field, episode_seeds
+from hmarl_soc.progress import Meter
 from hmarl_soc.trainer import Trainer, TrainingDiverged
 from hmarl_soc.validation import Validator
 
@@ -170,3 +171,34 @@ def test_validation_does_not_depend_on_the_number_of_environments():
     policy = RandomWalk(ToyEnv(SPACES, reward)).policy()
     scores = [Validator(ToyEnv(SPACES, reward, num_envs=count, length=7), 5)(policy)["score"] for count in (1, 3, 5)]
     assert scores[0] == pytest.approx(scores[1]) == pytest.approx(scores[2])
+
+
+class Watching(Meter):
+    def __init__(self):
+        self.told = []
+
+    def move(self, steps, total):
+        self.told.append((steps, total))
+
+    def show(self, steps, total, line):
+        self.told.append("line")
+
+    def name(self, what):
+        self.told.append(what)
+
+
+def test_a_meter_moves_with_every_step_and_hears_of_validations(tmp_path):
+    run = make(tmp_path, steps=32, log_every=16, validate_every=16)
+    run.meter = Watching()
+    run.run()
+    half = [*((steps, 32) for steps in (0, 4, 8, 12, 16)), "line", "validating", ""]
+    assert run.meter.told == [*half, *((steps, 32) for steps in (20, 24, 28, 32)), "line", "validating", ""]
+
+
+def test_a_meter_of_a_resumed_run_starts_where_it_was(tmp_path):
+    make(tmp_path, steps=52).run()
+    again = make(tmp_path, steps=60)
+    again.resume()
+    again.meter = Watching()
+    again.run()
+    assert again.meter.told[0] == (52, 60)
