@@ -54,6 +54,8 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
         "log_every": 20_000,
     },
 }
+_EVENTS: Final = "events.out.tfevents"
+"""How the files of TensorBoard begin, which is opened before the first checkpoint."""
 LESSON_EPISODES: Final = 16
 """CC4 episodes from which a bundle that plays by the table learns its mapper before it is tuned; no reward is read."""
 
@@ -131,6 +133,7 @@ def _refuse_other_content(out: Path) -> None:
     if not out.exists():
         return
     names = {entry.name for entry in out.iterdir() if not is_left_over(entry.name)} if out.is_dir() else {out.name}
+    names = {name for name in names if not name.startswith(_EVENTS)}
     if names - {START, LAST} or has_checkpoint(out):
         raise BadInput(f"{out} exists already; choose another --out, or --resume to go on with that run")
 

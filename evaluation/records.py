@@ -52,9 +52,9 @@ class RunFolder:
             BadInput: If the folder cannot be written, is in use, or holds something else: another question,
                 other versions, or no run at all. Nothing in it is changed then.
         """
-        _refuse_foreign(path)
         lock = FolderLock(path)
         try:
+            _refuse_foreign(path)
             lock.acquire()
             try:
                 folder = cls._take_up(path, spec, provenance) if (path / SPEC).exists() else cls(path, spec, provenance)

@@ -92,7 +92,8 @@ class Field:
         return {"episodes": self.finished, "return": mean, "length": length}
 
     def state_dict(self) -> State:
-        """Return what :meth:`load_state_dict` needs to be exactly here again."""
+        """Return what :meth:`load_state_dict` needs to be exactly here again; starts the rows if they were not."""
+        self.seen()  # rows that were never started have no seeds to go on with
         longest = int(self._lengths.max())
         return {
             "given": self.given,

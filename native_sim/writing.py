@@ -180,12 +180,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
     Args:
         path: The file.
-        content: Bytes, or text that is written as UTF-8.
+        content: Bytes, or text that is written as UTF-8, with what that cannot hold escaped.
 
     Raises:
         OSError: As of :func:`replacing`.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     with replacing(path) as file:
         file.write(data)
 

@@ -153,6 +153,9 @@ def study(
     runs = grid(size)
     known = _read_recorded(bundle, size, seed) if recorded else {}
     missing = [run for run in runs if not _is_done(out, run) and run not in known]
+    for run in runs:
+        if _is_done(out, run) and not report_only:  # of one that was killed when it had just finished
+            shutil.rmtree(out / run.folder / LAST, ignore_errors=True)
     if not report_only and missing:
         beginning = out / "beginning"
         if not (beginning / INDEX).is_file():

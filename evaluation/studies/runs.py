@@ -101,6 +101,7 @@ def execute(job: Job) -> tuple[Job, str]:
     end = train(job)[1] if job.seed is not None else DONE
     if end == DONE:
         with _held(job):
+            drop_checkpoint(job)
             if not is_done(job):  # another study may have been faster
                 _score(job)
     return job, end
@@ -186,7 +187,7 @@ def _train(job: Job, seed: int) -> bool:
     Raises:
         TrainingDiverged: If a loss is not finite.
     """
-    from hmarl_soc.runs import LAST, has_checkpoint, run
+    from hmarl_soc.runs import has_checkpoint, run
 
     if read_trained(job) is not None:  # by another study, since the folder was free
         return True
@@ -203,8 +204,16 @@ def _train(job: Job, seed: int) -> bool:
     done = {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": outcome.best_score}
     seconds = round(time.perf_counter() - started, 1)
     write_atomically(job.folder / TRAINED, json.dumps({**done, "last_sitting_s": seconds}))
-    shutil.rmtree(job.folder / LAST, ignore_errors=True)  # replay and all: much larger than everything else
+    drop_checkpoint(job)
     return True
+
+
+def drop_checkpoint(job: Job) -> None:
+    """Remove what a finished training run goes on from, replay and all: much larger than everything else."""
+    from hmarl_soc.runs import LAST
+
+    if (job.folder / TRAINED).exists():
+        shutil.rmtree(job.folder / LAST, ignore_errors=True)
 
 
 def play_held_out(policy: Policy, episodes: int, level: str = "default") -> dict[str, np.ndarray]:

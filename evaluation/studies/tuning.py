@@ -24,7 +24,7 @@ from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies import recorded as recorded_results
 from evaluation.studies.plans import FULL, SMOKE, Arm, Size
-from evaluation.studies.runs import INTERRUPTED, Job, make_job, read_curve, read_trained, train
+from evaluation.studies.runs import INTERRUPTED, Job, drop_checkpoint, make_job, read_curve, read_trained, train
 from hmarl_soc.tuned import merge
 
 if TYPE_CHECKING:
@@ -267,6 +267,8 @@ def study(
                 arm = Arm(f"{method}, trial {trial}", method, settings_of(method, trial, best[method]))
                 jobs[trial, method] = make_job(arm, SEED, replace(size, trainer=trainer), out)
         if not report_only:
+            for job in jobs.values():
+                drop_checkpoint(job)  # of a trial that was killed when it had just finished
             left = [job for job in jobs.values() if job.folder.parent.name not in shipped and read_trained(job) is None]
             _train(left, workers, console)
         for (trial, method), job in jobs.items():

@@ -182,6 +182,7 @@ def test_what_is_left_of_the_beginning_of_a_fine_tuning_does_not_count(tmp_path,
     shutil.copytree(bundle_folder("hmarl-soc") / "policy", out / "start" / "policy")
     (out / "start" / "policy" / "arrays-0123456789abcdef.safetensors.part").write_bytes(b"half")
     (out / "start" / "tensors.safetensors.89abcdef.partial").write_bytes(b"half")
+    (out / "events.out.tfevents.1.host").touch()
     (out / LOCK).touch()
     code, said = call(*tuned(out, tiny, "--resume"))
     assert code == 2 and "start it without --resume" in said
@@ -195,7 +196,7 @@ def test_what_is_left_of_the_beginning_of_a_fine_tuning_does_not_count(tmp_path,
     load_bundle(out / "bundle")
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "bundle", "best"])
+@pytest.mark.parametrize("name", ["notes.txt", "bundle", "best", "log.jsonl"])
 def test_a_fine_tuning_leaves_other_content_alone(tmp_path, tiny, name):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).touch()
@@ -317,6 +318,9 @@ def test_a_run_of_a_study_is_held_and_cleaned(tmp_path):
         (wanted.folder / name).touch()
     assert runs.execute(wanted)[1] == runs.DONE
     assert left_over(tmp_path) == [] and not (wanted.folder / "last").exists()
+    (wanted.folder / "last").mkdir()  # as a kill leaves it between the end of training and this
+    runs.held_out_file(wanted).unlink()
+    assert runs.execute(wanted)[1] == runs.DONE and not (wanted.folder / "last").exists()
     before = {path: path.read_bytes() for path in wanted.folder.iterdir() if path.is_file()}
     assert runs.train(wanted)[1] == runs.DONE  # there is nothing to do
     assert before == {path: path.read_bytes() for path in wanted.folder.iterdir() if path.is_file()}

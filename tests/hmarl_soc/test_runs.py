@@ -52,6 +52,27 @@ def test_every_method_trains_under_the_reference_rules_and_its_weights_play(meth
     assert np.isfinite(play(env, load_policy(tmp_path), [0, 1])["return"]).all()
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_killed_before_its_first_step_goes_on_as_if_nothing_had_happened(method, tmp_path):
+    for name in ("whole", "killed"):
+        trainer = make_trainer(method, settings(method), 3, tmp_path / name)
+        if name == "whole":
+            trainer.run()
+        else:
+            trainer.save()
+            train(method, settings(method), 3, tmp_path / name, resume=True)
+    whole, killed = (_manifest(tmp_path / name) for name in ("whole", "killed"))
+    assert whole == killed
+
+
+def _manifest(run):
+    """What a run ends with, its arrays by their digest, without the time that it took."""
+    manifest = json.loads((run / "last" / "manifest.json").read_text(encoding="utf-8"))
+    best = json.loads((run / "best" / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["digest"], manifest["state"]["spent_s"], manifest["state"]["log"]["bytes"]
+    return manifest, best
+
+
 def test_critics_see_the_state_under_the_corrected_rules_only(tmp_path):
     corrected = make_trainer("hmarl-soc", settings("hmarl-soc"), 0, tmp_path)
     reference = make_trainer("hmarl-soc", settings("hmarl-soc", knobs={"rules": "reference"}), 0, tmp_path)
