@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from evaluation.modules import Whose, whose
+from evaluation.modules import HOME, OURS, Modules, Whose, whose
 
 TIME_LIMIT_S: Final = 600.0
 _SYSTEM: Final = ("/dev/", "/proc/", "/sys/", "/run/")
@@ -138,14 +138,6 @@ def _own_modules() -> Iterable[Path]:
             yield Path(_absolute(name))
 
 
-def make(module: str, attribute: str) -> Any:
-    """Return what ``module:object`` names, made if it is a class or a function."""
-    from native_sim.api import Policy
-
-    found = getattr(importlib.import_module(module), attribute)
-    return found if isinstance(found, Policy) else found()
-
-
 def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
     """Make a policy in a process of its own, and return what was seen there.
 
@@ -157,8 +149,6 @@ def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
     Raises:
         NotObserved: If it cannot be made there.
     """
-    from evaluation.modules import HOME
-
     question = json.dumps({"module": module, "attribute": attribute, "path": list(path)})
     command = [sys.executable, "-c", _START.format(home=str(HOME))]
     try:
@@ -175,14 +165,29 @@ def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
     return Observation([Path(name) for name in answer["files"]], answer["path"])
 
 
+def _make_way() -> None:
+    """Forget those of our packages of which the user has one by the same name."""
+    modules = Modules(sys.path)
+    for top in OURS:
+        found = modules.find(top)
+        if found is not None and found.whose is Whose.OWN:
+            for name in [name for name in sys.modules if name.partition(".")[0] == top]:
+                del sys.modules[name]
+
+
 def main() -> None:
     """Answer :func:`observe`: the question comes on standard input, the answer is the last line of standard output."""
     question = json.load(sys.stdin)
     answer = os.dup(1)
     os.dup2(2, 1)  # what the policy prints is no part of the answer
     sys.path[:] = question["path"]
+    from native_sim.api import Policy  # before the policy may bring modules of other names
+
+    _make_way()
     with Recorder() as recorder:
-        make(question["module"], question["attribute"])
+        found = getattr(importlib.import_module(question["module"]), question["attribute"])
+        if not isinstance(found, Policy):
+            found()
         files = [str(path) for path in recorder.files()]
     with os.fdopen(answer, "w") as out:
         out.write(json.dumps({"files": files, "path": [str(entry) for entry in sys.path]}) + "\n")

@@ -168,6 +168,15 @@ def test_finding_runs_nothing(tmp_path):
     assert closure.find("team.absent", [str(tmp_path)]) is None
 
 
+def test_modules_of_the_user_with_names_of_ours_are_the_users(workplace):
+    files = {"own.py": policy("import evaluation, adapters.mine as mine\nevaluation.ANSWER"), "evaluation.py": ANSWER}
+    files |= {"adapters/mine.py": ANSWER, "adapters/__init__.py": ""}
+    for name, text in files.items():
+        (workplace / name).parent.mkdir(exist_ok=True)
+        (workplace / name).write_text(text)
+    assert relative(closure_of("own:Own"), workplace) == set(files)
+
+
 def test_a_recorder_tells_inputs_from_outputs_and_from_what_libraries_read(workplace):
     (workplace / "in.txt").write_text("in")
     (workplace / "both.txt").write_text("old")
