@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple
 from evaluation.modules import HOME, OURS, Modules, Whose, whose
 
 TIME_LIMIT_S: Final = 600.0
+_CACHES: Final = (".nbi", ".nbc")
+"""Endings of files that a compiler keeps of the user's sources, and that come and go."""
 _SYSTEM: Final = ("/dev/", "/proc/", "/sys/", "/run/")
 """Where files lie that are no files."""
 _START: Final = "import sys; sys.path.insert(0, {home!r}); from evaluation.observed import main; main()"
@@ -62,7 +64,8 @@ class Recorder:
     def files(self) -> list[Path]:
         """Return the files, sorted; modules that are loaded from outside Python, distributions and us among them."""
         found = {Path(name) for name in self._read - self._written} | set(_own_modules())
-        return sorted(path for path in found if path.is_file() and whose(path) is Whose.OWN)
+        kept = (path for path in found if "__pycache__" not in path.parts and path.suffix not in _CACHES)
+        return sorted(path for path in kept if path.is_file() and whose(path) is Whose.OWN)
 
     def note(self, path: Any, flags: int) -> None:
         """Take notice of a file that is opened."""
