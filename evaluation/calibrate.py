@@ -23,9 +23,10 @@ from cage4 import spec
 from evaluation import soc_terms
 from evaluation.errors import BadInput
 from evaluation.lessons import learn_mapper
-from evaluation.policies import make_policy
+from evaluation.looks import hint
+from evaluation.policies import make_policy, soc_registry
 from evaluation.transfer import describe_carried, make_carried
-from hmarl_soc import checkpoint
+from evaluation.weights import load_weights, weights_files
 from hmarl_soc.checkpoint import MANIFEST
 from native_sim.api import Array, Policy
 from native_sim.soc import spec as soc
@@ -183,7 +184,7 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, map
         if value < least:
             raise BadInput(f"{option} must be at least {least}; given {value}")
     described = describe_carried(carry)
-    carried = make_carried(described, Path(carry).parent)
+    carried = _make_own(described, Path(carry))
     seeds = episode_seeds(seed, episodes * (len(SCRIPTED) + 2))
     batches = [seeds[i * episodes : (i + 1) * episodes] for i in range(len(SCRIPTED) + 2)]
     foreign = soc_rows(carried, 4 * episodes, seed)
@@ -242,15 +243,14 @@ def _bundle(
     )
 
 
-def weights_of(folder: Path) -> Path:
-    """Return where a training run keeps its best weights, or the folder itself: the rest of a run stays outside."""
-    best = folder / "best"
-    return best if best.is_dir() else folder
-
-
-def _copy_weights(weights: Path, folder: Path) -> None:
-    """Copy a checkpoint, and nothing else that lies beside it."""
-    checkpoint.save(folder, checkpoint.load(weights, "weights"))
+def _make_own(described: Mapping[str, Any], path: Path) -> Policy:
+    """Make the policy that is to be carried, before there is a bundle."""
+    if described["kind"] != "trained":
+        return make_carried(described, path.parent)
+    try:
+        return load_weights(path, soc_registry("corrected"))
+    except ValueError as error:
+        raise BadInput(f"{error}{hint(f'weights:{path}', path)}") from error
 
 
 def _refuse_other_content(out: Path) -> None:
@@ -286,7 +286,9 @@ def calibrate_command(
             shutil.rmtree(out / POLICY, ignore_errors=True)  # of a killed calibration, as was made sure of
             sweep(out)
             if bundle.carried["kind"] == "trained":
-                _copy_weights(weights_of(Path(carry)), out / POLICY)
+                (out / POLICY).mkdir()
+                for file in weights_files(Path(carry)):  # nothing else of a run, or of a bundle whose weights these are
+                    shutil.copy(file, out / POLICY)
             bundle.save(out)
             bundle = load_bundle(out)
     except ValueError as error:

@@ -28,6 +28,26 @@ def refuse_options(command: str, given: Collection[str], takes: Collection[str])
         raise BadInput(f"{command} does not take {_flag(refused[0])}; it takes {taken}")
 
 
+def split_list(option: str, text: str) -> list[str]:
+    """Return the entries of an option that takes several, separated by commas.
+
+    Args:
+        option: As the user wrote it.
+        text: What was given.
+
+    Raises:
+        BadInput: If an entry is blank, or there twice.
+    """
+    entries = [entry.strip() for entry in text.split(",")]
+    if not all(entries):
+        raise BadInput(f"{option} has a blank entry; separate its entries by single commas; given {text!r}")
+    twice = next((entry for number, entry in enumerate(entries) if entry in entries[:number]), None)
+    if twice is not None:
+        what = "policy" if option == "--policies" else f"entry of {option}"
+        raise BadInput(f"each {what} may be named once, and {twice!r} is there twice; given {text!r}")
+    return entries
+
+
 def _flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 

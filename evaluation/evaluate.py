@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from evaluation.errors import BadInput, PolicyFailure
+from evaluation.errors import BadInput, PolicyFailure, split_list
 from evaluation.foreign.limits import Limits
 from evaluation.foreign.process import Surroundings, scope
 from evaluation.games import game_of
@@ -63,7 +63,7 @@ def resolve(engine: str, variant: str, steps: int | None, policies: str, episode
     except ValueError as error:
         raise BadInput(str(error)) from error
     registry = game.registry(setting.knobs)
-    names = tuple(name.strip() for name in policies.split(",") if name.strip()) or registry.defaults
+    names = tuple(split_list("--policies", policies)) if policies else registry.defaults
     check_policies(names, setting.engine, registry)
     try:
         return EvalSpec(

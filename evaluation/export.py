@@ -25,6 +25,7 @@ from evaluation.errors import BadInput
 from evaluation.modules import Modules, Whose
 from evaluation.policies import BUNDLES, LOADERS, POLICIES, closure_of, is_submission, make_policy, search_path
 from evaluation.rehearsal import rehearse
+from evaluation.submissions import check_submission
 from native_sim.writing import sweep_beside, write_atomically
 
 TEMPLATE: Final = Path(__file__).parent / "templates" / "submission.py.in"
@@ -158,11 +159,13 @@ def entry_of(policy: str) -> Entry:
         BadInput: If there is no such policy, or it asks for what the judge cannot give.
     """
     if is_submission(policy):
+        check_submission(Path(policy))
         raise BadInput(f"{policy} is a submission already; give a registered policy or module:object")
     if policy in POLICIES:
         policy = _NAMED.get(policy, policy)
     module, _, attribute = policy.partition(":")
     if module in EXPORTERS:
+        make_policy(policy)  # which refuses what is none in the words of every command
         return EXPORTERS[module](policy, Path(attribute))
     try:
         check_policy(make_policy(policy))

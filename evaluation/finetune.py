@@ -23,7 +23,7 @@ from evaluation.errors import BadInput
 from evaluation.lessons import learn_mapper
 from evaluation.training import unwritten
 from evaluation.training_cc4 import check_environment, make_env
-from evaluation.transfer import bundle_folder, make_carried
+from evaluation.transfer import bundle_folder, make_carried, read_bundle
 from hmarl_soc import checkpoint
 from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.checkpoint import Checkpoint
@@ -192,7 +192,7 @@ def with_learned_mapper(bundle: str, folder: Path, console: Console) -> None:
 def _read(bundle: str) -> tuple[Bundle, Checkpoint, HierarchyPolicy]:
     """Return a bundle, the checkpoint of what it carries, and that as a policy."""
     folder = bundle_folder(bundle)
-    source = load_bundle(folder)
+    source = read_bundle(bundle)
     carried = make_carried(source.carried, folder)
     if not isinstance(carried, HierarchyPolicy):
         raise BadInput(f"bundle {bundle} carries no trained HMARL-SOC, and nothing else can be fine-tuned; carry one")

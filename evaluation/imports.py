@@ -10,6 +10,10 @@ ALL: Final = "*"
 """Last part of a name that means every module of a package: ``plugins.*``."""
 _LOADERS: Final = frozenset({"import_module", "__import__", "run_module", "resolve_name"})
 """Functions that import a module whose name they are given."""
+_WRITERS: Final = frozenset(
+    {"FileHandler", "save", "savetxt", "savez", "savez_compressed", "to_csv", "touch", "write_bytes", "write_text"}
+)
+"""Functions and methods that write the file whose name they are given, or whose method they are."""
 _FORGIVEN: Final = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 
@@ -28,7 +32,7 @@ class Source(NamedTuple):
 
     imports: tuple[Import, ...]
     texts: frozenset[str]
-    """Every text that is written out in it, parts of formatted ones included."""
+    """Every text that is written out in it, parts of formatted ones included, but for names of files to be written."""
     computes_names: bool
     """Whether it imports a module of whose name nothing is written beside the call."""
 
@@ -49,8 +53,10 @@ def read_source(source: bytes, package: str) -> Source:
         reader.read(tree, True, False)
     except RecursionError:  # an expression of thousands of parts
         reader.read_flat(tree)
-    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    texts = frozenset(value for value in constants if isinstance(value, str) and 0 < len(value) < 512)
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    outputs = {id(node) for call in ast.walk(tree) if isinstance(call, ast.Call) for node in _outputs(call)}
+    values = (node.value for node in constants if id(node) not in outputs)
+    texts = frozenset(value for value in values if isinstance(value, str) and 0 < len(value) < 512)
     return Source(tuple(dict.fromkeys(reader.imports)), texts, reader.computes_names)
 
 
@@ -188,6 +194,18 @@ def _forgives(handler: ast.ExceptHandler) -> bool:
         return True
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(_last_name(kind) in _FORGIVEN for kind in caught)
+
+
+def _outputs(call: ast.Call) -> Iterator[ast.AST]:
+    """Yield the parts of a call that make the name of a file to be written."""
+    name = _last_name(call.func)
+    given = call.args[1:2] if isinstance(call.func, ast.Name) or len(call.args) > 1 else call.args[:1]
+    given += [word.value for word in call.keywords if word.arg == "mode"]
+    modes = [value.value for value in given if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+    writes = any(set("wax") & set(mode) and set(mode) <= set("waxbt+") for mode in modes)
+    if name in _WRITERS or (name == "open" and writes):
+        for part in [call.func, *call.args[:1]]:
+            yield from ast.walk(part)
 
 
 def _suppresses(manager: ast.expr) -> bool:

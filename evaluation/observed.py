@@ -17,9 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from evaluation.modules import Whose, whose
+from evaluation.modules import HOME, OURS, Modules, Whose, whose
 
 TIME_LIMIT_S: Final = 600.0
+_CACHES: Final = (".nbi", ".nbc")
+"""Endings of files that a compiler keeps of the user's sources, and that come and go."""
 _SYSTEM: Final = ("/dev/", "/proc/", "/sys/", "/run/")
 """Where files lie that are no files."""
 _START: Final = "import sys; sys.path.insert(0, {home!r}); from evaluation.observed import main; main()"
@@ -62,7 +64,8 @@ class Recorder:
     def files(self) -> list[Path]:
         """Return the files, sorted; modules that are loaded from outside Python, distributions and us among them."""
         found = {Path(name) for name in self._read - self._written} | set(_own_modules())
-        return sorted(path for path in found if path.is_file() and whose(path) is Whose.OWN)
+        kept = (path for path in found if "__pycache__" not in path.parts and path.suffix not in _CACHES)
+        return sorted(path for path in kept if path.is_file() and whose(path) is Whose.OWN)
 
     def note(self, path: Any, flags: int) -> None:
         """Take notice of a file that is opened."""
@@ -138,14 +141,6 @@ def _own_modules() -> Iterable[Path]:
             yield Path(_absolute(name))
 
 
-def make(module: str, attribute: str) -> Any:
-    """Return what ``module:object`` names, made if it is a class or a function."""
-    from native_sim.api import Policy
-
-    found = getattr(importlib.import_module(module), attribute)
-    return found if isinstance(found, Policy) else found()
-
-
 def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
     """Make a policy in a process of its own, and return what was seen there.
 
@@ -157,8 +152,6 @@ def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
     Raises:
         NotObserved: If it cannot be made there.
     """
-    from evaluation.modules import HOME
-
     question = json.dumps({"module": module, "attribute": attribute, "path": list(path)})
     command = [sys.executable, "-c", _START.format(home=str(HOME))]
     try:
@@ -175,14 +168,29 @@ def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
     return Observation([Path(name) for name in answer["files"]], answer["path"])
 
 
+def _make_way() -> None:
+    """Forget those of our packages of which the user has one by the same name."""
+    modules = Modules(sys.path)
+    for top in OURS:
+        found = modules.find(top)
+        if found is not None and found.whose is Whose.OWN:
+            for name in [name for name in sys.modules if name.partition(".")[0] == top]:
+                del sys.modules[name]
+
+
 def main() -> None:
     """Answer :func:`observe`: the question comes on standard input, the answer is the last line of standard output."""
     question = json.load(sys.stdin)
     answer = os.dup(1)
     os.dup2(2, 1)  # what the policy prints is no part of the answer
     sys.path[:] = question["path"]
+    from native_sim.api import Policy  # before the policy may bring modules of other names
+
+    _make_way()
     with Recorder() as recorder:
-        make(question["module"], question["attribute"])
+        found = getattr(importlib.import_module(question["module"]), question["attribute"])
+        if not isinstance(found, Policy):
+            found()
         files = [str(path) for path in recorder.files()]
     with os.fdopen(answer, "w") as out:
         out.write(json.dumps({"files": files, "path": [str(entry) for entry in sys.path]}) + "\n")

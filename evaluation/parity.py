@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluation.errors import BadInput
+from evaluation.errors import BadInput, split_list
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,13 +82,13 @@ def plan(variants: str, reds: str, drivers: str, episodes: int, steps: int, seed
     if seed < 0:
         raise BadInput(f"--seed must be at least 0; given {seed}")
     try:
-        chosen = [get_variant(name) for name in _split(variants, VARIANTS)]
+        chosen = [get_variant(name) for name in _split("--variants", variants, VARIANTS)]
         if reds:
-            wanted = _split(reds, RED_AGENTS)
+            wanted = _split("--reds", reds, RED_AGENTS)
             chosen = [replace(variant, red=red) for variant in chosen for red in wanted]
     except ValueError as error:
         raise BadInput(str(error)) from error
-    ways = _split(drivers, DRIVERS)
+    ways = _split("--drivers", drivers, DRIVERS)
     for way in ways:
         if way not in DRIVERS:
             raise BadInput(f"unknown driver {way!r}; known drivers: {', '.join(DRIVERS)}")
@@ -96,8 +96,8 @@ def plan(variants: str, reds: str, drivers: str, episodes: int, steps: int, seed
     return [Game(variant, way, steps, seed + number, number % 2 == 1) for number, (variant, way) in enumerate(pairs)]
 
 
-def _split(text: str, everything: Any) -> list[str]:
-    return list(everything) if text == "all" else [part.strip() for part in text.split(",") if part.strip()]
+def _split(option: str, text: str, everything: Any) -> list[str]:
+    return list(everything) if text == "all" else split_list(option, text)
 
 
 def _results(games: list[Game], workers: int) -> Iterator[tuple[Game, Lockstep]]:

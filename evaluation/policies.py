@@ -26,6 +26,7 @@ from evaluation.heuristics.lancer import Lancer
 from evaluation.heuristics.punch import Punch
 from evaluation.heuristics.sentinel import Sentinel
 from evaluation.heuristics.uc import UC
+from evaluation.looks import hint
 from evaluation.observed import NotObserved, observe
 from evaluation.scripted import Investigator, Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, Layout, ObservationBatch, Policy
@@ -253,11 +254,12 @@ def make_policy(name: str, registry: Registry = CC4) -> Policy:
         try:
             return kind.load(path, registry)
         except ValueError as error:
-            raise BadInput(f"policy {name}: {error}") from error
+            seen = hint(name, Path(str(path).partition("@")[0]))
+            raise BadInput(f"policy {name}: {error}{'' if seen in str(error) else seen}") from error
     if ":" not in name:
         raise BadInput(
             f"unknown policy {name!r}{registry.where}; known policies: {', '.join(registry.named)}; "
-            f"or give {registry.others}"
+            f"or give {registry.others}{hint(name, Path(name))}"
         )
     return _import_policy(name)
 
@@ -289,12 +291,12 @@ def check_policies(names: tuple[str, ...], engine: str, registry: Registry = CC4
     for name in names:
         if name in registry.named or not is_submission(name):
             _check_wants(name, make_policy(name, registry), registry)
-        elif engine != "cyborg":
-            raise BadInput(f"{name} is a CC4 submission, which drives CybORG itself; use --engine cyborg for it")
-        else:
-            from evaluation.submissions import check_submission
+            continue
+        from evaluation.submissions import check_submission
 
-            check_submission(Path(name))
+        check_submission(Path(name))
+        if engine != "cyborg":
+            raise BadInput(f"{name} is a CC4 submission, which drives CybORG itself; use --engine cyborg for it")
 
 
 def _check_wants(name: str, policy: Policy, registry: Registry) -> None:
@@ -334,7 +336,7 @@ def fingerprint(name: str, registry: Registry = CC4) -> str | None:
 def search_path() -> list[str]:
     """Return where a user's modules are looked for: also where they work, as ``python -m`` does."""
     here = str(Path.cwd())
-    return sys.path if here in sys.path else [here, *sys.path]
+    return [here, *(entry for entry in sys.path if entry != here)]
 
 
 def submission_files(path: Path) -> dict[str, Path]:

@@ -27,6 +27,7 @@ from cage4.variants import Variant, get_variant
 from evaluation.errors import BadInput, ForeignFailure, PolicyFailure, told
 from evaluation.foreign import wire
 from evaluation.foreign.process import ForeignProcess
+from evaluation.looks import hint, look
 from evaluation.rollout import Episode, Labels
 from evaluation.schema import EpisodeRecord
 from evaluation.tally_cc4 import make_record
@@ -50,7 +51,11 @@ def check_submission(path: Path) -> None:
         except (OSError, zipfile.BadZipFile) as error:
             raise BadInput(f"{path} cannot be read as a zip ({error}); give an intact submission") from error
     if not found:
-        raise BadInput(f"{path} holds no submission.py at its top; give the folder or zip of a CC4 submission")
+        raise BadInput(
+            f"{path} holds no submission.py at its top, so it is no CC4 submission{hint(str(path), path)}"
+            if look(path)
+            else f"{path} holds no submission.py at its top; give the folder or zip of a CC4 submission"
+        )
 
 
 def play_submission(

@@ -15,6 +15,7 @@ from adapters.bundle import Bundle, BundleError, MakeCarried, load_bundle
 from adapters.carrier import LinearMap
 from adapters.draws import OwnDraws
 from evaluation.errors import BadInput
+from evaluation.looks import hint
 from evaluation.silenced import Dicing, Silenced
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.soc import policies as soc_policies
@@ -197,6 +198,23 @@ def with_own_draws(name: str) -> str:
     return f"{bundle}@{OWN_DRAWS}" + (f"+{wanted}" if wanted else "")
 
 
+def read_bundle(name: str) -> Bundle:
+    """Read a bundle by path or packaged name.
+
+    Raises:
+        BadInput: If there is none; the sentence says what is there instead.
+    """
+    folder = bundle_folder(name)
+    try:
+        return load_bundle(folder)
+    except BundleError as error:
+        raise BadInput(f"{error}{_hint(folder)}") from error
+
+
+def _hint(folder: Path) -> str:
+    return hint(f"{PREFIX}{folder}", folder)
+
+
 def make_transferred(name: str) -> Policy:
     """Make the policy of a bundle by path or packaged name, or of a control of it.
 
@@ -205,7 +223,11 @@ def make_transferred(name: str) -> Policy:
     Raises:
         BadInput: If there is no such bundle or control.
     """
-    return make_played(bundle_folder(name), name.partition("@")[2], make_carried)
+    folder = bundle_folder(name)
+    try:
+        return make_played(folder, name.partition("@")[2], make_carried)
+    except BadInput as error:
+        raise BadInput(f"{error}{_hint(folder)}") from error
 
 
 def make_played(folder: Path, wanted: str, make: MakeCarried) -> Policy:

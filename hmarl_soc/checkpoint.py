@@ -96,7 +96,7 @@ def load(folder: str | Path, kind: str | None = None) -> Checkpoint:
     return Checkpoint(manifest["kind"], manifest["method"], manifest["interface"], manifest["config"], state)
 
 
-def files(folder: str | Path) -> list[Path]:
+def files_of(folder: str | Path) -> list[Path]:
     """Return the files of a checkpoint, its manifest first.
 
     Raises:

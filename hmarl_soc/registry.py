@@ -119,7 +119,7 @@ def weights_files(folder: str | Path) -> list[Path]:
     Raises:
         CheckpointError: If there are none, or their manifest is damaged.
     """
-    return checkpoint.files(_folder_of_weights(Path(folder)))
+    return checkpoint.files_of(_folder_of_weights(Path(folder)))
 
 
 def _folder_of_weights(folder: Path) -> Path:

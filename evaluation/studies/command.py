@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluation.errors import BadInput, refuse_options
+from evaluation.errors import BadInput, refuse_options, split_list
 from evaluation.studies import behaviours, cross_simulator, explain, finetuning, roles, transfer_zero_shot, tuning
 from evaluation.studies import study as training
 from evaluation.studies.finetuning_report import NAME as FINE_TUNING
@@ -33,7 +33,7 @@ def _tuning(name: str, asked: Options, console: Console) -> Any:
 
 def _played(module: ModuleType) -> Study:
     def study(name: str, asked: Options, console: Console) -> Any:
-        policies = tuple(asked.policies.split(",")) if asked.policies else module.POLICIES
+        policies = tuple(split_list("--policies", asked.policies)) if asked.policies else module.POLICIES
         return module.study(policies, asked.out / name, asked.episodes, asked.smoke, asked.report_only, console)
 
     return study
@@ -48,7 +48,7 @@ def _cross_simulator(name: str, asked: Options, console: Console) -> Any:
     count = _episodes(asked)
     full = cross_simulator.Size(count, cross_simulator.SOC_EPISODES * count)
     size = cross_simulator.SMOKE if asked.smoke else full
-    where = (asked.out / name, asked.engine, asked.variant.split(","))
+    where = (asked.out / name, asked.engine, split_list("--variant", asked.variant))
     return cross_simulator.study(_first(asked, "soc-adaptive"), *where, size, asked.seed, asked.workers, console)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from adapters.bundle import load_bundle
 from evaluation.correlation import kendall, spearman
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
@@ -22,7 +21,7 @@ from evaluation.provenance import TREE
 from evaluation.records import RunFolder, write_atomically
 from evaluation.statistics import FloatArray
 from evaluation.studies.recorded import SUMMARY
-from evaluation.transfer import PREFIX, bundle_folder, make_transferred
+from evaluation.transfer import PREFIX, make_transferred, read_bundle
 from native_sim.soc.spec import AGENTS
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ SOC_EPISODES: Final = 10
 def pairs_of(bundle: str) -> list[Pair]:
     """Return the pairs of a bundle, given by path or packaged name: no defence first, its own policy second."""
     base = f"{PREFIX}{bundle}"
-    carried = load_bundle(bundle_folder(bundle)).carried
+    carried = read_bundle(bundle).carried
     scripted = carried["kind"] == "scripted"
     own = str(carried["name"]) if scripted else f"weights:{bundle}"
     pairs = [Pair("no-defense", "no-defense", "no-defense"), Pair(str(carried["name"]), own, base)]

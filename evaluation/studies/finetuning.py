@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from adapters.bundle import INDEX, POLICY
-from evaluation.errors import BadInput
+from evaluation.errors import BadInput, split_list
 from evaluation.evaluate import evaluate, prepare
 from evaluation.finetune import BUNDLE, finetune, with_learned_mapper
 from evaluation.policies import fingerprint
@@ -85,7 +85,8 @@ def asked(budgets: str, parts: str, starts: str, seeds: int, episodes: int) -> S
     Raises:
         BadInput: If a budget is no number, parts or starts are unknown, or a number is too small.
     """
-    given, learning, begun = ([part.strip() for part in text.split(",")] for text in (budgets, parts, starts))
+    lists = {"--budgets": budgets, "--parts": parts, "--starts": starts}
+    given, learning, begun = (split_list(option, text) for option, text in lists.items())
     if not all(part.isdigit() and int(part) >= 1_000 for part in given):
         raise BadInput(f"--budgets must be whole numbers from 1000 up, comma-separated; given {budgets!r}")
     if not set(learning) <= set(PARTS):

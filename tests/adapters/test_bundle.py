@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -111,6 +112,40 @@ def test_a_lost_policy_file_is_noticed(bundle, tmp_path):
     (tmp_path / "b" / "policy" / "weights").unlink()
     with pytest.raises(BundleError, match="has lost its file policy/weights"):
         load_bundle(tmp_path / "b")
+
+
+def without(folder, name):
+    files = json.loads((folder / INDEX).read_text())["files"]
+    edit(folder, files={path: digest for path, digest in files.items() if path != name})
+
+
+def test_every_file_of_a_bundle_must_be_listed(bundle, tmp_path):
+    carrying = replace(bundle, carried={"kind": "trained", "name": "mine"})
+    (tmp_path / "b" / "policy" / "deep").mkdir(parents=True)
+    names = ("policy/manifest.json", "policy/deep/weights")
+    for name in names:
+        (tmp_path / "b" / name).write_bytes(b"1")
+    carrying.save(tmp_path / "b")
+    (tmp_path / "b" / "policy" / ".DS_Store").write_bytes(b"1")
+    (tmp_path / "b" / "notes.txt").write_bytes(b"1")
+    load_bundle(tmp_path / "b")
+    index = (tmp_path / "b" / INDEX).read_bytes()
+    for name in (*names, TENSORS):
+        without(tmp_path / "b", name)
+        with pytest.raises(BundleError, match=f"it lists no {name}"):
+            load_bundle(tmp_path / "b")
+        (tmp_path / "b" / INDEX).write_bytes(index)
+    shutil.rmtree(tmp_path / "b" / "policy")
+    edit(tmp_path / "b", files={TENSORS: json.loads(index)["files"][TENSORS]})
+    with pytest.raises(BundleError, match="it lists no policy"):
+        load_bundle(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["../other.txt", "/etc/hostname"])
+def test_a_bundle_lists_no_file_outside_itself(folder, name):
+    edit(folder, files={**json.loads((folder / INDEX).read_text())["files"], name: "0" * 64})
+    with pytest.raises(BundleError, match="which lies elsewhere"):
+        load_bundle(folder)
 
 
 def test_a_folder_that_cannot_be_written_is_told(bundle, tmp_path):

@@ -1,5 +1,7 @@
 import io
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ from typer.testing import CliRunner
 
 from adapters import features, terms
 from adapters.bundle import load_bundle
+from evaluation import calibrate as calibrating
 from evaluation import policies
 from evaluation.calibrate import collect, episode_seeds, make_bundle, soc_rows
 from evaluation.cli import app
 from evaluation.errors import BadInput
+from evaluation.transfer import bundle_folder
 from native_sim.soc import policies as soc_policies
 
 QUIET = Console(file=io.StringIO())
@@ -61,6 +65,31 @@ def test_bad_input_is_refused_before_anything_is_played(changes, message):
     wanted = {"carry": "adaptive", "name": "x", "episodes": 2, "seed": 1000, "steps": 60, "mapper": "table"}
     with pytest.raises(BadInput, match=message):
         make_bundle(**{**wanted, **changes}, console=QUIET)
+
+
+@pytest.mark.parametrize("carry", ["bundle", "run", "run/best"])
+def test_a_bundle_takes_nothing_along_but_the_weights(tmp_path, monkeypatch, carry):
+    packaged = bundle_folder("hmarl-soc")
+    shutil.copytree(packaged, tmp_path / "bundle")
+    shutil.copytree(packaged / "policy", tmp_path / "run" / "best")
+    (tmp_path / "run" / "best" / "notes.txt").write_text("")
+    made = replace(load_bundle(packaged), name="new")
+    monkeypatch.setattr(calibrating, "make_bundle", lambda *asked: made)
+    calibrating.calibrate_command(str(tmp_path / carry), tmp_path / "new", 2, 1000, 60, "table", QUIET)
+    copied = {file.name: file.read_bytes() for file in (tmp_path / "new" / "policy").iterdir()}
+    assert copied == {file.name: file.read_bytes() for file in (packaged / "policy").iterdir()}
+    policies.make_policy(f"bundle:{tmp_path / 'new'}")
+
+
+def test_the_carried_policy_is_the_one_that_is_named(tmp_path):
+    for name in ("mine", "policy"):
+        shutil.copytree(bundle_folder("hmarl-soc") / "policy", tmp_path / name)
+    (tmp_path / "policy" / "manifest.json").write_text("{}")
+    described = {"kind": "trained", "name": "mine"}
+    assert calibrating._make_own(described, tmp_path / "mine").draws_per_agent >= 0
+    with pytest.raises(BadInput, match="it looks like an empty folder"):
+        (tmp_path / "empty").mkdir()
+        calibrating._make_own(described, tmp_path / "empty")
 
 
 @pytest.mark.slow

@@ -62,6 +62,10 @@ def test_bad_input_is_one_sentence(tmp_path, options, sentence):
 def test_submissions_need_cyborg_and_a_submission_file(tmp_path):
     done = call(*QUICK, "--policies", tmp_path)
     assert done.exit_code == 2
+    assert "is no CC4 submission" in " ".join(done.output.split())
+    (tmp_path / "submission.py").write_text("")
+    done = call(*QUICK, "--policies", tmp_path)
+    assert done.exit_code == 2
     assert "use --engine cyborg" in " ".join(done.output.split())
 
 

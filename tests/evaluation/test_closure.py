@@ -40,6 +40,25 @@ def test_a_policy_is_made_of_the_files_it_uses_and_no_others(workplace, name):
     assert relative(closure_of(shape.name), workplace) == set(shape.used)
 
 
+def test_what_a_policy_writes_is_no_part_of_it(workplace):
+    inner = (
+        "open('log.txt', 'a'); Path('a.log').write_text('x'); (Path() / 'b.log').open(mode='w'); "
+        "np.save(f'{0}.npy', 1); open('in.txt').read(); Path('too.txt').read_text(); open('w'); open('b', 'rb')"
+    )
+    (workplace / "own.py").write_text(policy("from pathlib import Path", inner=inner))
+    for name in ("log.txt", "a.log", "b.log", "0.npy", "in.txt", "too.txt", "w", "b"):
+        (workplace / name).write_text("x")
+    assert relative(closure_of("own:Own"), workplace) == {"own.py", "in.txt", "too.txt", "w", "b"}
+
+
+def test_what_a_compiler_keeps_of_a_policy_is_no_part_of_it(workplace):
+    top = "import numba\n@numba.njit(cache=True)\ndef one():\n    return 1\none()"
+    (workplace / "own.py").write_text(policy(top))
+    prints = [fingerprint("own:Own") for _ in range(3)]
+    assert list((workplace / "__pycache__").glob("*.nbi")), "the cache was not used"
+    assert prints[0] == prints[1] == prints[2]
+
+
 @pytest.mark.parametrize(
     "name", ["a helper's helper", "folders without __init__", "data in a folder, with a computed name"]
 )
@@ -166,6 +185,15 @@ def test_finding_runs_nothing(tmp_path):
     found = closure.find("team.own", [str(tmp_path)])
     assert relative(found, tmp_path) == {"team/__init__.py", "team/own.py", "team/helper.py"}
     assert closure.find("team.absent", [str(tmp_path)]) is None
+
+
+def test_modules_of_the_user_with_names_of_ours_are_the_users(workplace):
+    files = {"own.py": policy("import evaluation, adapters.mine as mine\nevaluation.ANSWER"), "evaluation.py": ANSWER}
+    files |= {"adapters/mine.py": ANSWER, "adapters/__init__.py": ""}
+    for name, text in files.items():
+        (workplace / name).parent.mkdir(exist_ok=True)
+        (workplace / name).write_text(text)
+    assert relative(closure_of("own:Own"), workplace) == set(files)
 
 
 def test_a_recorder_tells_inputs_from_outputs_and_from_what_libraries_read(workplace):

@@ -209,8 +209,12 @@ def test_nonsense_is_refused(tmp_path):
         entry_of("nobody")
     with pytest.raises(BadInput, match="random draws"):
         entry_of("random")
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(BadInput, match=r"is no CC4 submission; it looks like an empty folder"):
+        entry_of(str(tmp_path / "sub"))
+    (tmp_path / "sub" / "submission.py").write_text("")
     with pytest.raises(BadInput, match="submission already"):
-        entry_of(str(tmp_path))
+        entry_of(str(tmp_path / "sub"))
     with pytest.raises(BadInput, match=r"must name a \.zip"):
         export("punch", tmp_path / "a.tar", LABELS)
     (tmp_path / "d.zip").mkdir()
