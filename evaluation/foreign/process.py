@@ -20,6 +20,7 @@ from typing import Any, Final
 from evaluation.errors import MOST_TOLD, BadInput, ForeignFailure
 from evaluation.foreign import wire
 from evaluation.foreign.limits import Limits
+from evaluation.names import user_path
 
 CHILD: Final = Path(__file__).with_name("child.py")
 MOST_OUTPUT: Final = 2**15
@@ -64,8 +65,8 @@ class Surroundings:
 
     @classmethod
     def here(cls, limits: Limits | None = None) -> Surroundings:
-        """Return what this process has, with one order of sets and one thread unless the user chose otherwise."""
-        path = dict.fromkeys(str(Path(entry or ".").absolute()) for entry in sys.path)
+        """Return what this process was started with, but with one order of sets and one thread for sums."""
+        path = dict.fromkeys(str(Path(entry or ".").absolute()) for entry in user_path())
         fixed = {"PYTHONHASHSEED": "0", **dict.fromkeys(THREAD_VARIABLES, "1")}
         return cls(limits or Limits(), tuple(path), {**fixed, **os.environ})
 
