@@ -64,10 +64,17 @@ def notices(path: Sequence[str] | None = None) -> list[str]:
 
 
 def put_ours_first() -> None:
-    """Have our folder on ``sys.path``, and what hides one of our packages behind it."""
+    """Have our folder on ``sys.path``, and behind it what hides one of our packages, and the working folder.
+
+    ``python -m`` searches the working folder first, where a file of a user's may have the name of any package.
+    """
     invalidate_caches()
-    end = _position(sys.path)
-    hiding = [entry for entry in sys.path[:end] if any(_module(name, entry) for name in OURS)]
+    end, here = _position(sys.path), Path.cwd().resolve()
+    hiding = [
+        entry
+        for entry in sys.path[:end]
+        if Path(entry or ".").resolve() == here or any(_module(name, entry) for name in OURS)
+    ]
     ours = [str(ROOT)] if end == len(sys.path) else []
     kept = [entry for entry in sys.path if entry not in hiding]
     sys.path[:] = [*kept, *ours, *hiding]

@@ -99,7 +99,10 @@ def test_ours_are_put_first_and_the_path_of_policies_stays(tmp_path, monkeypatch
         ([b, a], [b, root, a]),
         ([b, root, a], [b, root, a]),
         ([b, root], [b, root]),
+        (["", b, root], [b, root, ""]),
+        ([str(tmp_path), b], [b, root, str(tmp_path)]),
     ):
+        monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "path", list(before))
         monkeypatch.setattr(names, "_USER_PATH", [])
         names.put_ours_first()
