@@ -8,7 +8,6 @@ engine.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -26,6 +25,7 @@ from evaluation.heuristics.lancer import Lancer
 from evaluation.heuristics.punch import Punch
 from evaluation.heuristics.sentinel import Sentinel
 from evaluation.heuristics.uc import UC
+from evaluation.names import user_path
 from evaluation.scripted import Investigator, Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, Layout, ObservationBatch, Policy
 
@@ -327,7 +327,7 @@ def fingerprint(name: str, registry: Registry = CC4) -> str | None:
 
 def _source_of(module: str) -> Path | None:
     """Return the file of a user's module without importing it: this process runs none of a user's code."""
-    path: list[str] | None = [str(Path.cwd()), *sys.path]
+    path: list[str] | None = [str(Path.cwd()), *user_path()]
     parts, found = module.split("."), None
     for depth in range(1, len(parts) + 1):
         found = PathFinder.find_spec(".".join(parts[:depth]), path)

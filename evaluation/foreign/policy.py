@@ -70,9 +70,12 @@ class ForeignPolicy(Policy):
         counted: dict[str, Array] = _tree(self._ask("fallbacks", memory, []), "fallbacks", dict)
         return counted
 
-    def _ask(self, what: str, memory: RemoteMemory, arrays: Sequence[Array], **more: Any) -> wire.Message:
+    def _ask(self, what: str, memory: Any, arrays: list[Array], **more: Any) -> wire.Message:
+        """Ask; ``memory`` is a handle, or a memory that was not made here and is sent along."""
+        number = memory.number if isinstance(memory, RemoteMemory) else None
+        given = None if number is not None else wire.describe(memory, arrays)
         operations, self._operations = self._operations, []
-        header = {"ask": what, "operations": operations, "memory": memory.number, **more}
+        header = {"ask": what, "operations": operations, "memory": number, "given": given, **more}
         return self._process.ask(header, arrays, f"{what}()")
 
     def _handle(self) -> RemoteMemory:
