@@ -31,16 +31,22 @@ class ForeignPolicy(Policy):
         self._name = name
         module, _, attribute = name.partition(":")
         self._process = ForeignProcess({"kind": "policy", "module": module, "attribute": attribute, "exact": exact})
-        about = self._process.hear(self._process.limits.load_s, "loading").header
+        self._operations: list[list[Any]] = []
+        self._memories = 0
+        try:
+            self._learn(self._process.hear(self._process.limits.load_s, "loading").header)
+        except BaseException:
+            self._process.close()
+            raise
+
+    def _learn(self, about: wire.Header) -> None:
+        """Take over what the process says of the policy."""
         wants, draws = about.get("wants"), about.get("draws")
         if not isinstance(wants, list) or type(draws) is not int or not 0 <= draws <= MOST_DRAWS:
-            self._process.close()
             sentence = f"has draws_per_agent {draws!r}; allowed are whole numbers from 0 to {MOST_DRAWS}"
             raise ForeignFailure(sentence, unusable=True)
         self.wants, self.draws_per_agent = tuple(str(name) for name in wants), draws
         self._counts_fallbacks = bool(about.get("fallbacks"))
-        self._operations: list[list[Any]] = []
-        self._memories = 0
 
     def initial_memory(self, num_envs: int) -> RemoteMemory:
         """Return the handle of a new memory."""

@@ -30,6 +30,8 @@ HIDDEN_VARIABLES: Final = ("PYTHONPATH", "PYTHONSTARTUP")
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Their number changes sums in the last bits."""
 _CHUNK: Final = 2**16
+_MOST_WAIT: Final = 3600.0
+"""Seconds of one call that waits; the system allows more, but not any number."""
 _PIPE: Final = 2**20
 """Bytes that a pipe shall hold, so that a question is asked in one go."""
 
@@ -211,14 +213,14 @@ class ForeignProcess:
         if self._pending:
             self._poller.register(self._requests, select.POLLOUT)
         try:
-            ready = self._poller.poll(max(0.0, seconds) * 1000)
+            ready = self._poller.poll(min(max(0.0, seconds), _MOST_WAIT) * 1000)
         finally:
             if self._pending:
                 self._poller.unregister(self._requests)
         for source, _ in ready:
             if source != self._requests:
                 self._read(source)
-        return bool(ready)
+        return bool(ready) or seconds > _MOST_WAIT
 
     def _write(self) -> None:
         try:

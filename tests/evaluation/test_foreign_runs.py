@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -58,12 +60,15 @@ HELPED = """
 """
 
 
-def evaluate(here, policies, *options):
+def asked(here, policies, *options):
     command = [sys.executable, "-m", "hmarl_transfer", "evaluate", "--engine", "native", "--steps", "10", "--episodes"]
     command += ["4", "--policies", ",".join(policies), "--out", str(here / "run"), "--json", *options]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    return subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    return {"args": command, "cwd": here, "env": {**os.environ, "PYTHONPATH": paths}, "text": True}
+
+
+def evaluate(here, policies, *options):
+    return subprocess.run(**asked(here, policies, *options), capture_output=True, timeout=900, check=False)
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2", "--envs", "2")])
@@ -123,3 +128,35 @@ def test_limits_are_checked(tmp_path, option, value):
     done = CliRunner().invoke(app, ["evaluate", "--out", str(tmp_path / "run"), option, value])
     assert done.exit_code == 2
     assert f"{option} must be a positive number" in " ".join(done.output.split())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("options", [(), ("--workers", "2", "--envs", "2")])
+def test_ctrl_c_ends_everything(tmp_path, options):
+    waiting = """
+    from bad import Good, bad
+    import os, time
+
+    def act(*_):
+        with open(f"pid-{os.getpid()}", "w"):
+            time.sleep(600)
+
+    Waiting = bad(act)
+    """
+    (tmp_path / "bad.py").write_text(textwrap.dedent(BAD))
+    (tmp_path / "waiting.py").write_text(textwrap.dedent(waiting))
+    harness = subprocess.Popen(
+        **asked(tmp_path, ["bad:Good", "waiting:Waiting"], *options), stderr=subprocess.PIPE, start_new_session=True
+    )
+    deadline = time.monotonic() + 300
+    while len(list(tmp_path.glob("pid-*"))) < (2 if options else 1) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(harness.pid, signal.SIGINT)  # as a terminal does
+    error = harness.communicate(timeout=120)[1]
+    assert harness.returncode == 130
+    assert "Interrupted. What was finished is kept" in " ".join(error.split()) and "Traceback" not in error
+    pids = [int(path.name.partition("-")[2]) for path in tmp_path.glob("pid-*")]
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert pids and not any(Path(f"/proc/{pid}").exists() for pid in pids)
