@@ -402,7 +402,10 @@ def bench(
 
 
 def main() -> None:
-    """Entry point of the ``hmarl-transfer`` command."""
+    """Entry point of ``python -m evaluation.cli``."""
+    from evaluation.names import settle
+
+    settle()
     app()
 
 

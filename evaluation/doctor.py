@@ -17,6 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from evaluation import names
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -24,7 +26,7 @@ Status = Literal["ok", "warn", "fail"]
 
 ROOT = Path(__file__).resolve().parents[1]
 DISTRIBUTION = "hmarl-transfer"
-OUR_PACKAGES = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
+OUR_PACKAGES = names.OURS
 SMOKE_STEPS = 5
 SMOKE_DIGEST = "7fe8e4566deb41df167407f5c142d2f5ac5bd2225bfe668529108abce87261df"
 """Of what the reference shows and pays in the first steps of the episode that :func:`_smoke` plays."""
@@ -145,6 +147,9 @@ def _our_packages() -> Iterator[Check]:
     if foreign:
         advice = "leave the folder that holds it, or uninstall the other package, so that ours comes first on sys.path"
         yield Check("our packages", "fail", "; ".join(foreign), advice)
+    elif collisions := names.notices():
+        advice = "leave the folder, change PYTHONPATH, or use an environment of its own, if that is not what you want"
+        yield Check("our packages", "warn", "; ".join(collisions), advice)
     else:
         yield Check("our packages", "ok", f"all {len(OUR_PACKAGES)} in {ROOT}")
 

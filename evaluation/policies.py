@@ -7,7 +7,6 @@ engine.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -27,6 +26,7 @@ from evaluation.heuristics.punch import Punch
 from evaluation.heuristics.sentinel import Sentinel
 from evaluation.heuristics.uc import UC
 from evaluation.looks import hint
+from evaluation.names import user_path
 from evaluation.observed import NotObserved, observe
 from evaluation.scripted import Investigator, Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, Layout, ObservationBatch, Policy
@@ -336,7 +336,7 @@ def fingerprint(name: str, registry: Registry = CC4) -> str | None:
 def search_path() -> list[str]:
     """Return where a user's modules are looked for: also where they work, as ``python -m`` does."""
     here = str(Path.cwd())
-    return [here, *(entry for entry in sys.path if entry != here)]
+    return [here, *(entry for entry in user_path() if entry != here)]
 
 
 def submission_files(path: Path) -> dict[str, Path]:

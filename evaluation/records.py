@@ -4,7 +4,7 @@ RUN/spec.json         what was asked, resolved, and with which versions
 RUN/episodes.jsonl    one line per finished episode while the run is going on, each with a checksum
 RUN/episodes.parquet  the same rows, sorted, once the run is complete, with checksums and a digest of them
 RUN/summary.json      what they come to, and of which rows it is made
-RUN/run.log           tracebacks of policies that failed
+RUN/run.log           tracebacks of policies that failed, and what policies of a user printed
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
+PACKAGES = ("adapters", "cage4", "evaluation", "hmarl_soc", "hmarl_transfer", "native_sim")
 TOP_LEVEL = {
     *PACKAGES,
     "tests",
@@ -41,7 +41,8 @@ ALLOWED = {
     "cage4": lambda name: name in CONTRACTS,
     "adapters": lambda name: name in CONTRACTS | TABLES,
     "hmarl_soc": lambda name: name.split(".")[0] == "native_sim",
-    "evaluation": lambda name: True,
+    "evaluation": lambda name: name != "hmarl_transfer",
+    "hmarl_transfer": lambda name: name in ("evaluation", "evaluation.names", "evaluation.cli"),
 }
 """Package -> which modules of our other packages it may import."""
 DOORS = {

@@ -126,9 +126,11 @@ class Tally:
         """
         before = self.played
         yield
-        played = max(self.played, 0 if self.done else int(self._controller.step_count)) - before
+        played = self.played - before
         if self.broken or played != 1:
             self.refuse(f"its wrapper played {played} steps of CybORG in one step; each must play exactly one")
+        if not self.done and self._controller.step_count != self.played:
+            self.refuse("its wrapper steps CybORG past parallel_step(), where what is charged is counted")
 
     def found(self) -> wire.Header:
         """Return what the episode brought."""

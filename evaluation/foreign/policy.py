@@ -31,16 +31,22 @@ class ForeignPolicy(Policy):
         self._name = name
         module, _, attribute = name.partition(":")
         self._process = ForeignProcess({"kind": "policy", "module": module, "attribute": attribute, "exact": exact})
-        about = self._process.hear(self._process.limits.load_s, "loading").header
+        self._operations: list[list[Any]] = []
+        self._memories = 0
+        try:
+            self._learn(self._process.hear(self._process.limits.load_s, "loading").header)
+        except BaseException:
+            self._process.close()
+            raise
+
+    def _learn(self, about: wire.Header) -> None:
+        """Take over what the process says of the policy."""
         wants, draws = about.get("wants"), about.get("draws")
         if not isinstance(wants, list) or type(draws) is not int or not 0 <= draws <= MOST_DRAWS:
-            self._process.close()
             sentence = f"has draws_per_agent {draws!r}; allowed are whole numbers from 0 to {MOST_DRAWS}"
             raise ForeignFailure(sentence, unusable=True)
         self.wants, self.draws_per_agent = tuple(str(name) for name in wants), draws
         self._counts_fallbacks = bool(about.get("fallbacks"))
-        self._operations: list[list[Any]] = []
-        self._memories = 0
 
     def initial_memory(self, num_envs: int) -> RemoteMemory:
         """Return the handle of a new memory."""
@@ -70,9 +76,12 @@ class ForeignPolicy(Policy):
         counted: dict[str, Array] = _tree(self._ask("fallbacks", memory, []), "fallbacks", dict)
         return counted
 
-    def _ask(self, what: str, memory: RemoteMemory, arrays: Sequence[Array], **more: Any) -> wire.Message:
+    def _ask(self, what: str, memory: Any, arrays: list[Array], **more: Any) -> wire.Message:
+        """Ask; ``memory`` is a handle, or a memory that was not made here and is sent along."""
+        number = memory.number if isinstance(memory, RemoteMemory) else None
+        given = None if number is not None else wire.describe(memory, arrays)
         operations, self._operations = self._operations, []
-        header = {"ask": what, "operations": operations, "memory": memory.number, **more}
+        header = {"ask": what, "operations": operations, "memory": number, "given": given, **more}
         return self._process.ask(header, arrays, f"{what}()")
 
     def _handle(self) -> RemoteMemory:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from evaluation.errors import MOST_TOLD, BadInput, ForeignFailure
 from evaluation.foreign import wire
 from evaluation.foreign.limits import Limits
+from evaluation.names import user_path
 
 CHILD: Final = Path(__file__).with_name("child.py")
 MOST_OUTPUT: Final = 2**15
@@ -29,6 +30,8 @@ HIDDEN_VARIABLES: Final = ("PYTHONPATH", "PYTHONSTARTUP")
 THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Their number changes sums in the last bits."""
 _CHUNK: Final = 2**16
+_MOST_WAIT: Final = 3600.0
+"""Seconds of one call that waits; the system allows more, but not any number."""
 _PIPE: Final = 2**20
 """Bytes that a pipe shall hold, so that a question is asked in one go."""
 
@@ -64,8 +67,8 @@ class Surroundings:
 
     @classmethod
     def here(cls, limits: Limits | None = None) -> Surroundings:
-        """Return what this process has, with one order of sets and one thread unless the user chose otherwise."""
-        path = dict.fromkeys(str(Path(entry or ".").absolute()) for entry in sys.path)
+        """Return what this process was started with, but with one order of sets and one thread for sums."""
+        path = dict.fromkeys(str(Path(entry or ".").absolute()) for entry in user_path())
         fixed = {"PYTHONHASHSEED": "0", **dict.fromkeys(THREAD_VARIABLES, "1")}
         return cls(limits or Limits(), tuple(path), {**fixed, **os.environ})
 
@@ -210,14 +213,14 @@ class ForeignProcess:
         if self._pending:
             self._poller.register(self._requests, select.POLLOUT)
         try:
-            ready = self._poller.poll(max(0.0, seconds) * 1000)
+            ready = self._poller.poll(min(max(0.0, seconds), _MOST_WAIT) * 1000)
         finally:
             if self._pending:
                 self._poller.unregister(self._requests)
         for source, _ in ready:
             if source != self._requests:
                 self._read(source)
-        return bool(ready)
+        return bool(ready) or seconds > _MOST_WAIT
 
     def _write(self) -> None:
         try:

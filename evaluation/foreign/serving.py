@@ -84,11 +84,13 @@ class _Server:
         for name, *arguments in message.header["operations"]:
             self.operations[name](*arguments)
         arrays: list[wire.Array] = []
+        number = message.header["memory"]
+        memory = message.tree("given") if number is None else self.memories[number]
         if message.header["ask"] == "fallbacks":
-            counted = self.policy.fallbacks(self.memories[message.header["memory"]])
+            counted = self.policy.fallbacks(memory)
             return {"fallbacks": wire.describe(counted, arrays)}, arrays
         obs, mask, draws = (message.tree(name) for name in ("obs", "mask", "draws"))
-        decision = self.policy.act(obs, mask, self.memories[message.header["memory"]], draws)
+        decision = self.policy.act(obs, mask, memory, draws)
         if not isinstance(decision, tuple) or not hasattr(decision, "actions"):
             raise Unusable(f"act() must return a native_sim.Decision; it returned {type(decision).__name__}")
         if not isinstance(decision.actions, Mapping):

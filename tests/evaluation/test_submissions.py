@@ -1,10 +1,15 @@
 """CC4 submissions: folders and zips, paired with our own policies, and their own failures told from ours."""
 
+import json
 import textwrap
 import zipfile
+from pathlib import Path
 
 import pytest
+from factories import make_spec
+from typer.testing import CliRunner
 
+from evaluation.cli import app
 from evaluation.errors import BadInput, PolicyFailure
 from evaluation.rollout import Episode, Labels
 from evaluation.submissions import check_submission, play_submission
@@ -111,3 +116,28 @@ def test_what_is_no_submission_is_refused(tmp_path):
         file.writestr("other.py", "")
     with pytest.raises(BadInput, match=r"holds no submission.py"):
         check_submission(tmp_path / "empty.zip")
+
+
+PRICED = "import brain, evaluation; return brain.CHOICE if self.calls % evaluation.EVERY == 0 else 49"
+
+
+@pytest.mark.cyborg
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_submissions_play_their_own_code_beside_each_other(tmp_path, workers):
+    episodes = [Episode(i, seed) for i, seed in enumerate(make_spec(episodes=2, seed=3).episode_seeds())]
+    alone = {}
+    for name, choice in (("a", 3), ("b", 77)):
+        folder = write(tmp_path / name, PRICED)
+        (folder / "brain.py").write_text(f"CHOICE = {choice}\n")
+        (folder / "evaluation.py").write_text("EVERY = 2\n")
+        alone[str(folder)] = sum(row["score"] for row in play(folder, episodes))
+    for order in (list(alone), list(alone)[::-1]):
+        out = tmp_path / f"run-{Path(order[0]).name}"
+        options = ("--engine", "cyborg", "--steps", str(STEPS), "--episodes", "2", "--seed", "3", "--workers", workers)
+        done = CliRunner().invoke(
+            app, ["evaluate", *options, "--policies", ",".join(order), "--out", str(out), "--json"]
+        )
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.stdout.splitlines()[-1])["policies"]
+        assert {name: 2 * found[name]["mean"] for name in order} == alone
+    assert len(set(alone.values())) == 2

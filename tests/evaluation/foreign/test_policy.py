@@ -3,6 +3,7 @@
 import importlib.util
 import textwrap
 
+import numpy as np
 import pytest
 
 import cage4
@@ -199,3 +200,17 @@ def test_ctrl_c_in_a_policy_given_as_an_object_is_no_failure(module):
     exec("def act(*_): raise KeyboardInterrupt\nLearning.act = act", vars(module))
     with pytest.raises(KeyboardInterrupt):
         soc(module.Learning(), 2)
+
+
+def test_a_memory_that_was_made_here_is_sent_along(module):
+    env = make_vec(num_envs=2, max_steps=STEPS)
+    obs, infos = env.reset(seed=1)
+    memory, draws = np.ones((2, 3), np.float32), np.full((2, 4, 1), 0.5)
+    with scope():
+        foreign = ForeignPolicy("own:Learning")
+        found = foreign.act(obs, infos["action_mask"], memory, draws)
+        again = foreign.act(obs, infos["action_mask"], found.memory, draws)
+    first = module.Learning().act(obs, infos["action_mask"], memory, draws)
+    second = module.Learning().act(obs, infos["action_mask"], first.memory, draws)
+    for mine, theirs in ((first, found), (second, again)):
+        assert all(np.array_equal(mine.actions[name], theirs.actions[name]) for name in mine.actions)

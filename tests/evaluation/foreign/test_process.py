@@ -279,6 +279,11 @@ def test_limits_are_positive_numbers(given):
         Limits(1.0, given)
 
 
+def test_any_time_limit_can_be_waited_for(play):
+    decision, _ = play(body("time.sleep(0.1)"), limits=Limits(1e300))
+    assert decision.actions["a"].tolist() == [0, 0]
+
+
 def test_sets_have_one_order_and_sums_one_thread_everywhere(play):
     orders = {
         play(body("print(list({'alpha', 'beta', 'gamma', 'delta'}), os.environ['OMP_NUM_THREADS'])"))[1] for _ in "abc"
