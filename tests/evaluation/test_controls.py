@@ -29,7 +29,7 @@ from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
 from native_sim.soc.spec import AGENTS
 
-ENVS, STEPS = 6, 50
+ENVS, STEPS = 2, 60
 LOWER = AGENTS[1:]
 FOLDER = transfer.bundle_folder("hmarl-soc")
 SHIPPED = "shipped"
@@ -97,11 +97,12 @@ def changed(bundle, part):
     return bundle
 
 
-def make(control, policy, part=None):
-    """Make a control of the shipped bundle that carries a policy, with a part of either perturbed."""
-    bundle = changed(transfer.load_bundle(FOLDER), "" if part is None else part.bundle)
-    if part is not None and part.roles:
-        policy = perturbed(policy, *part.roles)
+def make(control, policy, *parts):
+    """Make a control of the shipped bundle that carries a policy, with parts of either perturbed."""
+    bundle = transfer.load_bundle(FOLDER)
+    for part in parts:
+        bundle = changed(bundle, part.bundle)
+        policy = perturbed(policy, *part.roles) if part.roles else policy
     assigned, _, control = control.rpartition("+")
     if assigned:
         bundle = bundle.with_assignment(assigned)
@@ -173,9 +174,9 @@ PLAYED = [(control, SHIPPED) for control in TABLE] + [(control, name) for contro
 @pytest.mark.parametrize(("control", "name"), PLAYED)
 def test_what_a_control_takes_away_can_be_anything_and_what_it_leaves_counts(carried, control, name):
     before = episode(make(control, carried[name]))
-    for part in TABLE[control][0]:
-        assert np.array_equal(episode(make(control, carried[name], part)), before), part
-    for part in TABLE[control][1]:
+    taken, staying = TABLE[control]
+    assert np.array_equal(episode(make(control, carried[name], *taken)), before)
+    for part in staying:
         assert not np.array_equal(episode(make(control, carried[name], part)), before), part
 
 
@@ -290,7 +291,7 @@ WRAPPED = {
 }
 
 
-@pytest.mark.parametrize("name", [SHIPPED, *TOYS])
+@pytest.mark.parametrize("name", [SHIPPED, *TOYS[1:]])
 @pytest.mark.parametrize("role", AGENTS)
 @pytest.mark.parametrize("kind", WRAPPED)
 def test_a_role_that_is_taken_away_in_the_soc_simulator_has_no_say(carried, kind, role, name):
