@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -88,8 +89,8 @@ class Carrier:
         assignment: Which agent plays which roles.
         segment_codec: How agents 0 to 3 tell of their zones.
         directive_codec: How agent 4 tells the directive.
-        directive: None to play the coordinator's; else the constant [8] that is in force everywhere. All zero is
-            neutral: there is no coordinator then.
+        directive: None to play the coordinator's; else the constant [8] that is in force everywhere, for the mapper and
+            for all roles. All zero is neutral: there is no coordinator then.
     """
 
     wants = ("busy", "rich")
@@ -107,6 +108,17 @@ class Carrier:
         self.assignment = assignment
         self.codecs = segment_codec, directive_codec
         self.constant = directive
+
+    @property
+    def leads(self) -> bool:
+        """Whether a coordinator's directive is played: that of agent 4 alone."""
+        return self.constant is None and self.assignment.has(COORDINATING_AGENT, "coordinator")
+
+    def without_coordinator(self) -> Carrier:
+        """Return this carrier with the neutral directive everywhere; a constant one stays."""
+        twin = copy.copy(self)
+        twin.constant = np.zeros(8) if self.constant is None else self.constant
+        return twin
 
     def initial_memory(self, num_envs: int) -> dict[str, Any]:
         """Return what is carried from step to step; everything has the environment as its first axis."""
@@ -139,8 +151,19 @@ class Carrier:
             tuple(views), tuple(kept), tuple(queues), tuple(heads), tuple(heard), shown, obs["busy"] == 0, masks
         )
 
+    def given(self, sight: Sight) -> Array:
+        """Return [N, 5, 8] the directive that each agent's roles follow in this step.
+
+        That is the one the agent has heard; but the coordinator of agent 4 leads there, which NaN stands for: its roles
+        follow what it decides in this very step, as in the SOC simulator.
+        """
+        given = np.stack(sight.heard, axis=1)
+        if self.leads:
+            given[:, COORDINATING_AGENT] = np.nan
+        return given
+
     def direct(self, outputs: Mapping[str, Array], before: Array) -> Array:
-        """Return [N, 8] the directive now in force; NaN keeps the one before, no coordinator is neutral.
+        """Return [N, 8] the directive that agent 4 plays now; NaN keeps the one before, no coordinator is neutral.
 
         Args:
             outputs: Role -> [N, 5, ...] what the roles put out.
@@ -148,7 +171,7 @@ class Carrier:
         """
         if self.constant is not None:
             return np.array(np.broadcast_to(self.constant, before.shape))
-        if "coordinator" not in outputs or not self.assignment.has(COORDINATING_AGENT, "coordinator"):
+        if "coordinator" not in outputs or not self.leads:
             return np.zeros_like(before)
         wanted = outputs["coordinator"][:, COORDINATING_AGENT].astype(np.float64)
         return np.clip(np.where(np.isnan(wanted), before, wanted), -1.0, 1.0)

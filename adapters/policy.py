@@ -11,7 +11,7 @@ import cage4.spec as spec
 import native_sim.soc.spec as soc
 from adapters.actions import DRAWS, FALLBACKS, Mapper
 from adapters.assignment import COORDINATING_AGENT
-from adapters.carrier import Carrier
+from adapters.carrier import Carrier, Sight
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.memory import on_arrays
 
@@ -36,7 +36,8 @@ class TransferredPolicy(Policy):
             raise ValueError(
                 f"a policy that wants {', '.join(carried.wants)} cannot be carried: CC4 shows no such thing"
             )
-        self.carried, self.carrier, self.mapper = carried.exact(), carrier, mapper
+        self.carried, self.mapper = carried.exact(), mapper
+        self.carrier = carrier if _coordinates(self.carried) else carrier.without_coordinator()
         self.draws_per_agent = DRAWS + soc.NUM_AGENTS * carried.draws_per_agent
 
     def initial_memory(self, num_envs: int) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class TransferredPolicy(Policy):
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """See, decide and act for all five agents."""
         sight = self.carrier.see(obs, mask, memory)
-        outputs, carried = self._decide(sight.shown, memory["carried"], draws[:, :, DRAWS:])
+        outputs, carried = self._decide(sight, memory["carried"], draws[:, :, DRAWS:])
         directive = self.carrier.direct(outputs, memory["directive"])
         played = []
         for agent in range(spec.NUM_BLUE):
@@ -62,19 +63,33 @@ class TransferredPolicy(Policy):
         fresh["carried"] = _fold(carried, len(draws))
         return Decision({name: one.action for name, one in zip(spec.BLUE_AGENTS, played, strict=True)}, fresh, messages)
 
-    def _decide(self, shown: Mapping[str, Array], memory: Any, draws: Array) -> tuple[Mapping[str, Array], Any]:
+    def _decide(self, sight: Sight, memory: Any, draws: Array) -> tuple[Mapping[str, Array], Any]:
         """Return role -> outputs [N, 5, ...] of the carried policy, and its memory."""
-        flat = {role: rows.reshape(-1, rows.shape[-1]) for role, rows in shown.items()}
+        flat = {role: rows.reshape(-1, rows.shape[-1]) for role, rows in sight.shown.items()}
         rows = len(flat["triage"])
-        every = {role: np.ones((rows, size), np.int8) for role, size in zip(soc.AGENTS, soc.ACTION_SIZES, strict=True)}
         own = draws.reshape(rows, soc.NUM_AGENTS, self.carried.draws_per_agent)
-        decision = self.carried.act(flat, every, _unfold(memory), own)
+        directive = self.carrier.given(sight).reshape(rows, -1)
+        decision = self.carried.follow(directive, flat, _everything(rows), _unfold(memory), own)
         outputs = {
             role: np.asarray(value).reshape(-1, spec.NUM_BLUE, *np.shape(value)[1:])
             for role, value in decision.actions.items()
             if value is not None
         }
         return outputs, decision.memory
+
+
+def _everything(rows: int) -> dict[str, Array]:
+    """Return role -> the mask [rows, U] that allows all."""
+    return {role: np.ones((rows, size), np.int8) for role, size in zip(soc.AGENTS, soc.ACTION_SIZES, strict=True)}
+
+
+def _coordinates(carried: Policy) -> bool:
+    """Return whether a SOC policy has a coordinator: asked once, since a role that does nothing is left out always."""
+    nothing = {role: np.zeros((1, size)) for role, size in zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True)}
+    draws = np.zeros((1, soc.NUM_AGENTS, carried.draws_per_agent))
+    not_given = np.full((1, soc.ACTION_SIZES[soc.COORDINATOR]), np.nan)
+    decision = carried.follow(not_given, nothing, _everything(1), carried.initial_memory(1), draws)
+    return decision.actions.get("coordinator") is not None
 
 
 def _fold(memory: Any, num_envs: int) -> Any:

@@ -196,6 +196,8 @@ def _read(bundle: str) -> tuple[Bundle, Checkpoint, HierarchyPolicy]:
     carried = make_carried(source.carried, folder)
     if not isinstance(carried, HierarchyPolicy):
         raise BadInput(f"bundle {bundle} carries no trained HMARL-SOC, and nothing else can be fine-tuned; carry one")
+    if not carried.config.coordinator.enabled:
+        raise BadInput(f"bundle {bundle} carries an HMARL-SOC without a coordinator, which cannot be fine-tuned")
     return source, checkpoint.load(folder / POLICY, "weights"), carried
 
 

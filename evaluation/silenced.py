@@ -1,4 +1,8 @@
-"""A SOC policy of which one role does nothing, draws at random, or decides as another policy."""
+"""A SOC policy of which one role does nothing, draws at random, or decides as another policy.
+
+Where that role is the coordinator, the other roles follow the directive that comes of it, and never the one that the
+policy's own coordinator would have given.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from native_sim.api import ActionBatch, Decision, FloatArray, ObservationBatch, Policy
+from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.soc.policies import RandomActions
-from native_sim.soc.spec import AGENTS
+from native_sim.soc.spec import ACTION_SIZES, AGENTS, COORDINATOR, OBSERVATIONS
+
+_LEADER = AGENTS[COORDINATOR]
 
 
 class Silenced(Policy):
@@ -37,7 +43,15 @@ class Silenced(Policy):
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Decide, but for one role."""
-        decision = self.policy.act(obs, mask, memory, draws)
+        return self.follow(nothing_given(len(draws)), obs, mask, memory, draws)
+
+    def follow(
+        self, directive: Array, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray
+    ) -> Decision:
+        """Decide under a directive, but for one role; without a coordinator one that is not given is neutral."""
+        if self.role == _LEADER:
+            directive = _fill(directive, np.zeros_like(directive))
+        decision = self.policy.follow(directive, obs, mask, memory, draws)
         return decision._replace(actions={role: value for role, value in decision.actions.items() if role != self.role})
 
 
@@ -68,9 +82,17 @@ class Dicing(Policy):
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Decide, but for one role, which takes draws that the policy does not."""
+        return self.follow(nothing_given(len(draws)), obs, mask, memory, draws)
+
+    def follow(
+        self, directive: Array, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray
+    ) -> Decision:
+        """Decide under a directive; where none is given, and the coordinator draws, under the one drawn."""
         own, spare = np.split(draws, [self.policy.draws_per_agent], axis=-1)
-        decision = self.policy.act(obs, mask, memory, own)
         drawn = self._chance.act(obs, mask, None, spare).actions[self.role]
+        if self.role == _LEADER:
+            directive = _fill(directive, drawn)
+        decision = self.policy.follow(directive, obs, mask, memory, own)
         return decision._replace(actions={**decision.actions, self.role: drawn})
 
 
@@ -104,12 +126,45 @@ class Grafted(Policy):
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Let both decide, and exchange the role's action."""
+        return self.follow(nothing_given(len(draws)), obs, mask, memory, draws)
+
+    def follow(
+        self, directive: Array, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray
+    ) -> Decision:
+        """Let both decide, first the one whose coordinator leads; the other one follows its directive."""
         mine, theirs = np.split(draws, [self.policy.draws_per_agent], axis=-1)
-        decision = self.policy.act(obs, mask, memory[0], mine)
-        lent = self.other.act(obs, mask, memory[1], theirs)
+        if self.role == _LEADER:
+            lent = self.other.follow(directive, obs, mask, memory[1], theirs)
+            decision = self.policy.follow(_led_by(lent, directive, obs), obs, mask, memory[0], mine)
+        else:
+            decision = self.policy.follow(directive, obs, mask, memory[0], mine)
+            lent = self.other.follow(_led_by(decision, directive, obs), obs, mask, memory[1], theirs)
         actions = {name: value for name, value in decision.actions.items() if name != self.role}
         actions |= {name: value for name, value in lent.actions.items() if name == self.role}
         return decision._replace(actions=actions, memory=(decision.memory, lent.memory))
+
+
+def nothing_given(count: int) -> FloatArray:
+    """Return [N, K] directives for rows that a policy's own coordinator leads."""
+    return np.full((count, ACTION_SIZES[COORDINATOR]), np.nan)
+
+
+def _fill(directive: Array, own: Array) -> Array:
+    """Return directives [N, K] with ``own`` [N, K] in the rows in which none is given."""
+    return np.where(np.isnan(directive), own, directive)
+
+
+def _led_by(decision: Decision, directive: Array, obs: ObservationBatch) -> Array:
+    """Return directives [N, K] with those of a decision where none is given.
+
+    Without a coordinator they are neutral; one that decides nothing new keeps what is shown to be in force.
+    """
+    led = decision.actions.get(_LEADER)
+    if led is None:
+        return _fill(directive, np.zeros_like(directive))
+    if np.isnan(led).any():
+        led = _fill(led, obs[_LEADER][:, OBSERVATIONS[_LEADER]["directive"].slice])
+    return _fill(directive, led)
 
 
 def _check(role: str) -> None:

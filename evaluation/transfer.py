@@ -84,14 +84,16 @@ class RandomNetwork(Policy):
 
 
 class ShuffledObservations(Policy):
-    """Plays a policy on observations whose entries change places, the same way in every step. A control."""
+    """Plays a policy on observations whose entries change places, the same way in every step. A control.
+
+    The entries of the directive stay where they are: what is taken away is what the roles see, and not what they are
+    told to do.
+    """
 
     def __init__(self, policy: Policy, seed: int) -> None:
         generator = np.random.Generator(np.random.PCG64(seed))
         self._policy = policy
-        self._order = {
-            role: generator.permutation(size) for role, size in zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True)
-        }
+        self._order = {role: _shuffled(role, generator) for role in soc.AGENTS}
         self.draws_per_agent = policy.draws_per_agent
 
     def initial_memory(self, num_envs: int) -> Any:
@@ -106,7 +108,26 @@ class ShuffledObservations(Policy):
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Show the entries in another order."""
-        return self._policy.act({role: obs[role][:, order] for role, order in self._order.items()}, mask, memory, draws)
+        return self._policy.act(self._shuffle(obs), mask, memory, draws)
+
+    def follow(
+        self, directive: Array, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray
+    ) -> Decision:
+        """Show the entries in another order, and pass on the directive."""
+        return self._policy.follow(directive, self._shuffle(obs), mask, memory, draws)
+
+    def _shuffle(self, obs: ObservationBatch) -> dict[str, Array]:
+        return {role: obs[role][:, order] for role, order in self._order.items()}
+
+
+def _shuffled(role: str, generator: np.random.Generator) -> Array:
+    """Return which entry of a role's observation is shown in which place; those of the directive keep theirs."""
+    layout = soc.OBSERVATIONS[role]
+    order = np.arange(layout.size)
+    told = [order[entry.slice] for entry in layout if entry.name in ("directive", "routing")]
+    others = np.setdiff1d(order, np.concatenate(told))
+    order[others] = generator.permutation(others)
+    return order
 
 
 def _generator(seed: int, purpose: int) -> np.random.Generator:

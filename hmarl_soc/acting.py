@@ -200,7 +200,18 @@ class HierarchyPolicy(Policy):
 
     def act(self, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray) -> Decision:
         """Let the coordinator decide where a directive is due, then the others."""
-        directives = self.direct(obs, memory)
+        return self._decide(self.direct(obs, memory), obs, memory)
+
+    def follow(
+        self, directive: Array, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray
+    ) -> Decision:
+        """Let the others decide under the given directive; the coordinator leads the rows without one."""
+        decision = self._decide(self.direct(obs, memory, directive), obs, memory)
+        if not self.config.coordinator.enabled:
+            del decision.actions["coordinator"]
+        return decision
+
+    def _decide(self, directives: Array, obs: ObservationBatch, memory: Any) -> Decision:
         views = {name: view(obs[name], directives) for name, view in self.views.items()}
         actions = {
             "coordinator": directives,
@@ -212,11 +223,20 @@ class HierarchyPolicy(Policy):
         ages = (memory["age"] + 1) % self.config.coordinator.every
         return Decision(actions, {"directive": directives, "age": ages})
 
-    def direct(self, obs: ObservationBatch, memory: Any) -> Array:
-        """Return the directives in force [N, D] for this decision."""
+    def direct(self, obs: ObservationBatch, memory: Any, given: Array | None = None) -> Array:
+        """Return the directives in force [N, D] for this decision.
+
+        Args:
+            obs: Agent -> [N, F].
+            memory: What the policy is handed with them.
+            given: [N, D] directives that others give, NaN in rows that the coordinator leads; None if it leads all.
+        """
         directives: Array = memory["directive"].copy()
+        led = np.ones(len(directives), bool) if given is None else np.isnan(given).all(axis=1)
+        if given is not None:
+            directives[~led] = given[~led]
         if self.config.coordinator.enabled:
-            due = np.flatnonzero(memory["age"] == 0)
+            due = np.flatnonzero(led & (memory["age"] == 0))
             if len(due):
                 directives[due] = np.tanh(self.nets["coordinator"](np.asarray(obs["coordinator"], np.float32)[due]))
         return directives

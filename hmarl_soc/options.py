@@ -79,17 +79,17 @@ def want(
         roles: Networks of hunter, triage and responder.
         views: How each role's observation takes in the directive.
         seen: Observations of the roles, and "heard", "leads", "segment" [D, ...].
-        directive: [D, 8] of the agent's own coordinator.
+        directive: [D, 8] of the agent's own coordinator. It counts where ``leads`` is 1; elsewhere what was heard does.
         triage: [D] what triage chose at the time, where that is over; None to let it choose.
 
     Returns:
         Wishes [D, 13], with gradients, and the choice of triage [D].
     """
-    hunter = torch.tanh(roles["hunter"](_view(views["hunter"], seen["hunter"], directive))[0])
-    logits = roles["triage"](_view(views["triage"], seen["triage"], directive))[0]
-    each = roles["responder"](_view(views["responder"], seen["responder"], directive))[0].unflatten(1, (-1, OUTPUTS))
-    response = emit(each.transpose(0, 1), each[..., : len(TYPES)].softmax(dim=2).transpose(0, 1))
     force = torch.where(seen["leads"].unsqueeze(1) > 0, directive.clamp(-1.0, 1.0), seen["heard"])
+    hunter = torch.tanh(roles["hunter"](_view(views["hunter"], seen["hunter"], force))[0])
+    logits = roles["triage"](_view(views["triage"], seen["triage"], force))[0]
+    each = roles["responder"](_view(views["responder"], seen["responder"], force))[0].unflatten(1, (-1, OUTPUTS))
+    response = emit(each.transpose(0, 1), each[..., : len(TYPES)].softmax(dim=2).transpose(0, 1))
     segment, count = seen["segment"], seen["segment"].shape[1]
     focus = (_FOCUS * force[:, :count]).exp()
     share = (count * (focus * segment).sum(dim=1) / focus.sum(dim=1)).clamp_min(1.0)

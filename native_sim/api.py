@@ -144,6 +144,23 @@ class Policy(ABC):
             draws: [N, A, D] uniform floats in [0, 1).
         """
 
+    def follow(
+        self, directive: Array, obs: ObservationBatch, mask: ActionBatch, memory: Any, draws: FloatArray
+    ) -> Decision:
+        """Choose as :meth:`act` does, under a directive that somebody else gives.
+
+        A team whose members know its directive from what they observe, as the environment shows it, has nothing to do
+        for that, and need not override this. One whose members are told it within a decision has to: they follow the
+        given one, and their own leader has no part in the row. Who calls this answers for the directive, and does not
+        play what is returned for the leader there. A policy without a leader leaves it out.
+
+        Args:
+            directive: [N, K], float64 or float32, in the range of the leader's action. A row of NaN: none is given,
+                the policy's own leader leads.
+            obs: As of :meth:`act`, and so are ``mask``, ``memory`` and ``draws``.
+        """
+        return self.act(obs, mask, memory, draws)
+
 
 @dataclass(frozen=True)
 class Field:

@@ -67,8 +67,7 @@ def pairs_of(bundle: str) -> list[Pair]:
     own = str(carried["name"]) if scripted else f"weights:{bundle}"
     pairs = [Pair("no-defense", "no-defense", "no-defense"), Pair(str(carried["name"]), own, base)]
     pairs += [Pair(name, name, f"{base}@{control}") for name, control in _SCRIPTED.items() if name != own]
-    roles = AGENTS if scripted else AGENTS[1:]  # the others of a trained hierarchy hear its coordinator directly
-    pairs += [Pair(f"without {role}", f"without:{role}/{own}", f"{base}@without-{role}") for role in roles]
+    pairs += [Pair(f"without {role}", f"without:{role}/{own}", f"{base}@without-{role}") for role in AGENTS]
     return pairs
 
 

@@ -16,8 +16,13 @@ _POLICY_STREAM = 1
 def play(env: SocVectorEnv, policy: Policy, seeds: Sequence[int]) -> dict[str, Array]:
     """Play every seed once and return metric -> [len(seeds)] float64, in the order of the seeds.
 
-    Policies that remember nothing only: memory is not carried over. An episode depends on its seed alone.
+    An episode depends on its seed alone.
+
+    Raises:
+        ValueError: If the policy has a memory, which is not carried over here.
     """
+    if policy.initial_memory(1) is not None:
+        raise ValueError(f"only policies without memory are played here; {type(policy).__name__} has one")
     results = np.full((len(seeds), len(env.metric_names)), np.nan)
     for first in range(0, len(seeds), env.num_envs):
         chunk = seeds[first : first + env.num_envs]
@@ -41,7 +46,7 @@ def _play_chunk(env: SocVectorEnv, policy: Policy, seeds: Sequence[int]) -> Arra
             if depth
             else np.zeros((len(rows), spec.NUM_AGENTS, 0))
         )
-        decision = policy.act(seen, infos["action_mask"], policy.initial_memory(len(rows)), draws)
+        decision = policy.act(seen, infos["action_mask"], None, draws)
         batch = env.step(decision.actions, rows=rows.tolist())
         done = batch.terminations | batch.truncations
         for j, name in enumerate(env.metric_names):

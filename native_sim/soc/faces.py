@@ -30,7 +30,7 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
         render_mode: "ansi" for text, or None.
 
     Raises:
-        ValueError: If a role is unknown or named twice, or none is named.
+        ValueError: If a role is unknown or named twice, or none is named, or the other policy has a memory or draws.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012
@@ -45,6 +45,8 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
         unknown = [role for role in roles if role not in spec.AGENTS]
         if unknown or not roles or len(set(roles)) != len(roles):
             raise ValueError(f"roles must be some of {', '.join(spec.AGENTS)}, each once; given {tuple(roles)}")
+        if others is not None and (others.draws_per_agent or others.initial_memory(1) is not None):
+            raise ValueError(f"others must be a policy without memory and draws; {type(others).__name__} is none")
         _check_render_mode(render_mode)
         self.roles = tuple(roles)
         self.render_mode = render_mode
@@ -73,7 +75,10 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
         given: dict[str, Array | None] = {role: _batched(action[role]) for role in action}
         if self._others is not None:
             draws = np.zeros((1, spec.NUM_AGENTS, 0))
-            decision = self._others.act(self._seen, self._masks, self._others.initial_memory(1), draws)
+            directive = given.get(spec.AGENTS[spec.COORDINATOR])
+            if directive is None:
+                directive = np.full((1, spec.ACTION_SIZES[spec.COORDINATOR]), np.nan)
+            decision = self._others.follow(directive, self._seen, self._masks, None, draws)
             given = {**{role: a for role, a in decision.actions.items() if role not in self.roles}, **given}
         batch = self._env.step(given)
         self._seen = batch.observations

@@ -122,8 +122,9 @@ def test_wishes_are_those_of_the_mapper_that_plays(carried, leads):
     for agent, segment in enumerate(SEGMENT_OF_AGENT):
         shown = {name: generator.random((count, size)).astype(np.float32) for name, size in ROLES.items()}
         heard = generator.uniform(-1, 1, (count, 8)).astype(np.float32)
-        decision = carried.act(shown, {}, carried.initial_memory(count), np.zeros((count, 4, 0)))
-        directive = decision.actions["coordinator"]
+        given = np.full((count, 8), np.nan) if leads else heard
+        decision = carried.follow(given, shown, {}, carried.initial_memory(count), np.zeros((count, 4, 0)))
+        directive = carried.direct(shown, carried.initial_memory(count))
         outputs = {name: np.asarray(value)[:, None].repeat(5, axis=1) for name, value in decision.actions.items()}
         orders = carrier.orders(agent, outputs, (directive if leads else heard).astype(np.float64))
         seen = {name: torch.from_numpy(array) for name, array in shown.items()} | {

@@ -19,7 +19,7 @@ from native_sim.soc.policies import Adaptive
 from native_sim.soc.spec import AGENTS, OBSERVATION_SIZES
 
 
-@pytest.mark.parametrize(("bundle", "own", "count"), [("soc-adaptive", "adaptive", 9), ("hmarl-soc", "hmarl-soc", 8)])
+@pytest.mark.parametrize(("bundle", "own", "count"), [("soc-adaptive", "adaptive", 9), ("hmarl-soc", "hmarl-soc", 9)])
 def test_every_pair_exists_in_both_games(bundle, own, count):
     pairs = pairs_of(bundle)
     assert [pair.label for pair in pairs[:2]] == ["no-defense", own]

@@ -12,8 +12,9 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from native_sim import make_vec, parallel_env
 from native_sim.soc import spec
 from native_sim.soc.config import make_config
+from native_sim.soc.episodes import play
 from native_sim.soc.faces import SocEnv
-from native_sim.soc.policies import Adaptive
+from native_sim.soc.policies import Adaptive, RandomActions
 from native_sim.soc.timeline import Timeline
 
 
@@ -87,3 +88,30 @@ def test_render_and_figure(tmp_path):
     root = ElementTree.parse(tmp_path / "episode.svg").getroot()
     assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 4
     assert max(moment.live for moment in timeline.moments) > 0
+
+
+class Remembering(Adaptive):
+    """Has a memory, which one environment that asks it anew in every step would lose."""
+
+    def initial_memory(self, num_envs):
+        return np.zeros(num_envs)
+
+
+def test_others_have_neither_memory_nor_draws_and_follow_the_callers_directive():
+    for others in (Remembering(), RandomActions()):
+        with pytest.raises(ValueError, match="others must be a policy without memory and draws"):
+            SocEnv(("triage",), others=others)
+    with pytest.raises(ValueError, match="only policies without memory are played here; Remembering has one"):
+        play(make_vec(num_envs=1), Remembering(), [0])
+    given = []
+
+    class Follower(Adaptive):
+        def follow(self, directive, *rest):
+            given.append(directive)
+            return self.act(*rest)
+
+    for roles, action in ((("coordinator",), {"coordinator": np.full(8, 0.5)}), (("triage",), {"triage": 1})):
+        env = SocEnv(roles, others=Follower())
+        env.reset(seed=0)
+        env.step(action)
+    assert given[0].shape == (1, 8) and (given[0] == 0.5).all() and np.isnan(given[1]).all()
