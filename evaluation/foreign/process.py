@@ -127,22 +127,7 @@ class ForeignProcess:
         given = work.surroundings if work else Surroundings.here()
         self.limits = given.limits
         self.output = Output()
-        # No module of a user's may come before the standard library when the interpreter starts.
-        hidden = {name: given.environment[name] for name in HIDDEN_VARIABLES if name in given.environment}
-        shown = {name: value for name, value in given.environment.items() if name not in hidden}
-        settings = {"path": given.path, "memory": given.limits.memory_bytes, "environment": hidden}
-        try:
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-u", str(CHILD), json.dumps(settings)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                env=shown,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ForeignFailure(f"could not be given a process ({error.strerror or error})") from error
+        self._process = _start(given)
         self._requests, self._answers, self._printed = (
             stream.fileno() for stream in (self._process.stdin, self._process.stdout, self._process.stderr) if stream
         )
@@ -265,6 +250,25 @@ class ForeignProcess:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         reason = ", perhaps for lack of memory" if code == -signal.SIGKILL else ""
         return f"lost its process to {name}{reason}"
+
+
+def _start(given: Surroundings) -> subprocess.Popen[bytes]:
+    """Start the interpreter; no module of a user's may come before the standard library while it does."""
+    hidden = {name: given.environment[name] for name in HIDDEN_VARIABLES if name in given.environment}
+    shown = {name: value for name, value in given.environment.items() if name not in hidden}
+    settings = {"path": given.path, "memory": given.limits.memory_bytes, "environment": hidden}
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-u", str(CHILD), json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env=shown,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ForeignFailure(f"could not be given a process ({error.strerror or error})") from error
 
 
 def _widen(pipe: int) -> None:
