@@ -108,9 +108,10 @@ def prepare(
     variant = variant or game_of(engine).default_variant
     with scope(Surroundings.here(limits)):
         spec = resolve(engine, variant, steps, policies, episodes, seed)
+        provenance = describe(spec)
     path = out or Path("runs") / f"{spec.engine}-{spec.variant}-{spec.id}"
     asked = {"engine": engine, "variant": variant, "policies": policies or "every registered one"}
-    return RunFolder.create(path, spec, {"asked": asked, **describe(spec)})
+    return RunFolder.create(path, spec, {"asked": asked, **provenance})
 
 
 def evaluate(

@@ -6,25 +6,21 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
-import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
-from evaluation.modules import HOME, OURS, Modules, Whose, whose
+from evaluation.errors import ForeignFailure
+from evaluation.modules import Whose, whose
 
-TIME_LIMIT_S: Final = 600.0
 _CACHES: Final = (".nbi", ".nbc")
 """Endings of files that a compiler keeps of the user's sources, and that come and go."""
 _SYSTEM: Final = ("/dev/", "/proc/", "/sys/", "/run/")
 """Where files lie that are no files."""
-_START: Final = "import sys; sys.path.insert(0, {home!r}); from evaluation.observed import main; main()"
 
 
 class NotObserved(RuntimeError):
@@ -141,58 +137,23 @@ def _own_modules() -> Iterable[Path]:
             yield Path(_absolute(name))
 
 
-def observe(module: str, attribute: str, path: Sequence[str]) -> Observation:
-    """Make a policy in a process of its own, and return what was seen there.
+def observe(module: str, attribute: str) -> Observation:
+    """Make a policy in a foreign process, and return what was seen there.
 
     Args:
         module: Full name of its module.
         attribute: The policy, or what makes it.
-        path: Where modules are looked for, as ``sys.path``.
 
     Raises:
         NotObserved: If it cannot be made there.
     """
-    question = json.dumps({"module": module, "attribute": attribute, "path": list(path)})
-    command = [sys.executable, "-c", _START.format(home=str(HOME))]
+    from evaluation.foreign.process import ForeignProcess
+
+    process = ForeignProcess({"kind": "observe", "module": module, "attribute": attribute})
     try:
-        done = subprocess.run(
-            command, input=question, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise NotObserved(f"it was not made within {TIME_LIMIT_S:.0f} s") from None
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
-        reason = (done.stderr.strip().splitlines() or [f"its process ended with exit code {done.returncode}"])[-1]
-        raise NotObserved(reason)
-    answer = json.loads(lines[-1])
-    return Observation([Path(name) for name in answer["files"]], answer["path"])
-
-
-def _make_way() -> None:
-    """Forget those of our packages of which the user has one by the same name."""
-    modules = Modules(sys.path)
-    for top in OURS:
-        found = modules.find(top)
-        if found is not None and found.whose is Whose.OWN:
-            for name in [name for name in sys.modules if name.partition(".")[0] == top]:
-                del sys.modules[name]
-
-
-def main() -> None:
-    """Answer :func:`observe`: the question comes on standard input, the answer is the last line of standard output."""
-    question = json.load(sys.stdin)
-    answer = os.dup(1)
-    os.dup2(2, 1)  # what the policy prints is no part of the answer
-    sys.path[:] = question["path"]
-    from native_sim.api import Policy  # before the policy may bring modules of other names
-
-    _make_way()
-    with Recorder() as recorder:
-        found = getattr(importlib.import_module(question["module"]), question["attribute"])
-        if not isinstance(found, Policy):
-            found()
-        files = [str(path) for path in recorder.files()]
-    with os.fdopen(answer, "w") as out:
-        out.write(json.dumps({"files": files, "path": [str(entry) for entry in sys.path]}) + "\n")
-        out.flush()
-    os._exit(0)  # threads and exit handlers of the policy are of no interest
+        seen = process.hear(process.limits.load_s, "loading").header
+    except ForeignFailure as failure:
+        raise NotObserved(failure.message) from failure
+    finally:
+        process.close()
+    return Observation([Path(name) for name in seen["files"]], list(seen["path"]))

@@ -358,7 +358,7 @@ def closure_of(name: str) -> Closure:
     if closure.find(module, path) is None:
         raise BadInput(f"policy {name!r} cannot be found again: there is no file of module {module}; give one that has")
     try:
-        seen = observe(module, attribute, path)
+        seen = observe(module, attribute)
     except NotObserved as error:
         raise BadInput(
             f"policy {name!r} can be made once but not a second time, in a process of its own ({error}); it must not "

@@ -47,7 +47,7 @@ class Channel:
 
 
 def answer(requests: int, answers: int, finder: Any) -> None:
-    """Serve a policy or play a submission, until the harness has heard enough.
+    """Serve or observe a policy, or play a submission, until the harness has heard enough.
 
     Args:
         requests: Descriptor that requests come from.
@@ -62,6 +62,10 @@ def answer(requests: int, answers: int, finder: Any) -> None:
         from evaluation.foreign.serving import serve
 
         serve(channel, start.header, finder)
+    elif start.header["kind"] == "observe":
+        from evaluation.foreign.observing import observe
+
+        observe(channel, start.header, finder)
     else:
         from evaluation.foreign.playing import play
 

@@ -29,7 +29,7 @@ def serve(channel: Channel, start: wire.Header, finder: Any) -> None:
     """
     settle(finder, os.getcwd(), start["module"])  # noqa: PTH109  # a plain string, as sys.path holds
     try:
-        policy = _load(start["module"], start["attribute"])
+        policy = load(start["module"], start["attribute"])
         policy = policy.exact() if start["exact"] else policy
         about = {
             "wants": [str(name) for name in policy.wants],
@@ -55,7 +55,12 @@ def serve(channel: Channel, start: wire.Header, finder: Any) -> None:
             channel.send(header, arrays)
 
 
-def _load(module: str, attribute: str) -> Policy:
+def load(module: str, attribute: str) -> Policy:
+    """Import a module, and return the policy that one of its attributes is or makes.
+
+    Raises:
+        Unusable: If that is no policy.
+    """
     found = importlib.import_module(module)
     for name in attribute.split("."):
         found = getattr(found, name)
