@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
-from native_sim.finite import is_number, parse_float, refuse_constant
+from native_sim.finite import is_number
 from native_sim.soc import spec
 from native_sim.soc.constants import BEST_CONSTANT
 
@@ -103,9 +103,8 @@ def constant_from_file(path: str | Path) -> ConstantActions:
         ValueError: If the file cannot be read or does not hold a constant policy.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        actions = json.loads(text, parse_constant=refuse_constant, parse_float=parse_float)
-    except (OSError, ValueError, RecursionError) as error:
+        actions = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
         raise ValueError(f"constant policy {str(path)!r} cannot be read ({error}); give a JSON file") from error
     if not isinstance(actions, dict):
         raise ValueError(
