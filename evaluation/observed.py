@@ -24,7 +24,10 @@ _CACHES: Final = (".nbi", ".nbc")
 """Endings of files that a compiler keeps of the user's sources, and that come and go."""
 _SYSTEM: Final = ("/dev/", "/proc/", "/sys/", "/run/")
 """Where files lie that are no files."""
-_START: Final = "import sys; sys.path.insert(0, {home!r}); from evaluation.observed import main; main()"
+_START: Final = (
+    "import sys; sys.path[:] = [{home!r}, *filter(None, sys.path)]; from evaluation.observed import main; main()"
+)
+"""Program of the new process, which takes no module of its own from the working folder."""
 
 
 class NotObserved(RuntimeError):
@@ -183,9 +186,9 @@ def main() -> None:
     question = json.load(sys.stdin)
     answer = os.dup(1)
     os.dup2(2, 1)  # what the policy prints is no part of the answer
-    sys.path[:] = question["path"]
-    from native_sim.api import Policy  # before the policy may bring modules of other names
+    from native_sim.api import Policy  # before the path leads to the user's modules
 
+    sys.path[:] = question["path"]
     _make_way()
     with Recorder() as recorder:
         found = getattr(importlib.import_module(question["module"]), question["attribute"])
