@@ -24,12 +24,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from evaluation.modules import HOME, OURS
+from evaluation.modules import HOME, OURS, Whose, whose
 
 TIME_LIMIT_S: Final = 600.0
 _CYBORG: Final = "CybORG"
 _NEEDED_BY_CYBORG: Final = ("pettingzoo", "prettytable", "pygame", "pyparsing", "ray")
-_START: Final = "import sys; sys.path.insert(0, {home!r}); from evaluation.rehearsal import main; main()"
+_START: Final = (
+    "import sys; sys.path[:] = [{home!r}, *filter(None, sys.path)]; from evaluation.rehearsal import main; main()"
+)
+"""Program of the new process, which takes no module of its own from the working folder."""
 
 
 def rehearse(archive: bytes, allowed: Collection[str], hidden: Iterable[Path]) -> str | None:
@@ -43,6 +46,7 @@ def rehearse(archive: bytes, allowed: Collection[str], hidden: Iterable[Path]) -
     from cage4.cyborg_locate import locate
 
     found = locate()
+    gone = list(hidden)
     tops = sorted({*allowed, *_needed_by(allowed)})
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as name:
         folder = Path(name).resolve()
@@ -51,11 +55,21 @@ def rehearse(archive: bytes, allowed: Collection[str], hidden: Iterable[Path]) -
         question = {
             "archive": str(folder / "submission.zip"),
             "allowed": tops,
-            "hidden": [str(path) for path in hidden],
+            "hidden": [str(path) for path in gone],
             "cyborg": str(found.path) if found.available else None,
-            "path": [str(Path(entry).absolute()) for entry in sys.path],
+            "path": _path_without(gone),
         }
         return _ask(json.dumps(question), folder / "work")
+
+
+def _path_without(files: Sequence[Path]) -> list[str]:
+    """Return ``sys.path`` without the places of the user's own modules."""
+    entries = [Path(entry).absolute() for entry in sys.path]
+    return [
+        str(entry)
+        for entry in entries
+        if whose(entry) is not Whose.OWN or not any(file.is_relative_to(entry) for file in (*files, Path.cwd() / "x"))
+    ]
 
 
 def _ask(question: str, folder: Path) -> str | None:
@@ -112,8 +126,10 @@ def main() -> None:
     question = json.load(sys.stdin)
     answer = os.dup(1)
     os.dup2(2, 1)  # what the policy prints is no part of the answer
+    from cage4 import cyborg_locate  # before our packages are out of reach
+
     sys.path[:] = question["path"]
-    _load_cyborg(question["cyborg"])
+    _load_cyborg(question["cyborg"], cyborg_locate)
     for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         del sys.modules[name]
     sys.meta_path.insert(0, _OnlyTheJudge(question["allowed"], question["archive"]))
@@ -183,12 +199,10 @@ def _hide(files: Sequence[str]) -> None:
     sys.addaudithook(hook)
 
 
-def _load_cyborg(path: str | None) -> None:
+def _load_cyborg(path: str | None, locating: Any) -> None:
     """Import what the judge has imported before it loads a submission, or a stand-in for it."""
-    from cage4.cyborg_locate import CyborgUnavailable, importing, locate
-
     if path is not None:
-        with contextlib.suppress(CyborgUnavailable), importing(locate()):
+        with contextlib.suppress(locating.CyborgUnavailable), locating.importing(locating.locate()):
             importlib.import_module("CybORG.Agents.Wrappers")
             importlib.import_module("CybORG.Simulator.Scenarios")
             sys.path.append(path)

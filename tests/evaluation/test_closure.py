@@ -40,6 +40,14 @@ def test_a_policy_is_made_of_the_files_it_uses_and_no_others(workplace, name):
     assert relative(closure_of(shape.name), workplace) == set(shape.used)
 
 
+def test_modules_with_names_of_pythons_own_do_not_get_in_the_way(workplace):
+    (workplace / "own.py").write_text(policy("import helper"))
+    (workplace / "helper.py").write_text(ANSWER)
+    for name in ("json", "subprocess", "typing", "numpy"):
+        (workplace / f"{name}.py").write_text("raise LookupError('the wrong one')")
+    assert relative(closure_of("own:Own"), workplace) >= {"own.py", "helper.py"}
+
+
 def test_what_a_policy_writes_is_no_part_of_it(workplace):
     inner = (
         "open('log.txt', 'a'); Path('a.log').write_text('x'); (Path() / 'b.log').open(mode='w'); "

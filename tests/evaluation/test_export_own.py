@@ -233,6 +233,11 @@ def test_files_of_the_user_are_not_there(without_cyborg, tmp_path):
     assert "FileNotFoundError" in rehearsal.rehearse(packed(source), ALLOWED, [tmp_path / "w.txt"])
 
 
+def test_a_rehearsal_finds_no_module_where_the_user_works(workplace, without_cyborg):
+    (workplace / "yaml.py").write_text("raise LookupError('the wrong one')")
+    assert rehearsal.rehearse(packed(WHOLE + "import yaml; yaml.safe_load"), ALLOWED, []) is None
+
+
 @pytest.mark.cyborg
 def test_a_rehearsal_takes_the_real_cyborg_where_it_is():
     source = WHOLE + "import CybORG\nassert CybORG.CYBORG_VERSION == '4.0', CybORG.CYBORG_VERSION\n"
