@@ -402,7 +402,7 @@ def bench(
 
 
 def main() -> None:
-    """Entry point of ``python -m evaluation.cli``."""
+    """Start the command; ``python -m hmarl_transfer`` ends here too."""
     from evaluation.names import settle
 
     settle()

@@ -147,7 +147,7 @@ def _our_packages() -> Iterator[Check]:
     if foreign:
         advice = "leave the folder that holds it, or uninstall the other package, so that ours comes first on sys.path"
         yield Check("our packages", "fail", "; ".join(foreign), advice)
-    elif collisions := names.notices():
+    elif collisions := [*names.notices(), *names.replaced()]:
         advice = "leave the folder, change PYTHONPATH, or use an environment of its own, if that is not what you want"
         yield Check("our packages", "warn", "; ".join(collisions), advice)
     else:

@@ -63,6 +63,20 @@ def notices(path: Sequence[str] | None = None) -> list[str]:
     return hiding + hidden
 
 
+def replaced() -> list[str]:
+    """Return a sentence for every package of another distribution that was installed into the folder of one of ours.
+
+    It looks through the files of all distributions, which takes a while.
+    """
+    files = [ROOT / name / "__init__.py" for name in OURS]
+    return [
+        f"{file.parent} is also the place of a package{owner}, whose files {DISTRIBUTION} may have replaced; keep both "
+        f"in environments of their own"
+        for file in files
+        if (owner := _of(file))
+    ]
+
+
 def put_ours_first() -> None:
     """Have our folder on ``sys.path``, and behind it what hides one of our packages, and the working folder.
 
@@ -151,5 +165,5 @@ def _of(place: Path) -> str:
 def _owners(place: Path) -> Iterator[str]:
     for distribution in metadata.distributions():
         for entry in distribution.files or ():
-            if entry.name == place.name and Path(str(entry.locate())).resolve() == place:
+            if entry.parts[-2:] == place.parts[-2:] and Path(str(entry.locate())).resolve() == place:
                 yield distribution.metadata["Name"]

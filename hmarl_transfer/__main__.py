@@ -12,9 +12,9 @@ def main() -> None:
     finally:
         sys.path.pop(0)
     names.settle()
-    from evaluation.cli import app
+    from evaluation import cli
 
-    app()
+    cli.main()
 
 
 if __name__ == "__main__":

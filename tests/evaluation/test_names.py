@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import names
+from evaluation import doctor, names
 from evaluation.foreign import child
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +137,7 @@ class Installed:
     def __init__(self, name, file, content):
         digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
         self.metadata, self.files = {"Name": name}, [self]
-        self.name, self.hash, self._file = file.name, type("Hash", (), {"mode": "sha256", "value": digest}), file
+        self.parts, self.hash, self._file = file.parts, type("Hash", (), {"mode": "sha256", "value": digest}), file
 
     def locate(self):
         return self._file
@@ -159,6 +159,17 @@ def test_a_package_that_another_distribution_overwrote_is_refused(monkeypatch, c
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"Error: {file} was overwritten by another distribution (of adapters); " in error
+
+
+def test_a_package_that_ours_replaced_is_told_by_the_doctor(monkeypatch):
+    file = ROOT / "adapters" / "__init__.py"
+    ours, theirs = (Installed(name, file, b"") for name in ("hmarl_transfer", "adapters"))
+    monkeypatch.setattr(names.metadata, "distributions", lambda: [ours])
+    assert names.replaced() == []
+    monkeypatch.setattr(names.metadata, "distributions", lambda: [ours, theirs])
+    (check,) = doctor._our_packages()
+    assert check.status == "warn" and check.advice
+    assert f"{file.parent} is also the place of a package (of adapters), whose files" in check.found
 
 
 def test_an_installed_file_as_it_was_is_fine(monkeypatch):
