@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from evaluation.errors import BadInput
 from evaluation.schema import FORMAT_VERSION, EvalSpec, Row
+from native_sim.files import read_json
 
 SPEC, ROWS, TABLE, LOG, LOCK = "spec.json", "episodes.jsonl", "episodes.parquet", "run.log", ".lock"
 
@@ -84,12 +85,12 @@ class RunFolder:
             BadInput: If there is no run there, its spec is damaged, or its format is another version's.
         """
         try:
-            document = json.loads((path / SPEC).read_text(encoding="utf-8"))
+            document = read_json(path / SPEC)
         except FileNotFoundError:
             raise BadInput(
                 f"{path} is not a run folder (it has no {SPEC}); give the folder that evaluate wrote"
             ) from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise BadInput(f"{path / SPEC} cannot be read ({error}); restore the file or evaluate again") from error
         found = document.get("format") if isinstance(document, dict) else None
         if found != FORMAT_VERSION:
@@ -101,7 +102,7 @@ class RunFolder:
             spec = EvalSpec.model_validate(document["spec"])
             provenance = dict(document["provenance"])
             intact = document["id"] == spec.id and document["seeds"] == spec.episode_seeds()
-        except (KeyError, TypeError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path / SPEC} is damaged ({_first_line(error)}); restore it or evaluate again") from error
         if not intact:
             raise BadInput(f"{path / SPEC} was edited: its id or seeds do not follow from its spec; evaluate again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,10 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from native_sim import files
 
 
 class Settings(BaseModel):
@@ -312,10 +308,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ValueError: If the file cannot be read.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return files.read_toml(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"settings {str(path)!r} cannot be read ({error}); give a TOML file") from error
-    return data
 
 
 def _sentence(error: ValidationError) -> str:

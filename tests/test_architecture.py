@@ -28,7 +28,7 @@ TOP_LEVEL = {
 }
 CONTRACTS = {
     "native_sim",
-    *(f"native_sim.{name}" for name in ("api", "checks", "jit", "memory", "rng", "rows", "tensors")),
+    *(f"native_sim.{name}" for name in ("api", "checks", "files", "jit", "memory", "names", "rng", "rows", "tensors")),
 }
 TABLES = {"native_sim.soc.spec", "cage4.spec", "cage4.actions", "cage4.observation", "cage4.rich"}
 """What an adapter reads of both worlds: vocabulary, layouts and codecs, pure data that loads no simulator."""

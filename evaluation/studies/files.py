@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from evaluation.errors import BadInput
+from native_sim.files import MOST_JSON, kind_of, parse_json, read_bytes, read_json_object
 
 LOG: Final = "log.jsonl"
 
@@ -19,6 +19,25 @@ def damaged(path: Path, why: str) -> BadInput:
     return BadInput(f"{path} is damaged ({why}); {remedy}, and the same command makes it again")
 
 
+def shipped_wrong(path: Path, why: object) -> BadInput:
+    """Return the error that names a damaged file of the package itself."""
+    return BadInput(f"{path} is damaged ({why}); install hmarl-transfer again, or leave --recorded out")
+
+
+def read_shipped(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file that ships with the package, or None if there is none.
+
+    Raises:
+        BadInput: If it is damaged.
+    """
+    try:
+        return read_json_object(path)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise shipped_wrong(path, error) from error
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
@@ -26,7 +45,11 @@ def read_object(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         BadInput: If it is damaged.
     """
-    return _parse(path, path.read_bytes())
+    try:
+        text = read_bytes(path, MOST_JSON)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
+    return _parse(path, text)
 
 
 def read_validations(folder: Path) -> dict[str, np.ndarray]:
@@ -47,9 +70,9 @@ def read_validations(folder: Path) -> dict[str, np.ndarray]:
 
 def _parse(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError as error:
         raise damaged(path, str(error)) from error
     if not isinstance(found, dict):
-        raise damaged(path, f"it holds a {type(found).__name__}")
+        raise damaged(path, f"it holds {kind_of(found)}")
     return found

@@ -23,7 +23,7 @@ from evaluation.finetune import BUNDLE, finetune, with_learned_mapper
 from evaluation.policies import fingerprint
 from evaluation.provenance import describe_tree
 from evaluation.records import RunFolder, write_atomically
-from evaluation.studies.files import damaged, read_object, read_validations
+from evaluation.studies.files import damaged, read_object, read_shipped, read_validations, shipped_wrong
 from evaluation.studies.finetuning_report import (
     NAME,
     NO_DEFENSE,
@@ -39,6 +39,7 @@ from evaluation.studies.finetuning_report import (
 )
 from evaluation.studies.recorded import RECORDED, SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
+from native_sim.files import MISFITS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -175,12 +176,15 @@ def study(
 
 def _read_recorded(bundle: str, size: Size, seed: int) -> dict[Run, Result]:
     """Return the results that ship with the package, if they are of this very bundle, size and seed."""
-    try:
-        summary = json.loads((RECORDED / NAME / f"{Path(bundle).name}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = RECORDED / NAME / f"{Path(bundle).name}.json"
+    summary = read_shipped(path)
+    if summary is None:
         return {}
     same = {"bundle": fingerprint(f"{PREFIX}{bundle}"), "seed": seed, "size": _size_of_runs(size)}
-    return results_of(summary) if same.items() <= summary.items() else {}
+    try:
+        return results_of(summary) if same.items() <= summary.items() else {}
+    except MISFITS as error:
+        raise shipped_wrong(path, error) from error
 
 
 def _size_of_runs(size: Size) -> dict[str, Any]:

@@ -23,9 +23,11 @@ from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies import recorded as recorded_results
+from evaluation.studies.files import read_shipped, shipped_wrong
 from evaluation.studies.plans import FULL, SMOKE, Arm, Size
 from evaluation.studies.runs import INTERRUPTED, Job, make_job, read_curve, read_trained, train
 from hmarl_soc.tuned import merge
+from native_sim.files import MISFITS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -320,11 +322,13 @@ def _read(trial: int, job: Job) -> dict[str, Any] | None:
 
 def _shipped() -> dict[str, dict[str, Any]]:
     """Return name of the run -> trial, of the recorded search."""
-    try:
-        summary = json.loads(RECORDED.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    summary = read_shipped(RECORDED)
+    if summary is None:
         return {}
-    return {trial["run"]: trial for method in summary["methods"].values() for trial in method["trials"]}
+    try:
+        return {trial["run"]: trial for method in summary["methods"].values() for trial in method["trials"]}
+    except MISFITS as error:
+        raise shipped_wrong(RECORDED, error) from error
 
 
 def _report(found: Mapping[str, list[dict[str, Any]]], size: Size, out: Path, console: Console) -> dict[str, Any]:
