@@ -19,12 +19,13 @@ from adapters.bundle import POLICY, Bundle, load_bundle
 from adapters.calibration import Calibration, Samples, calibrate
 from adapters.messages import Codec, fit_codec
 from cage4 import spec
-from evaluation import soc_terms
+from evaluation import ranges, soc_terms
 from evaluation.errors import BadInput
 from evaluation.lessons import learn_mapper
 from evaluation.policies import make_policy
 from evaluation.transfer import describe_carried, make_carried
 from native_sim.api import Array, Policy
+from native_sim.names import check_name
 from native_sim.soc import spec as soc
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ FIRST_SEED: Final = 1000
 _EVERY: Final = 5
 """Steps between two samples."""
 MAPPERS: Final = ("table", "learned")
+_EPISODES: Final = ranges.Range(2, 10_000)
+"""Played at once."""
+_STEPS: Final = ranges.Range(20, 100_000)
 _SPREAD: Final = Codec(np.zeros(8), np.full(8, -0.5), np.full(8, 0.5))
 
 
@@ -161,9 +165,9 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, map
         raise BadInput(f"unknown mapper {mapper!r}; known: {', '.join(MAPPERS)}")
     if seed < FIRST_SEED:
         raise BadInput(f"--seed must be at least {FIRST_SEED}: lower base seeds are for reporting; given {seed}")
-    for option, value, least in (("--episodes", episodes, 2), ("--steps", steps, 20)):
-        if value < least:
-            raise BadInput(f"{option} must be at least {least}; given {value}")
+    ranges.check("--seed", seed, ranges.SEED)
+    ranges.check("--episodes", episodes, _EPISODES)
+    ranges.check("--steps", steps, _STEPS)
     described = describe_carried(carry)
     carried = make_carried(described, Path(carry).parent)
     seeds = episode_seeds(seed, episodes * (len(SCRIPTED) + 2))
@@ -239,11 +243,15 @@ def calibrate_command(
         BadInput: For arguments that cannot be used, a folder that holds something else, or episodes in which there is
             nothing to learn.
     """
+    try:
+        check_name("the name of the folder --out, which becomes that of the bundle,", out.resolve().name)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} exists already; choose another --out")
     try:
         with threadpool_limits(1, user_api="blas"):  # as policies are played everywhere else
-            bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
+            bundle = make_bundle(carry, out.resolve().name, episodes, seed, steps, mapper, console)
         if bundle.carried["kind"] == "trained":
             shutil.copytree(weights_of(Path(carry)), out / POLICY)
         bundle.save(out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from evaluation import ranges
 from evaluation.errors import BadInput, PolicyFailure
 from evaluation.games import game_of
 from evaluation.policies import check_policies
@@ -35,6 +36,7 @@ class Result:
             "engine": self.summary.engine,
             "variant": self.summary.variant,
             "run": str(self.path),
+            **({"failures": [str(failure) for failure in self.failures]} if self.failures else {}),
         }
 
 
@@ -52,9 +54,8 @@ def resolve(engine: str, variant: str, steps: int | None, policies: str, episode
         BadInput: One sentence on the first thing that cannot be done.
         CyborgUnavailable: If CybORG is asked for, or needed, and is not there.
     """
-    for name, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
-        if value < least:
-            raise BadInput(f"{name} must be at least {least}; given {value}")
+    ranges.check("--episodes", episodes, ranges.EPISODES)
+    ranges.check("--seed", seed, ranges.SEED)
     game = game_of(engine)
     try:
         setting = game.resolve(engine, variant, steps)
@@ -98,10 +99,9 @@ def prepare(
     """
     from evaluation.provenance import describe
 
-    for name, value in (("--workers", workers), ("--envs", 1 if envs is None else envs)):
-        if value < 1:
-            raise BadInput(f"{name} must be at least 1; given {value}")
-    variant = variant or game_of(engine).default_variant
+    ranges.check("--workers", workers, ranges.WORKERS)
+    ranges.check("--envs", envs, ranges.ENVS)
+    variant = game_of(engine).default_variant if variant is None else variant
     spec = resolve(engine, variant, steps, policies, episodes, seed)
     path = out or Path("runs") / f"{spec.engine}-{spec.variant}-{spec.id}"
     asked = {"engine": engine, "variant": variant, "policies": policies or "every registered one"}
@@ -120,6 +120,7 @@ def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console
     )
 
     from evaluation.runner import run
+    from evaluation.summarise import summarise
 
     spec, done = folder.spec, folder.read()
     total = spec.episodes * len(spec.policies)
@@ -134,7 +135,7 @@ def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console
         console.print(notice, style="yellow", markup=False)
     if done:
         console.print(f"{len(done)} of {total} episodes are there already.")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task("starting (a first start compiles for a minute)", total=total, completed=len(done))
 
@@ -142,6 +143,8 @@ def evaluate(folder: RunFolder, workers: int, envs: int | None, console: Console
             progress.update(task, advance=len(records), description=records[-1].policy)
 
         outcome = run(folder, workers, envs, advance)
+    if outcome.failures and not folder.read():  # nothing to publish, but the reasons are to be told
+        return Result(summarise(spec, []), folder.path, outcome.failures)
     result = publish(folder, console)
     result.failures = outcome.failures
     return result
@@ -155,12 +158,12 @@ def publish(folder: RunFolder, console: Console) -> Result:
     """
     from evaluation.plots import figures
     from evaluation.report import render_html, render_markdown, terminal_table
-    from evaluation.summarise import summarise, summary_json
+    from evaluation.summarise import summary_json
 
     records = folder.read()
     if not records:
         raise BadInput(f"{folder.path} holds no finished episode yet; run the evaluation first")
-    summary = summarise(folder.spec, records)
+    summary = _summary(folder, records)
     drawn = figures(summary, records)
     (folder.path / "figures").mkdir(exist_ok=True)
     for name, svg in drawn.items():
@@ -174,6 +177,23 @@ def publish(folder: RunFolder, console: Console) -> Result:
     return Result(summary, folder.path)
 
 
+def _summary(folder: RunFolder, records: list[Row]) -> RunSummary:
+    """Summarise rows of a run.
+
+    Raises:
+        BadInput: If they are not what an episode of the run can come to.
+    """
+    from evaluation.summarise import summarise
+
+    try:
+        return summarise(folder.spec, records)
+    except ValueError as error:
+        raise BadInput(
+            f"the rows of {folder.path} are not of its run ({error}); restore the folder, or evaluate again into "
+            "another --out"
+        ) from error
+
+
 def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> Comparison:
     """Compare two run folders and print the differences.
 
@@ -181,8 +201,8 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
         BadInput: If either cannot be read, or the two have nothing to compare.
     """
     from evaluation.compare import Run, compare, comparison_table
-    from evaluation.summarise import summarise
 
+    ranges.check("--margin", margin, ranges.MARGIN)
     runs = []
     folders = [RunFolder.open(path) for path in (run_a, run_b)]
     _check_same_game(folders[0], folders[1])
@@ -190,7 +210,7 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
         records = folder.read()
         if not records:
             raise BadInput(f"{path} holds no finished episode yet; run the evaluation first")
-        runs.append(Run(summarise(folder.spec, records), records, str(path)))
+        runs.append(Run(_summary(folder, records), records, str(path)))
     try:
         result = compare(runs[0], runs[1], margin)
     except ValueError as error:

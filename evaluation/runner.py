@@ -71,7 +71,8 @@ def run(
     """
     folder.repair()
     spec = folder.spec
-    batches = plan(spec, folder.read(), num_envs or game_of(spec.engine).batch_size(spec), workers)
+    size = game_of(spec.engine).batch_size(spec) if num_envs is None else num_envs
+    batches = plan(spec, folder.read(), size, workers)
     outcome = Outcome(0, [])
     for result in _results(spec, batches, workers):
         if isinstance(result, PolicyFailure):

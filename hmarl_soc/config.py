@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -13,17 +13,28 @@ from pydantic import (
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
 from native_sim import files
 
+MOST: Final = 10**12
+"""Of every setting that counts something."""
+
 
 class Settings(BaseModel):
     """A frozen group of settings; an unknown key or a value out of range is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        if isinstance(value, int) and value > MOST:
+            raise ValueError(f"whole numbers are at most {MOST:,}")
+        return value
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON and TOML hold them."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from adapters.bundle import POLICY
+from evaluation import ranges
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
 from evaluation.finetune import BUNDLE, finetune, with_learned_mapper
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 STARTS: Final = (TRANSFERRED, SCRATCH)
 PARTS: Final = ("adapters", "heads", "all")
 BUDGETS: Final = (10_000, 100_000, 1_000_000)
+_BUDGETS: Final = ranges.Range(1_000, 10**12)
 _UPDATES: Final = 12
 _VALIDATIONS: Final = 5
 _LONGEST_BLIND: Final = 500_000
@@ -84,16 +86,15 @@ def asked(budgets: str, parts: str, starts: str, seeds: int, episodes: int) -> S
     Raises:
         BadInput: If a budget is no number, parts or starts are unknown, or a number is too small.
     """
-    given, learning, begun = ([part.strip() for part in text.split(",")] for text in (budgets, parts, starts))
-    if not all(part.isdigit() and int(part) >= 1_000 for part in given):
-        raise BadInput(f"--budgets must be whole numbers from 1000 up, comma-separated; given {budgets!r}")
+    learning, begun = ([part.strip() for part in text.split(",")] for text in (parts, starts))
+    given = ranges.numbers("--budgets", budgets, _BUDGETS)
     if not set(learning) <= set(PARTS):
         raise BadInput(f"--parts must be of {', '.join(PARTS)}, comma-separated; given {parts!r}")
     if not set(begun) <= set(STARTS):
         raise BadInput(f"--starts must be of {', '.join(STARTS)}, comma-separated; given {starts!r}")
-    if min(seeds, episodes) < 1:
-        raise BadInput(f"--seeds and --episodes must be at least 1; given {seeds}, {episodes}")
-    return Size(tuple(int(part) for part in given), tuple(learning), seeds, episodes, starts=tuple(begun))
+    ranges.check("--seeds", seeds, ranges.TRAINING_SEEDS)
+    ranges.check("--episodes", episodes, ranges.EPISODES)
+    return Size(tuple(given), tuple(learning), seeds, episodes, starts=tuple(begun))
 
 
 def grid(size: Size) -> list[Run]:

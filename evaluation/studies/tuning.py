@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from evaluation import ranges
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
@@ -249,8 +250,8 @@ def study(
     Raises:
         BadInput: If a number is out of range, or there is nothing to report.
     """
-    if min(workers, 1 if steps is None else steps) < 1:
-        raise BadInput(f"--workers and --steps must be at least 1; given {workers}, {steps}")
+    ranges.check("--workers", workers, ranges.WORKERS)
+    ranges.check("--steps", steps, ranges.TRAINING_STEPS)
     size = SMOKE if smoke else FULL
     if steps is not None:
         size = size.shortened(steps)
