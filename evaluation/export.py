@@ -24,6 +24,7 @@ from cage4.submitted import check_policy
 from evaluation import exported, transfer
 from evaluation.errors import BadInput
 from evaluation.policies import BUNDLES, LOADERS, POLICIES, is_submission, make_policy
+from native_sim.names import check_shown
 
 AT_THE_JUDGE: Final = frozenset({"CybORG", "gym", "gymnasium", "matplotlib", "networkx", "numpy", "torch", "yaml"})
 """Packages that the official evaluation has: CybORG's requirements, as far as a policy could use them."""
@@ -119,6 +120,8 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
     Raises:
         BadInput: One sentence on why the policy cannot be exported, or the zip not be written.
     """
+    for option, label in vars(labels).items():
+        _check_shown(f"--{option}", label.replace("\n", " "))
     if out.suffix != ".zip":
         raise BadInput(f"--out must name a .zip file; given {out}")
     if out.is_dir():
@@ -132,6 +135,13 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
     except OSError as error:
         raise BadInput(f"cannot write {out} ({error.strerror or error}); choose another --out") from error
     return sorted(files)
+
+
+def _check_shown(what: str, text: str) -> None:
+    try:
+        check_shown(what, text)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def entry_of(policy: str) -> Entry:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from evaluation.errors import BadInput
-from native_sim.files import MOST_JSON, kind_of, parse_json, read_bytes, read_json_object
+from native_sim.files import MISFITS, MOST_JSON, kind_of, parse_json, read_bytes, read_json_object
 
 LOG: Final = "log.jsonl"
 
@@ -17,6 +19,17 @@ def damaged(path: Path, why: str) -> BadInput:
     """Return the error that names a damaged file."""
     remedy = f"delete the folder {path.parent}" if path.name == LOG else "delete it"
     return BadInput(f"{path} is damaged ({why}); {remedy}, and the same command makes it again")
+
+
+@contextmanager
+def taking_apart(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with the content of a file into the error that names it as damaged."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except MISFITS as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def shipped_wrong(path: Path, why: object) -> BadInput:
