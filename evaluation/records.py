@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluation.errors import BadInput
+from evaluation.games import game_of
 from evaluation.schema import FORMAT_VERSION, EvalSpec, Row
 from native_sim.files import read_json
 
@@ -100,6 +101,7 @@ class RunFolder:
             )
         try:
             spec = EvalSpec.model_validate(document["spec"])
+            game_of(spec.engine).variant(spec.variant_knobs)
             provenance = dict(document["provenance"])
             intact = document["id"] == spec.id and document["seeds"] == spec.episode_seeds()
         except (KeyError, TypeError, ValueError) as error:
@@ -199,9 +201,10 @@ class RunFolder:
 
         path = self.path / TABLE
         try:
-            rows = parquet.read_table(path).to_pylist()
+            with path.open("rb") as file:  # a path with a colon would be taken for an address
+                rows = parquet.read_table(file).to_pylist()
             return [self.spec.row_type.model_validate(row) for row in rows]
-        except (pyarrow.ArrowException, OSError, ValidationError) as error:
+        except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             raise BadInput(
                 f"{path} is corrupt or truncated ({_first_line(error)}); restore the file, "
                 f"or evaluate again into another --out"
@@ -216,20 +219,21 @@ class RunFolder:
 
         table = pyarrow.Table.from_pylist([_cells(record) for record in self.read()])
         partial = self.path / f"{TABLE}.partial"
-        parquet.write_table(table, partial, compression="zstd")
+        with partial.open("wb") as file:
+            parquet.write_table(table, file, compression="zstd")
         partial.replace(self.path / TABLE)
         (self.path / ROWS).unlink(missing_ok=True)
 
     def log(self, text: str) -> None:
         """Append text (a traceback) to the run's log."""
-        with (self.path / LOG).open("a", encoding="utf-8") as file:
+        with (self.path / LOG).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n\n")
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never half of either."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
 
 
