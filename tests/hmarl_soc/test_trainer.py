@@ -169,3 +169,10 @@ def test_validation_does_not_depend_on_the_number_of_environments():
     policy = RandomWalk(ToyEnv(SPACES, reward)).policy()
     scores = [Validator(ToyEnv(SPACES, reward, num_envs=count, length=7), 5)(policy)["score"] for count in (1, 3, 5)]
     assert scores[0] == pytest.approx(scores[1]) == pytest.approx(scores[2])
+
+
+@pytest.mark.parametrize("config", [{}, {"trainer": None}, {"trainer": [1]}, {"trainer": {"steps": 3}}])
+def test_settings_of_a_damaged_checkpoint_can_be_compared(config):
+    from hmarl_soc.trainer import _that_matters
+
+    assert "steps" not in (_that_matters(config).get("trainer") or {})
