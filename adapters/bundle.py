@@ -30,6 +30,8 @@ from adapters.messages import Codec
 from adapters.policy import TransferredPolicy
 from adapters.scorer import LinearMapper
 from native_sim.api import FloatArray, Layout, Policy
+from native_sim.files import read_json
+from native_sim.names import check_name
 from native_sim.tensors import read_tensors
 from native_sim.writing import write_atomically
 
@@ -69,6 +71,10 @@ class Bundle:
     """Episodes, seeds, policies and scores of the calibration, and whether true state was used."""
 
     def __post_init__(self) -> None:
+        try:
+            check_name("the name of a bundle", self.name)
+        except ValueError as error:
+            raise BundleError(str(error)) from error
         for name, (shape, value) in _expected(self).items():
             if np.shape(value) != shape or not np.isfinite(value).all():
                 raise BundleError(
@@ -218,10 +224,10 @@ def _expected(bundle: Bundle) -> dict[str, tuple[tuple[int, ...], Any]]:
 
 def _read_index(folder: Path) -> dict[str, Any]:
     try:
-        document = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        document = read_json(folder / INDEX)
     except FileNotFoundError:
         raise BundleError(f"{folder} is not a bundle (it has no {INDEX}); give a folder that calibrate wrote") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BundleError(f"{folder / INDEX} cannot be read ({error}); restore it or calibrate again") from error
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from cage4 import spec
+from native_sim.files import read_toml
 from native_sim.finite import is_number
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from native_sim.names import check_name
 
 RED_AGENTS = ("finite-state", "discovery", "verbose", "random-select", "sleep")
 GREEN_AGENTS = ("enterprise", "none")
+
+MOST_VERSION = 9999
+"""Of a variant, at most."""
 
 RED_STATES = ("K", "KD", "S", "SD", "U", "UD", "R", "RD")
 """What a finite-state red knows of a host: rows of a choice table."""
@@ -108,6 +107,9 @@ class Variant:
     keeps those of :attr:`red`."""
 
     def __post_init__(self) -> None:
+        check_name("name", self.name)
+        if not 1 <= self.version <= MOST_VERSION:
+            raise ValueError(f"version must lie in 1 to {MOST_VERSION}; given {self.version}")
         if self.red not in RED_AGENTS:
             raise ValueError(f"unknown red agent {self.red!r}; choose one of {', '.join(RED_AGENTS)}")
         if self.green not in GREEN_AGENTS:
@@ -241,12 +243,10 @@ def load_variant(path: Path) -> Variant:
         ValueError: One sentence naming the file and what is wrong with it.
     """
     try:
-        knobs = tomllib.loads(path.read_text(encoding="utf-8"))
+        knobs = read_toml(path)
         variant = Variant.from_dict({"name": "custom", **knobs})
     except OSError as error:
         raise ValueError(f"variant file {path} cannot be read ({error.strerror or error})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"variant file {path} is not valid TOML ({error})") from error
     except ValueError as error:
         raise ValueError(f"variant file {path}: {error}") from error
     if variant.name in VARIANTS:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluation import ranges
 from evaluation.errors import BadInput
 from evaluation.policies import make_policy
-from native_sim.finite import is_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,11 +50,10 @@ def bench(
     """
     if what not in SUBJECTS:
         raise BadInput(f"unknown subject {what!r}; bench can measure: {', '.join(SUBJECTS)}, train")
-    if not is_number(seconds, 0.0, above=True):
-        raise BadInput(f"--seconds must be positive and finite; given {seconds}")
+    ranges.check("--seconds", seconds, ranges.SECONDS)
     default_envs, default_threads = SUBJECTS[what]
-    counts = _numbers("--envs", default_envs if envs is None else envs)
-    thread_counts = _numbers("--threads", default_threads if threads is None else threads)
+    counts = ranges.numbers("--envs", default_envs if envs is None else envs, ranges.ENVS)
+    thread_counts = ranges.numbers("--threads", default_threads if threads is None else threads, ranges.THREADS)
     if what == "native_sim":
         from evaluation.bench_soc import bench_soc
 
@@ -200,16 +199,6 @@ def face_steps_per_second(env: CageParallelEnv, policy_name: str, seconds: float
         memory = decision.memory
         steps += 1
     return round(steps / spent, 1)
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise BadInput(f"{option} must be positive whole numbers separated by commas, such as 1,64; given {text!r}")
-    return numbers
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:

@@ -20,7 +20,7 @@ from adapters.bundle import POLICY, TENSORS, Bundle, load_bundle
 from adapters.calibration import Calibration, Samples, calibrate
 from adapters.messages import Codec, fit_codec
 from cage4 import spec
-from evaluation import soc_terms
+from evaluation import ranges, soc_terms
 from evaluation.errors import BadInput
 from evaluation.lessons import learn_mapper
 from evaluation.looks import hint
@@ -29,6 +29,7 @@ from evaluation.transfer import describe_carried, make_carried
 from evaluation.weights import load_weights, weights_files
 from hmarl_soc.checkpoint import MANIFEST
 from native_sim.api import Array, Policy
+from native_sim.names import check_name
 from native_sim.soc import spec as soc
 from native_sim.writing import FolderLock, is_left_over, sweep
 
@@ -42,6 +43,9 @@ FIRST_SEED: Final = 1000
 _EVERY: Final = 5
 """Steps between two samples."""
 MAPPERS: Final = ("table", "learned")
+_EPISODES: Final = ranges.Range(2, 10_000)
+"""Played at once."""
+_STEPS: Final = ranges.Range(20, 100_000)
 _SPREAD: Final = Codec(np.zeros(8), np.full(8, -0.5), np.full(8, 0.5))
 
 
@@ -180,9 +184,9 @@ def make_bundle(carry: str, name: str, episodes: int, seed: int, steps: int, map
         raise BadInput(f"unknown mapper {mapper!r}; known: {', '.join(MAPPERS)}")
     if seed < FIRST_SEED:
         raise BadInput(f"--seed must be at least {FIRST_SEED}: lower base seeds are for reporting; given {seed}")
-    for option, value, least in (("--episodes", episodes, 2), ("--steps", steps, 20)):
-        if value < least:
-            raise BadInput(f"{option} must be at least {least}; given {value}")
+    ranges.check("--seed", seed, ranges.SEED)
+    ranges.check("--episodes", episodes, _EPISODES)
+    ranges.check("--steps", steps, _STEPS)
     described = describe_carried(carry)
     carried = _make_own(described, Path(carry))
     seeds = episode_seeds(seed, episodes * (len(SCRIPTED) + 2))
@@ -277,12 +281,16 @@ def calibrate_command(
         BadInput: For arguments that cannot be used, a folder that holds something else or is in use, or episodes in
             which there is nothing to learn.
     """
+    try:
+        check_name("the name of the folder --out, which becomes that of the bundle,", out.resolve().name)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
     _refuse_other_content(out)
     try:
         with FolderLock(out):
             _refuse_other_content(out)
             with threadpool_limits(1, user_api="blas"):  # as policies are played everywhere else
-                bundle = make_bundle(carry, out.name, episodes, seed, steps, mapper, console)
+                bundle = make_bundle(carry, out.resolve().name, episodes, seed, steps, mapper, console)
             shutil.rmtree(out / POLICY, ignore_errors=True)  # of a killed calibration, as was made sure of
             sweep(out)
             if bundle.carried["kind"] == "trained":

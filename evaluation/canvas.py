@@ -22,6 +22,7 @@ from evaluation import statistics
 from evaluation.schema import Row, RunSummary, ScoreSummary
 from evaluation.summarise import BASELINE
 from evaluation.theme import GRID, INK, MUTED, PAPER
+from native_sim.names import plain
 
 ON_DARK: Final = "#fefefe"
 ON_LIGHT: Final = "#111111"
@@ -40,6 +41,7 @@ STYLE: Final[dict[str, Any]] = {
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
     "axes.facecolor": PAPER,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.spines.top": False,
@@ -95,9 +97,14 @@ def dashes_of(policies: Sequence[str]) -> dict[str, str]:
     return {policy: ("-", "--", "-.", ":")[i // 4 % 4] for i, policy in enumerate(policies)}
 
 
+def shown(name: str) -> str:
+    """Return a name as text of a figure; one that begins with an underscore would be left out of legends."""
+    return f"\u200b{plain(name)}" if name.startswith("_") else plain(name)
+
+
 def labels_of(policies: Iterable[str], limit: int = 30) -> list[str]:
     """Shorten long names in their middle, for both ends tell variants apart; not if two would become one."""
-    names = list(policies)
+    names = [shown(name) for name in policies]
     head = (limit - 1) // 2
     short = [n if len(n) <= limit else f"{n[:head]}…{n[len(n) - (limit - 1 - head) :]}" for n in names]
     return short if len(set(short)) == len(set(names)) else names

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from evaluation import policies
+from evaluation import policies, ranges
 from evaluation.games import Game, Setting
 from evaluation.rollout import Episode, Labels, play
 from evaluation.schema import EpisodeRecord, EvalSpec, PolicySummary, Row, Summary
@@ -24,7 +24,6 @@ NATIVE_ENVS: Final = 128
 NUM_AGENTS: Final = 5
 """Blue agents, each of whom receives the team's reward; HMARL-SOC reports their sum."""
 STEPS: Final = 500
-_LEAST_STEPS = 3
 
 
 class CC4(Game):
@@ -39,8 +38,7 @@ class CC4(Game):
         from cage4.variants import get_variant
 
         length = STEPS if steps is None else steps
-        if length < _LEAST_STEPS:
-            raise ValueError(f"--steps must be at least {_LEAST_STEPS}; given {length}")
+        ranges.check("--steps", length, ranges.EPISODE_STEPS)
         chosen = resolve_engine(engine)
         knobs = get_variant(variant)
         return Setting(chosen, knobs.id, knobs.to_dict(), length)

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from evaluation.foreign.limits import TIME_LIMIT, Limits
+from evaluation.sentences import FAILED, KEPT, OK, Commands, finish, finish_run, make_console
+from evaluation.sentences import run as run_app
 from evaluation.studies.options import Options
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 app = typer.Typer(
     name="hmarl-transfer",
+    cls=Commands,
     help="Evaluate defenders on CAGE Challenge 4 and in the SOC simulator, and report honestly how good they are.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 done, 1 it ran and the result is a failure, 2 bad input.",
+    epilog="Exit codes: 0 done, 1 it ran and the result is a failure, 2 bad input, 130 interrupted.",
 )
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Run = Annotated[Path, typer.Argument(help="A run folder written by evaluate.", show_default=False)]
@@ -39,6 +34,7 @@ def _root() -> None:
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     episodes: Annotated[int, typer.Option(help="Episodes per policy.")] = 100,
     policies: Annotated[
         str,
@@ -84,30 +80,20 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Play episodes with several policies on the same seeds, and report how they compare."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.evaluate import prepare
-
-        limits = Limits(time_limit, memory_limit)
-        folder = prepare(engine, variant, steps, policies, episodes, seed, workers, envs, out, limits)
-    from evaluation.errors import WorkerDied
     from evaluation.evaluate import evaluate as run
+    from evaluation.evaluate import prepare
 
-    kept = f"What was finished is kept in {folder.path}; the same command goes on from there."
+    console = make_console(as_json)
+    limits = Limits(time_limit, memory_limit)
+    folder = prepare(engine, variant, steps, policies, episodes, seed, workers, envs, out, limits)
+    context.meta[KEPT] = f"What was finished is kept in {folder.path}; the same command goes on from there."
     try:
         result = run(folder, workers, envs, console, limits)
-    except WorkerDied as error:
-        console.print(f"Error: {error}. {kept}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        console.print(f"Interrupted. {kept}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
     finally:
         folder.close()
     for failure in result.failures:
-        message = f"{failure} (traceback in {folder.path / 'run.log'})"
-        console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-    _finish(as_json, result.to_json(), FAILED if result.failures else OK)
+        console.print(f"{failure} (traceback in {folder.path / 'run.log'})", style="red", soft_wrap=True)
+    finish(as_json, result.to_json(), FAILED if result.failures else OK)
 
 
 @app.command()
@@ -122,26 +108,24 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a policy as a CC4 leaderboard submission that needs nothing of this project."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.export import Labels
-        from evaluation.export import export as write
+    from evaluation.export import Labels
+    from evaluation.export import export as write
 
-        files = write(policy, out, Labels(name or policy, team, technique))
-    console.print(f"Wrote {out}: {len(files)} files.", markup=False, highlight=False, soft_wrap=True)
-    _finish(as_json, {"out": str(out), "files": files})
+    console = make_console(as_json)
+    files = write(policy, out, Labels(name or policy, team, technique))
+    console.print(f"Wrote {out}: {len(files)} files.", soft_wrap=True)
+    finish(as_json, {"out": str(out), "files": files})
 
 
 @app.command()
 def report(run: Run, as_json: Json = False) -> None:
     """Rebuild summary, figures and reports of a run from its rows, without playing."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.evaluate import publish
-        from evaluation.records import RunFolder
+    from evaluation.evaluate import publish
+    from evaluation.records import RunFolder
 
-        result = publish(RunFolder.open(run), console)
-    _finish(as_json, result.to_json())
+    console = make_console(as_json)
+    result = publish(RunFolder.open(run), console)
+    finish(as_json, result.to_json())
 
 
 @app.command()
@@ -152,13 +136,12 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Print paired differences between two runs; exit 1 if the second is worse."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.compare import comparison_dict
-        from evaluation.evaluate import compare_runs
+    from evaluation.compare import comparison_dict
+    from evaluation.evaluate import compare_runs
 
-        result = compare_runs(run_a, run_b, margin, console)
-    _finish(as_json, comparison_dict(result), FAILED if result.worse else OK)
+    console = make_console(as_json)
+    result = compare_runs(run_a, run_b, margin, console)
+    finish(as_json, comparison_dict(result), FAILED if result.worse else OK)
 
 
 @app.command()
@@ -172,12 +155,11 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Learn the projections that carry a SOC policy onto CC4, and write them as a bundle."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.calibrate import calibrate_command
+    from evaluation.calibrate import calibrate_command
 
-        result = calibrate_command(carry, out, episodes, seed, steps, mapper, console)
-    _finish(as_json, result)
+    console = make_console(as_json)
+    result = calibrate_command(carry, out, episodes, seed, steps, mapper, console)
+    finish(as_json, result)
 
 
 @app.command()
@@ -250,19 +232,15 @@ def study(
     as_json: Json = False,
 ) -> None:
     """Compare systems with all their controls, and write tables and figures that say what may be claimed."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.studies.command import run
+    from evaluation.studies.command import run
 
-        bundles = tuple(str(path) for path in bundle or ())
-        how = (workers, seeds, steps, budgets, parts, starts, smoke, report_only, recorded)
-        asked = Options(out, *how, policies, bundles, episodes, engine, variant, seed)
-        try:
-            result = run(name, asked, _given(context, vars(asked)), console)
-        except KeyboardInterrupt:
-            console.print("Interrupted. The same command goes on from there.", highlight=False)
-            raise typer.Exit(INTERRUPTED) from None
-    _finish(as_json, result)
+    console = make_console(as_json)
+    bundles = tuple(str(path) for path in bundle or ())
+    how = (workers, seeds, steps, budgets, parts, starts, smoke, report_only, recorded)
+    asked = Options(out, *how, policies, bundles, episodes, engine, variant, seed)
+    context.meta[KEPT] = "The same command goes on from there."
+    result = run(name, asked, _given(context, vars(asked)), console)
+    finish(as_json, result)
 
 
 @app.command()
@@ -273,11 +251,11 @@ def doctor(
     """Look at this installation, and say what to do about each problem."""
     from evaluation.doctor import diagnose, render
 
-    console = _console(as_json)
+    console = make_console(as_json)
     checks = diagnose(smoke=smoke)
     console.print(render(checks))
     failed = any(check.status == "fail" for check in checks)
-    _finish(as_json, {"checks": [check.to_json() for check in checks]}, FAILED if failed else OK)
+    finish(as_json, {"checks": [check.to_json() for check in checks]}, FAILED if failed else OK)
 
 
 @app.command()
@@ -294,12 +272,11 @@ def parity(
     as_json: Json = False,
 ) -> None:
     """Play the compiled engine beside the real CybORG and compare everything after every step."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.parity import parity as compare_engines
+    from evaluation.parity import parity as compare_engines
 
-        result = compare_engines(variants, reds, drivers, episodes, steps, seed, workers, console)
-    _finish(as_json, result, FAILED if result["diverged"] else OK)
+    console = make_console(as_json)
+    result = compare_engines(variants, reds, drivers, episodes, steps, seed, workers, console)
+    finish(as_json, result, FAILED if result["diverged"] else OK)
 
 
 @app.command()
@@ -328,12 +305,11 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a defender in the SOC simulator or on CAGE Challenge 4; its best weights are in OUT/best."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.training import train as run
+    from evaluation.training import train as run
 
-        result = run(method, config, base, seed, out, steps, resume, console, engine)
-    _finish_run(as_json, result)
+    console = make_console(as_json)
+    result = run(method, config, base, seed, out, steps, resume, console, engine)
+    finish_run(as_json, result)
 
 
 @app.command()
@@ -363,12 +339,11 @@ def finetune(
     as_json: Json = False,
 ) -> None:
     """Let a carried defender learn on CAGE Challenge 4; OUT/bundle is the tuned one."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        from evaluation.finetune import finetune as run
+    from evaluation.finetune import finetune as run
 
-        result = run(bundle, seed, out, config, parts, scratch, steps, resume, console)
-    _finish_run(as_json, result)
+    console = make_console(as_json)
+    result = run(bundle, seed, out, config, parts, scratch, steps, resume, console)
+    finish_run(as_json, result)
 
 
 @app.command()
@@ -387,18 +362,17 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure steps per second, start-up and memory of a simulator, or the speed of training, in one run."""
-    console = _console(as_json)
-    with _one_sentence(console):
-        if what == "train":
-            from evaluation.errors import refuse_options
-            from evaluation.training import bench as measure_training
+    console = make_console(as_json)
+    if what == "train":
+        from evaluation.errors import refuse_options
+        from evaluation.training import bench as measure_training
 
-            refuse_options("bench train", _given(context, ("envs", "threads", "cold")), ("seconds",))
-            _finish(as_json, measure_training(seconds, console))
-        from evaluation.bench import bench as measure
+        refuse_options("bench train", _given(context, ("envs", "threads", "cold")), ("seconds",))
+        finish(as_json, measure_training(seconds, console))
+    from evaluation.bench import bench as measure
 
-        result = measure(what, envs, threads, seconds, cold, console)
-    _finish(as_json, result)
+    result = measure(what, envs, threads, seconds, cold, console)
+    finish(as_json, result)
 
 
 def main() -> None:
@@ -406,56 +380,13 @@ def main() -> None:
     from evaluation.names import settle
 
     settle()
-    app()
-
-
-def _console(as_json: bool) -> Console:
-    """Return where humans are spoken to: standard output, or standard error when it is kept for JSON."""
-    from rich.console import Console
-
-    return Console(stderr=as_json)
-
-
-@contextmanager
-def _one_sentence(console: Console) -> Iterator[None]:
-    """Turn bad input into one sentence on standard error and exit code 2, a full disk into one and exit code 1."""
-    from rich.console import Console
-
-    from cage4.cyborg_locate import CyborgUnavailable
-    from evaluation.errors import BadInput, WorkerDied
-
-    try:
-        yield
-    except WorkerDied as error:
-        console.print(f"Error: {error}; try fewer --workers.", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(FAILED) from None
-    except (BadInput, CyborgUnavailable) as error:
-        Console(stderr=True).print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(BAD_INPUT) from None
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        place = f" at {error.filename}" if error.filename else ""
-        message = f"Error: no space left{place}; make room and repeat the command: what is finished is kept"
-        Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(FAILED) from None
+    run_app(app)
 
 
 def _given(context: typer.Context, names: Iterable[str]) -> set[str]:
     """Return which of some options were written in the command, and not left at their defaults."""
     sources = {name: context.get_parameter_source(name) for name in names}
     return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
-
-
-def _finish_run(as_json: bool, result: dict[str, Any]) -> None:
-    """End a command that trained: by what ``result`` says of interruption and failure."""
-    _finish(as_json, result, INTERRUPTED if result["interrupted"] else FAILED if result["failure"] else OK)
-
-
-def _finish(as_json: bool, value: dict[str, Any], code: int = OK) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(value) + "\n")
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from evaluation import ranges
 from evaluation.errors import BadInput, PolicyFailure, split_list
 from evaluation.foreign.limits import Limits
 from evaluation.foreign.process import Surroundings, scope
 from evaluation.games import game_of
 from evaluation.policies import check_policies
 from evaluation.records import RunFolder, write_atomically
-from evaluation.schema import EvalSpec, RunSummary, ScoreSummary, SocPolicySummary
+from evaluation.schema import EvalSpec, Row, RunSummary, ScoreSummary, SocPolicySummary
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +38,7 @@ class Result:
             "engine": self.summary.engine,
             "variant": self.summary.variant,
             "run": str(self.path),
+            **({"failures": [str(failure) for failure in self.failures]} if self.failures else {}),
         }
 
 
@@ -54,9 +56,8 @@ def resolve(engine: str, variant: str, steps: int | None, policies: str, episode
         BadInput: One sentence on the first thing that cannot be done.
         CyborgUnavailable: If CybORG is asked for, or needed, and is not there.
     """
-    for name, value, least in (("--episodes", episodes, 1), ("--seed", seed, 0)):
-        if value < least:
-            raise BadInput(f"{name} must be at least {least}; given {value}")
+    ranges.check("--episodes", episodes, ranges.EPISODES)
+    ranges.check("--seed", seed, ranges.SEED)
     game = game_of(engine)
     try:
         setting = game.resolve(engine, variant, steps)
@@ -102,10 +103,9 @@ def prepare(
     """
     from evaluation.provenance import describe
 
-    for name, value in (("--workers", workers), ("--envs", 1 if envs is None else envs)):
-        if value < 1:
-            raise BadInput(f"{name} must be at least 1; given {value}")
-    variant = variant or game_of(engine).default_variant
+    ranges.check("--workers", workers, ranges.WORKERS)
+    ranges.check("--envs", envs, ranges.ENVS)
+    variant = game_of(engine).default_variant if variant is None else variant
     with scope(Surroundings.here(limits)):
         spec = resolve(engine, variant, steps, policies, episodes, seed)
         provenance = describe(spec)
@@ -120,6 +120,7 @@ def evaluate(
     """Play what the folder is missing, with a progress bar, and publish the results."""
     from evaluation.progress import episodes_bar
     from evaluation.runner import run
+    from evaluation.summarise import summarise
 
     spec, done = folder.spec, folder.read()
     total = spec.episodes * len(spec.policies)
@@ -136,6 +137,8 @@ def evaluate(
         console.print(f"{len(done)} of {total} episodes are there already.")
     with episodes_bar(console, spec, done) as advance:
         outcome = run(folder, workers, envs, advance, Surroundings.here(limits))
+    if outcome.failures and not folder.read():  # nothing to publish, but the reasons are to be told
+        return Result(summarise(spec, []), folder.path, outcome.failures)
     result = publish(folder, console)
     result.failures = outcome.failures
     return result
@@ -149,12 +152,12 @@ def publish(folder: RunFolder, console: Console) -> Result:
     """
     from evaluation.plots import figures
     from evaluation.report import render_html, render_markdown, terminal_table
-    from evaluation.summarise import summarise, summary_json
+    from evaluation.summarise import summary_json
 
     records = folder.read()
     if not records:
         raise BadInput(f"{folder.path} holds no finished episode yet; run the evaluation first")
-    summary = summarise(folder.spec, records)
+    summary = _summary(folder, records)
     drawn = figures(summary, records)
     (folder.path / "figures").mkdir(exist_ok=True)
     for name, svg in drawn.items():
@@ -168,6 +171,23 @@ def publish(folder: RunFolder, console: Console) -> Result:
     return Result(summary, folder.path)
 
 
+def _summary(folder: RunFolder, records: list[Row]) -> RunSummary:
+    """Summarise rows of a run.
+
+    Raises:
+        BadInput: If they are not what an episode of the run can come to.
+    """
+    from evaluation.summarise import summarise
+
+    try:
+        return summarise(folder.spec, records)
+    except ValueError as error:
+        raise BadInput(
+            f"the rows of {folder.path} are not of its run ({error}); restore the folder, or evaluate again into "
+            "another --out"
+        ) from error
+
+
 def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> Comparison:
     """Compare two run folders and print the differences.
 
@@ -175,8 +195,8 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
         BadInput: If either cannot be read, or the two have nothing to compare.
     """
     from evaluation.compare import Run, compare, comparison_table
-    from evaluation.summarise import summarise
 
+    ranges.check("--margin", margin, ranges.MARGIN)
     runs = []
     folders = [RunFolder.open(path) for path in (run_a, run_b)]
     _check_same_game(folders[0], folders[1])
@@ -184,7 +204,7 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
         records = folder.read()
         if not records:
             raise BadInput(f"{path} holds no finished episode yet; run the evaluation first")
-        runs.append(Run(summarise(folder.spec, records), records, str(path)))
+        runs.append(Run(_summary(folder, records), records, str(path)))
     try:
         result = compare(runs[0], runs[1], margin)
     except ValueError as error:

@@ -26,6 +26,7 @@ from evaluation.modules import Modules, Whose
 from evaluation.policies import BUNDLES, LOADERS, POLICIES, closure_of, is_submission, make_policy, search_path
 from evaluation.rehearsal import rehearse
 from evaluation.submissions import check_submission
+from native_sim.names import check_shown
 from native_sim.writing import sweep_beside, write_atomically
 
 TEMPLATE: Final = Path(__file__).parent / "templates" / "submission.py.in"
@@ -109,6 +110,8 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
     Raises:
         BadInput: One sentence on why the policy cannot be exported, or the zip not be written.
     """
+    for option, label in vars(labels).items():
+        _check_shown(f"--{option}", label.replace("\n", " "))
     if out.suffix != ".zip":
         raise BadInput(f"--out must name a .zip file; given {out}")
     if out.is_dir():
@@ -150,6 +153,13 @@ def _closure_of(entry: Entry) -> Closure | None:
     if found is None:
         raise BadInput(f"policy {entry.policy!r} cannot be exported: there is no file of its module {entry.module}")
     return found
+
+
+def _check_shown(what: str, text: str) -> None:
+    try:
+        check_shown(what, text)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def entry_of(policy: str) -> Entry:

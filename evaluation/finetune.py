@@ -18,6 +18,7 @@ from adapters import scorer
 from adapters.bundle import POLICY, Bundle, load_bundle
 from adapters.environment import CarriedEnv
 from cage4 import spec
+from evaluation import ranges
 from evaluation.calibrate import FIRST_SEED, episode_seeds
 from evaluation.errors import BadInput
 from evaluation.lessons import learn_mapper
@@ -94,8 +95,8 @@ def finetune(
     from hmarl_soc.progress import Bar
     from hmarl_soc.trainer import TrainingDiverged
 
-    if seed < 0:
-        raise BadInput(f"--seed must not be negative; given {seed}")
+    ranges.check("--seed", seed, ranges.SEED)
+    ranges.check("--steps", steps, ranges.TRAINING_STEPS)
     result: dict[str, Any] = {"out": str(out), "bundle": None, "interrupted": False, "failure": None}
     try:
         settings = configure(config, parts, steps)

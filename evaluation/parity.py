@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from evaluation import ranges
 from evaluation.errors import BadInput, split_list
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
     from cage4.parity import Lockstep
     from cage4.variants import Variant
+
+_EPISODES: Final = ranges.Range(1, 10_000)
+"""Of each combination; they are listed before the first is played."""
+_SEED: Final = ranges.Range(0, 2**62)
+"""Every episode has one of its own, counted up from here."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,10 @@ def plan(variants: str, reds: str, drivers: str, episodes: int, steps: int, seed
     from cage4.drivers import DRIVERS
     from cage4.variants import RED_AGENTS, VARIANTS, get_variant
 
-    for option, value, least in (("--episodes", episodes, 1), ("--steps", steps, 3), ("--workers", workers, 1)):
-        if value < least:
-            raise BadInput(f"{option} must be at least {least}; given {value}")
-    if seed < 0:
-        raise BadInput(f"--seed must be at least 0; given {seed}")
+    ranges.check("--episodes", episodes, _EPISODES)
+    ranges.check("--steps", steps, ranges.EPISODE_STEPS)
+    ranges.check("--workers", workers, ranges.WORKERS)
+    ranges.check("--seed", seed, _SEED)
     try:
         chosen = [get_variant(name) for name in _split("--variants", variants, VARIANTS)]
         if reds:

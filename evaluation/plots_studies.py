@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, StrMethodFormatter
 
 from evaluation import statistics
-from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, to_svg
+from evaluation.canvas import COLOURS, add_legend, colours_of, dashes_of, new_figure, shown, to_svg
 from evaluation.statistics import FloatArray
 from evaluation.studies.behaviour_measures import OFFICE
 from evaluation.studies.plans import REFERENCE
@@ -189,8 +189,8 @@ def _reach(arms: Mapping[str, Any], name: str) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = min(trained), max(trained)
     spread = (high - low) or abs(high) or 1.0
-    shown = [low, high, *(value for value in scripted if low - spread <= value <= high + spread)]
-    return min(shown) - 0.2 * spread, max(shown) + 0.2 * spread
+    seen = [low, high, *(value for value in scripted if low - spread <= value <= high + spread)]
+    return min(seen) - 0.2 * spread, max(seen) + 0.2 * spread
 
 
 def _with_bars(axes: Axes, arms: Mapping[str, Any], name: str) -> None:
@@ -266,13 +266,13 @@ def _cross_simulator(summary: Mapping[str, Any]) -> Figure:
             if x["normalised"] is None or y["normalised"] is None:
                 continue
             marker = "o" if number < len(COLOURS) else "s"
-            axes.plot(x["normalised"], y["normalised"], marker, color=colours[label], label=label)
+            axes.plot(x["normalised"], y["normalised"], marker, color=colours[label], label=shown(label))
             if x["normalised_ci95"] is not None:
                 axes.plot(x["normalised_ci95"], [y["normalised"]] * 2, color=colours[label], alpha=0.5)
             if y["normalised_ci95"] is not None:
                 axes.plot([x["normalised"]] * 2, y["normalised_ci95"], color=colours[label], alpha=0.5)
         found = summary["correlations"][name]["spearman"]["value"]
-        axes.set_title(name if found is None else f"{name}: Spearman {found:.2f}")
+        axes.set_title(shown(name) if found is None else f"{shown(name)}: Spearman {found:.2f}")
     for axes in list(figure.axes)[len(variants) :]:
         axes.remove()
     figure.supxlabel("normalised score, SOC simulator", fontsize="medium")
@@ -301,7 +301,7 @@ def _by_hour(policies: Mapping[str, Any]) -> Figure:
     colours, dashes = colours_of(list(policies)), dashes_of(list(policies))
     for label, measured in policies.items():
         efforts = [float("nan") if value is None else value for value in measured["hours"]["by_hour"]]
-        axes.plot(np.arange(24) + 0.5, efforts, dashes[label], color=colours[label], label=label)
+        axes.plot(np.arange(24) + 0.5, efforts, dashes[label], color=colours[label], label=shown(label))
     axes.set_xlim(0.0, 24.0)
     axes.set_xticks(range(0, 25, 4))
     axes.set_ylim(bottom=0.0)

@@ -30,6 +30,7 @@ from evaluation.names import user_path
 from evaluation.observed import NotObserved, observe
 from evaluation.scripted import Investigator, Reactive
 from native_sim.api import ActionBatch, Decision, FloatArray, Layout, ObservationBatch, Policy
+from native_sim.names import check_shown
 
 
 class NoDefense(Policy):
@@ -289,6 +290,7 @@ def check_policies(names: tuple[str, ...], engine: str, registry: Registry = CC4
     if len(set(names)) != len(names):
         raise BadInput(f"each policy may be named once; given {', '.join(names)}")
     for name in names:
+        _check_shown(name)
         if name in registry.named or not is_submission(name):
             _check_wants(name, make_policy(name, registry), registry)
             continue
@@ -297,6 +299,13 @@ def check_policies(names: tuple[str, ...], engine: str, registry: Registry = CC4
         check_submission(Path(name))
         if engine != "cyborg":
             raise BadInput(f"{name} is a CC4 submission, which drives CybORG itself; use --engine cyborg for it")
+
+
+def _check_shown(name: str) -> None:
+    try:
+        check_shown("the name or path of a policy", name)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def _check_wants(name: str, policy: Policy, registry: Registry) -> None:

@@ -18,9 +18,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from evaluation.errors import BadInput
+from evaluation.games import game_of
 from evaluation.row_checks import contradiction
 from evaluation.rows import DamagedRows, digests, from_line, from_table, to_line, to_table
 from evaluation.schema import FORMAT_VERSION, EvalSpec, Row
+from native_sim.files import read_json
 from native_sim.writing import LOCK as LOCK
 from native_sim.writing import FolderInUse, FolderLock, digest_of, is_left_over, sweep
 from native_sim.writing import write_atomically as write_atomically
@@ -105,12 +107,12 @@ class RunFolder:
             BadInput: If there is no run there, its spec is damaged, or its format is another version's.
         """
         try:
-            document = json.loads((path / SPEC).read_text(encoding="utf-8"))
+            document = read_json(path / SPEC)
         except FileNotFoundError:
             raise BadInput(
                 f"{path} is not a run folder (it has no {SPEC}); give the folder that evaluate wrote"
             ) from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise BadInput(f"{path / SPEC} cannot be read ({error}); restore the file or evaluate again") from error
         found = document.get("format") if isinstance(document, dict) else None
         if found != FORMAT_VERSION:
@@ -120,10 +122,11 @@ class RunFolder:
             )
         try:
             spec = EvalSpec.model_validate(document["spec"])
+            game_of(spec.engine).variant(spec.variant_knobs)
             provenance = dict(document["provenance"])
             intact = document["id"] == spec.id and document["seeds"] == spec.episode_seeds()
             intact &= document.get("digest") in (None, digest_of(document))  # earlier versions wrote none
-        except (KeyError, TypeError, ValidationError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise BadInput(f"{path / SPEC} is damaged ({_first_line(error)}); restore it or evaluate again") from error
         if not intact:
             raise BadInput(
@@ -222,7 +225,7 @@ class RunFolder:
         path = self.path / TABLE
         try:
             return from_table(path.read_bytes(), self.spec.row_type)
-        except (DamagedRows, OSError, ValidationError) as error:
+        except (DamagedRows, OSError, ValueError, OverflowError) as error:
             raise BadInput(
                 f"{path} is corrupt or truncated ({_first_line(error)}); restore the file, "
                 f"or evaluate again into another --out"
@@ -240,7 +243,7 @@ class RunFolder:
 
     def log(self, text: str) -> None:
         """Append text (a traceback) to the run's log."""
-        with (self.path / LOG).open("a", encoding="utf-8") as file:
+        with (self.path / LOG).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text.rstrip() + "\n\n")
 
 

@@ -6,12 +6,14 @@ only dress them.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evaluation import report_cc4, report_soc
+from evaluation.markdown import escaped
 from evaluation.report_parts import Section, caveats
 from evaluation.schema import RunSummary, SocSummary, Summary
 from evaluation.theme import VARIABLES
@@ -90,14 +92,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters: dict[str, Callable[[str], str]] = {"md": _markdown_text, "minus": _true_minus, "cell": _cell}
+    filters: dict[str, Callable[[str], str]] = {"md": escaped, "minus": _true_minus, "cell": _cell}
     environment.filters.update(filters)
     return environment
-
-
-def _markdown_text(text: str) -> str:
-    """Escape what Markdown would take for markup, and nothing more."""
-    return re.sub(r"([\\|*_`]|<(?=[A-Za-z/!?]))", r"\\\1", text).replace("\n", " ")
 
 
 def _true_minus(text: str) -> str:
@@ -119,4 +116,4 @@ def _inline(title: str, svg: str) -> str:
     """Prepare a figure for the page: its colours follow the page, and it has a name for a screen reader."""
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable}, {colour})")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)

@@ -88,7 +88,8 @@ def run(
     """
     folder.repair()
     spec = folder.spec
-    batches = plan(spec, folder.read(), num_envs or game_of(spec.engine).batch_size(spec), workers)
+    size = game_of(spec.engine).batch_size(spec) if num_envs is None else num_envs
+    batches = plan(spec, folder.read(), size, workers)
     outcome, log = Outcome(0, []), _OutputLog(folder)
     for batch, result, output in _results(spec, batches, workers, surroundings or Surroundings.here()):
         log.add(batch, output)

@@ -31,11 +31,12 @@ class EvalSpec(_Strict):
     steps: int = Field(
         default=500,
         ge=1,
+        le=100_000,
         description="step limit of an episode; of CC4 its length in CybORG's sense, where done comes one step earlier",
     )
     policies: tuple[str, ...] = Field(min_length=1)
-    episodes: int = Field(default=100, ge=1)
-    seed: int = Field(default=0, ge=0, description="base seed of which all episode seeds are spawned")
+    episodes: int = Field(default=100, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="base seed of which all episode seeds are spawned")
 
     @field_validator("variant_knobs")
     @classmethod

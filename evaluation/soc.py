@@ -53,7 +53,7 @@ class Soc(Game):
 
     def registry(self, knobs: Mapping[str, Any]) -> policies.Registry:
         """Return the policies of the rule set."""
-        return policies.soc_registry(knobs["rules"])
+        return policies.soc_registry(self.variant(knobs).rules)
 
     def batch_size(self, spec: EvalSpec) -> int:
         """Return many, but not more than there is room for."""
@@ -80,18 +80,18 @@ class Soc(Game):
         common: dict[str, Any],
     ) -> SocSummary:
         """Add every metric."""
-        summaries = {}
+        summaries, config = {}, self.variant(spec.variant_knobs)
         for policy, played in rows.items():
             episodes = [row for row in played if isinstance(row, SocRecord)]
             summaries[policy] = SocPolicySummary(
                 **scores[policy],
                 sees_truth=any(row.sees_truth for row in episodes),
                 metrics=metric_summaries(
-                    episodes, scores[policy]["ci95"], spec.variant_knobs["rules"], spec.generator("metrics", policy)
+                    episodes, scores[policy]["ci95"], config.rules, spec.generator("metrics", policy)
                 ),
                 versus_baseline=versus.get(policy),
             )
-        return SocSummary(**common, knobs=spec.variant_knobs, policies=summaries)
+        return SocSummary(**common, knobs={**config.to_dict(), **spec.variant_knobs}, policies=summaries)
 
 
 @lru_cache(maxsize=2)

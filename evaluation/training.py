@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluation import ranges
 from evaluation.errors import BadInput
-from native_sim.finite import is_number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,8 +51,8 @@ def train(
     from hmarl_soc.runs import train as run
     from hmarl_soc.trainer import TrainingDiverged
 
-    if seed < 0:
-        raise BadInput(f"--seed must not be negative; given {seed}")
+    ranges.check("--seed", seed, ranges.SEED)
+    ranges.check("--steps", steps, ranges.TRAINING_STEPS)
     result: dict[str, Any] = {"out": str(out), "interrupted": False, "failure": None}
     try:
         settings, game = _resolve(method, config, base, steps, engine)
@@ -105,7 +105,7 @@ def _resolve(
     if steps is not None:
         given = {**given, "trainer": {**_section(given, "trainer"), "steps": steps}}
     if (engine or configured) != "cc4":
-        return complete(method, config_class(method), given, base or "tuned"), runs.SOC
+        return complete(method, config_class(method), given, "tuned" if base is None else base), runs.SOC
     from evaluation import training_cc4
 
     if base is not None:
@@ -131,14 +131,13 @@ def bench(seconds: float, console: Console) -> dict[str, Any]:
     """Measure training and deciding with the settings that training starts from, and print a table.
 
     Raises:
-        BadInput: If the time is not positive.
+        BadInput: If the time is out of range.
     """
     from rich.table import Table
 
     from hmarl_soc.speed import measure
 
-    if not is_number(seconds, 0.0, above=True):
-        raise BadInput(f"--seconds must be positive and finite; given {seconds}")
+    ranges.check("--seconds", seconds, ranges.SECONDS)
     rows = measure(seconds)
     table = Table("what", "unit", title="HMARL-SOC as train makes it")
     for name in ("on the clock", "by CPU time"):

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from native_sim import files
 from native_sim.api import Array
 from native_sim.tensors import read_tensors
 from native_sim.writing import digest_of, sweep, write_atomically
@@ -24,7 +25,7 @@ _ENTRIES: Final = dict.fromkeys(("kind", "method", "arrays", "sha256"), str) | d
     ("interface", "config", "state"), dict
 )
 """Entry of a manifest -> its type."""
-MISFITS: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+MISFITS: Final = (*files.MISFITS, RuntimeError)
 """What reading nested values raises where something is missing, or of another kind or shape."""
 
 
@@ -109,7 +110,7 @@ def files_of(folder: str | Path) -> list[Path]:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = files.read_json(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} holds no checkpoint: there is no {MANIFEST}") from error
     except (OSError, ValueError) as error:

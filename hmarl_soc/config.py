@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -14,20 +13,28 @@ from pydantic import (
     SerializeAsAny,
     SerializerFunctionWrapHandler,
     ValidationError,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from native_sim import files
+
+MOST: Final = 10**12
+"""Of every setting that counts something."""
 
 
 class Settings(BaseModel):
     """A frozen group of settings; an unknown key or a value out of range is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        if isinstance(value, int) and value > MOST:
+            raise ValueError(f"whole numbers are at most {MOST:,}")
+        return value
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as JSON and TOML hold them."""
@@ -312,10 +319,9 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         ValueError: If the file cannot be read.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return files.read_toml(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"settings {str(path)!r} cannot be read ({error}); give a TOML file") from error
-    return data
 
 
 def _sentence(error: ValidationError) -> str:

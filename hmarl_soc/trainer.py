@@ -20,6 +20,7 @@ from hmarl_soc.learner import Exportable, Learner, State
 from hmarl_soc.playing import Field
 from hmarl_soc.progress import Log, Meter, Quiet, StopSwitch
 from native_sim.api import Policy, VectorEnv
+from native_sim.names import shortened
 
 Validate = Callable[[Policy], Mapping[str, float]]
 """Plays a greedy policy on networks kept for this and returns metrics, "score" (more is better) among them."""
@@ -246,8 +247,10 @@ _FREE = ("steps", "device", "threads", "tensorboard")
 
 
 def _that_matters(config: Mapping[str, Any]) -> dict[str, Any]:
-    trainer = {name: value for name, value in config["trainer"].items() if name not in _FREE}
-    return {**config, "trainer": trainer}
+    given = config.get("trainer")
+    if not isinstance(given, Mapping):  # of a damaged checkpoint
+        return dict(config)
+    return {**config, "trainer": {name: value for name, value in given.items() if name not in _FREE}}
 
 
 def _difference(given: Any, here: Any, path: str = "") -> str:
@@ -256,4 +259,4 @@ def _difference(given: Any, here: Any, path: str = "") -> str:
         for key in {**given, **here}:
             if given.get(key) != here.get(key):
                 return _difference(given.get(key), here.get(key), f"{path}.{key}" if path else str(key))
-    return f"{path or 'it'} is {given!r} there and {here!r} here"
+    return f"{path or 'it'} is {shortened(repr(given))} there and {shortened(repr(here))} here"

@@ -6,13 +6,13 @@ The header gives each array's type, shape, and where its bytes begin and end.
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Final
 
 import numpy as np
 
 from native_sim.api import Array
+from native_sim.files import parse_json
 
 _TYPES: Final = {
     "F64": "<f8",
@@ -41,10 +41,10 @@ def read_tensors(data: bytes) -> dict[str, Array]:
     if len(data) < max(end, _LENGTH + 2):
         raise ValueError(f"a safetensors file of {end} bytes at least was expected; given are {len(data)}")
     try:
-        header = json.loads(data[_LENGTH:end])
+        header = parse_json(data[_LENGTH:end])
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
         return {name: _array(entry, data, end) for name, entry in entries.items()}
-    except (AttributeError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"the header of a safetensors file is damaged ({type(error).__name__}: {error})") from error
 
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from evaluation import statistics
+from evaluation.markdown import escaped
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies.behaviour_measures import BEFORE, OFFICE, measure
-from evaluation.studies.files import damaged
+from evaluation.studies.files import damaged, taking_apart
 from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
 from native_sim.soc.conduct import WINDOW
 from native_sim.writing import replacing
@@ -74,16 +75,22 @@ def study(
         if not report_only and not files[name].exists():
             _save(files[name], play(policy, episodes))
             console.print(f"{name}: {episodes} episodes", markup=False, highlight=False)
-    there = {name: _load(file) for name, file in files.items() if file.exists()}
-    if not there:
+    found = {name: _measured(file) for name, file in files.items() if file.exists()}
+    if not found:
         raise nothing_played(episodes, out)
-    return _report(there, out, episodes, console)
+    return _report(found, out, episodes, console)
 
 
-def _report(logs: Mapping[str, Mapping[str, Array]], out: Path, episodes: int, console: Console) -> dict[str, Any]:
+def _measured(file: Path) -> dict[str, Any]:
+    """Return the figures of a log."""
+    log = _load(file)
+    with taking_apart(file):
+        return measure(log)
+
+
+def _report(found: dict[str, dict[str, Any]], out: Path, episodes: int, console: Console) -> dict[str, Any]:
     from evaluation.plots_studies import behaviours_figure
 
-    found = {name: measure(log) for name, log in logs.items()}
     judge(found)
     summary = {"study": NAME, "episodes": episodes, "policies": found, **describe_tree()}
     out.mkdir(parents=True, exist_ok=True)
@@ -246,7 +253,7 @@ def _throttle(found: Mapping[str, Any]) -> list[str]:
 
 def _section(title: str, text: str, head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> list[str]:
     lines = ["", f"## {title}", "", text, "", f"| policy | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
-    return [*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())]
+    return [*lines, *(f"| {escaped(name)} | {' | '.join(cells)} |" for name, cells in rows.items())]
 
 
 def _cells(figure: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from evaluation import ranges
 from evaluation.errors import BadInput, refuse_options, split_list
 from evaluation.studies import behaviours, cross_simulator, explain, finetuning, roles, transfer_zero_shot, tuning
 from evaluation.studies import study as training
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 Study = Callable[[str, Options, "Console"], Any]
 
 
+_SEEDS: Final = 5
+"""Training seeds per method unless others are asked for."""
+_TUNING_SEEDS: Final = 3
+"""The same of fine-tuning, per arm."""
+
+
 def _train(name: str, asked: Options, console: Console) -> Any:
+    seeds = _SEEDS if asked.seeds is None else asked.seeds
     how = (asked.smoke, asked.report_only, console, asked.recorded)
-    return training.study(name, asked.out, asked.seeds or 5, asked.workers, asked.steps, *how)
+    return training.study(name, asked.out, seeds, asked.workers, asked.steps, *how)
 
 
 def _tuning(name: str, asked: Options, console: Console) -> Any:
@@ -53,7 +61,8 @@ def _cross_simulator(name: str, asked: Options, console: Console) -> Any:
 
 
 def _fine_tuning(name: str, asked: Options, console: Console) -> Any:
-    full = finetuning.asked(asked.budgets, asked.parts, asked.starts, asked.seeds or 3, _episodes(asked))
+    seeds = _TUNING_SEEDS if asked.seeds is None else asked.seeds
+    full = finetuning.asked(asked.budgets, asked.parts, asked.starts, seeds, _episodes(asked))
     size = finetuning.SMOKE if asked.smoke else full
     how = (asked.seed, asked.workers, asked.report_only, console, asked.recorded)
     return finetuning.study(_first(asked, "hmarl-soc"), asked.out / name, size, *how)
@@ -86,6 +95,15 @@ STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
 }
 """Study -> what it calls, and the options that mean something to it beside ``out``."""
 
+_RANGES: Final = {
+    "workers": ranges.WORKERS,
+    "seeds": ranges.TRAINING_SEEDS,
+    "steps": ranges.TRAINING_STEPS,
+    "episodes": ranges.Range(1, 100_000),
+    "seed": ranges.SEED,
+}
+"""Option of a number -> what it may be. Studies play several times as many episodes as are asked for."""
+
 
 def run(name: str, asked: Options, given: Collection[str], console: Console) -> Any:
     """Run a study and return its summary.
@@ -103,6 +121,8 @@ def run(name: str, asked: Options, given: Collection[str], console: Console) -> 
         raise BadInput(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
     study, takes = STUDIES[name]
     refuse_options(f"study {name}", given, {"out", *takes})
+    for option, allowed in _RANGES.items():
+        ranges.check(f"--{option}", getattr(asked, option), allowed)
     if asked.report_only:  # the study itself may be going on
         return study(name, asked, console)
     try:

@@ -17,6 +17,7 @@ import numpy as np
 from evaluation.correlation import kendall, spearman
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
+from evaluation.markdown import escaped
 from evaluation.provenance import TREE
 from evaluation.records import RunFolder, write_atomically
 from evaluation.statistics import FloatArray
@@ -234,17 +235,17 @@ def render(summary: Mapping[str, Any]) -> str:
     lines += ["", "| rank correlation with the SOC simulator | Spearman | Kendall |", "|---|---|---|"]
     for name, found in summary["correlations"].items():
         cells = [_cell(found[kind]["value"], found[kind]["ci95"]) for kind in ("spearman", "kendall")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {escaped(name)} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_findings(summary)]) + "\n"
 
 
 def _table(heading: str, summary: Mapping[str, Any], figure: str, digits: int) -> list[str]:
     """Return the lines of a table of one figure of every policy in every game."""
     interval = "ci95" if figure == "mean" else f"{figure}_ci95"
-    lines = [f"| {heading} | {' | '.join(summary['games'])} |", f"|---{'|---' * len(summary['games'])}|"]
+    lines = [f"| {heading} | {' | '.join(map(escaped, summary['games']))} |", f"|---{'|---' * len(summary['games'])}|"]
     for i, pair in enumerate(summary["pairs"]):
         cells = [_cell(found[i][figure], found[i][interval], digits) for found in summary["games"].values()]
-        lines.append(f"| {pair['label']} | {' | '.join(cells)} |")
+        lines.append(f"| {escaped(pair['label'])} | {' | '.join(cells)} |")
     return lines
 
 

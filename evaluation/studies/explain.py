@@ -17,7 +17,7 @@ from evaluation import statistics
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
-from evaluation.studies.files import read_object
+from evaluation.studies.files import read_object, taking_apart
 from evaluation.studies.runs import Job
 from evaluation.studies.tables import cell
 
@@ -49,7 +49,7 @@ def explain(done: Sequence[Job], out: Path, smoke: bool, console: Console) -> di
     for job in done:
         if not (job.folder / FILE).exists():
             write_atomically(job.folder / FILE, json.dumps(_measure(job, smoke)))
-    found = [read_object(job.folder / FILE) for job in done]
+    found = [_read(job.folder / FILE) for job in done]
     summary = {
         "study": NAME,
         "name": done[0].arm.method,
@@ -64,6 +64,15 @@ def explain(done: Sequence[Job], out: Path, smoke: bool, console: Console) -> di
     write_atomically(out / "table.md", markdown(summary, found[0]["reports"]))
     console.print(f"Explanations: {out / 'table.md'}", markup=False, highlight=False, soft_wrap=True)
     return summary
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what :func:`_measure` found of a run."""
+    found = read_object(path)
+    with taking_apart(path):
+        _summarise([found["areas"]])
+        _words(found["reports"])
+    return found
 
 
 def _measure(job: Job, smoke: bool) -> dict[str, Any]:
@@ -162,5 +171,8 @@ def markdown(summary: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -
             for name, found in attributions.items()
         ]
     lines += ["", "## Some decisions in words", ""]
-    lines += [f"- step {entry['step']}: {one['words']}" for entry in reports for one in entry["reports"]]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_words(reports)]) + "\n"
+
+
+def _words(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [f"- step {entry['step']}: {one['words']}" for entry in reports for one in entry["reports"]]

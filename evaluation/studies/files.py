@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from evaluation.errors import BadInput
-from native_sim.finite import parse_float, refuse_constant
+from native_sim.files import MISFITS, MOST_JSON, kind_of, parse_json, read_bytes, read_json_object
 from native_sim.writing import LOCK
 
 LOG: Final = "log.jsonl"
@@ -22,6 +23,36 @@ def damaged(path: Path, why: str) -> BadInput:
     return BadInput(f"{path} is damaged ({why}); {remedy}, and the same command makes it again")
 
 
+@contextmanager
+def taking_apart(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with the content of a file into the error that names it as damaged."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except MISFITS as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def shipped_wrong(path: Path, why: object) -> BadInput:
+    """Return the error that names a damaged file of the package itself."""
+    return BadInput(f"{path} is damaged ({why}); install hmarl-transfer again, or leave --recorded out")
+
+
+def read_shipped(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file that ships with the package, or None if there is none.
+
+    Raises:
+        BadInput: If it is damaged.
+    """
+    try:
+        return read_json_object(path)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise shipped_wrong(path, error) from error
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file.
 
@@ -29,7 +60,11 @@ def read_object(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         BadInput: If it is damaged.
     """
-    return _parse(path, path.read_bytes())
+    try:
+        text = read_bytes(path, MOST_JSON)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
+    return _parse(path, text)
 
 
 def read_validations(folder: Path) -> dict[str, np.ndarray]:
@@ -59,9 +94,9 @@ def clear(folder: Path) -> None:
 
 def _parse(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text, parse_constant=refuse_constant, parse_float=parse_float)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(text)
+    except ValueError as error:
         raise damaged(path, str(error)) from error
     if not isinstance(found, dict):
-        raise damaged(path, f"it holds a {type(found).__name__}")
+        raise damaged(path, f"it holds {kind_of(found)}")
     return found

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from adapters.bundle import INDEX, POLICY
+from evaluation import ranges
 from evaluation.errors import BadInput, split_list
 from evaluation.evaluate import evaluate, prepare
 from evaluation.finetune import BUNDLE, finetune, with_learned_mapper
 from evaluation.policies import fingerprint
 from evaluation.provenance import describe_tree
 from evaluation.records import RunFolder, write_atomically
-from evaluation.studies.files import clear, damaged, read_object, read_validations
+from evaluation.studies.files import clear, damaged, read_object, read_shipped, read_validations, shipped_wrong
 from evaluation.studies.finetuning_report import (
     NAME,
     NO_DEFENSE,
@@ -40,6 +41,7 @@ from evaluation.studies.finetuning_report import (
 from evaluation.studies.recorded import RECORDED, SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
 from hmarl_soc.runs import LAST, has_checkpoint
+from native_sim.files import MISFITS
 from native_sim.writing import FolderLock
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 STARTS: Final = (TRANSFERRED, SCRATCH)
 PARTS: Final = ("adapters", "heads", "all")
 BUDGETS: Final = (10_000, 100_000, 1_000_000)
+_BUDGETS: Final = ranges.Range(1_000, 10**12)
 _UPDATES: Final = 12
 _VALIDATIONS: Final = 5
 _LONGEST_BLIND: Final = 500_000
@@ -85,17 +88,15 @@ def asked(budgets: str, parts: str, starts: str, seeds: int, episodes: int) -> S
     Raises:
         BadInput: If a budget is no number, parts or starts are unknown, or a number is too small.
     """
-    lists = {"--budgets": budgets, "--parts": parts, "--starts": starts}
-    given, learning, begun = (split_list(option, text) for option, text in lists.items())
-    if not all(part.isdigit() and int(part) >= 1_000 for part in given):
-        raise BadInput(f"--budgets must be whole numbers from 1000 up, comma-separated; given {budgets!r}")
+    learning, begun = split_list("--parts", parts), split_list("--starts", starts)
+    given = ranges.numbers("--budgets", budgets, _BUDGETS)
     if not set(learning) <= set(PARTS):
         raise BadInput(f"--parts must be of {', '.join(PARTS)}, comma-separated; given {parts!r}")
     if not set(begun) <= set(STARTS):
         raise BadInput(f"--starts must be of {', '.join(STARTS)}, comma-separated; given {starts!r}")
-    if min(seeds, episodes) < 1:
-        raise BadInput(f"--seeds and --episodes must be at least 1; given {seeds}, {episodes}")
-    return Size(tuple(int(part) for part in given), tuple(learning), seeds, episodes, starts=tuple(begun))
+    ranges.check("--seeds", seeds, ranges.TRAINING_SEEDS)
+    ranges.check("--episodes", episodes, ranges.EPISODES)
+    return Size(tuple(given), tuple(learning), seeds, episodes, starts=tuple(begun))
 
 
 def grid(size: Size) -> list[Run]:
@@ -181,12 +182,15 @@ def study(
 
 def _read_recorded(bundle: str, size: Size, seed: int) -> dict[Run, Result]:
     """Return the results that ship with the package, if they are of this very bundle, size and seed."""
-    try:
-        summary = json.loads((RECORDED / NAME / f"{Path(bundle).name}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = RECORDED / NAME / f"{Path(bundle).name}.json"
+    summary = read_shipped(path)
+    if summary is None:
         return {}
     same = {"bundle": fingerprint(f"{PREFIX}{bundle}"), "seed": seed, "size": _size_of_runs(size)}
-    return results_of(summary) if same.items() <= summary.items() else {}
+    try:
+        return results_of(summary) if same.items() <= summary.items() else {}
+    except MISFITS as error:
+        raise shipped_wrong(path, error) from error
 
 
 def _size_of_runs(size: Size) -> dict[str, Any]:

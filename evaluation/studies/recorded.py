@@ -16,8 +16,10 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.records import write_atomically
+from evaluation.studies.files import read_object, read_shipped, shipped_wrong
 from evaluation.studies.runs import RUN, TRAINED, Job, is_done, read_curve
-from evaluation.studies.tables import job_values
+from evaluation.studies.tables import COLUMNS, job_values
+from native_sim.files import MISFITS
 
 RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded"
 FOLDER: Final = RECORDED / "studies"
@@ -47,11 +49,11 @@ def record(job: Job, folder: Path = FOLDER) -> Path:
     Raises:
         FileNotFoundError: If the run is not there or not finished.
     """
-    run, trained = (json.loads((job.folder / name).read_text(encoding="utf-8")) for name in (RUN, TRAINED))
+    run, trained = (read_object(job.folder / name) for name in (RUN, TRAINED))
     values = {name: None if np.isnan(value) else value for name, value in job_values(job).items()}
     curve = {name: column.tolist() for name, column in read_curve(job).items()}
     path = _path(job, folder)
-    before = _read(path) or {}
+    before = read_shipped(path) or {}
     levels = before[_HELD_OUT] if before.get(_CURVE) == curve else {}
     levels = {**levels, job.level: {"episodes": job.episodes, "values": values}}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,7 @@ def record_summary(out: Path, recorded: Path = RECORDED, name: str = SUMMARY) ->
         FileNotFoundError: If nothing was reported there.
     """
     text = (out / name).read_text(encoding="utf-8")
-    summary = json.loads(text)
+    summary = read_object(out / name)
     file: Path = recorded / summary["study"] / f"{summary['name']}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, text)
@@ -81,20 +83,21 @@ def record_summary(out: Path, recorded: Path = RECORDED, name: str = SUMMARY) ->
 
 def _find(job: Job, folder: Path) -> dict[str, Any] | None:
     """Return the curve and the values of a job, or None."""
-    found = _read(_path(job, folder))
-    scored = None if found is None else found[_HELD_OUT].get(job.level)
-    if found is None or scored is None or scored["episodes"] != job.episodes:
+    path = _path(job, folder)
+    found = read_shipped(path)
+    if found is None:
         return None
-    return {_CURVE: found[_CURVE], "values": scored["values"]}
+    try:
+        scored = found[_HELD_OUT].get(job.level)
+        if scored is None or scored["episodes"] != job.episodes:
+            return None
+        curve = {name: np.array(found[_CURVE][name], np.float64) for name in ("steps", "score")}
+        given = {column.name: scored["values"][column.name] for column in COLUMNS}
+        values = {name: None if value is None else float(value) for name, value in given.items()}
+    except MISFITS as error:
+        raise shipped_wrong(path, error) from error
+    return {_CURVE: curve, "values": values}
 
 
 def _path(job: Job, folder: Path) -> Path:
     return folder / f"{job.folder.parent.name}-{job.folder.name}.json"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return found

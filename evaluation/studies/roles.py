@@ -7,6 +7,7 @@ teacher, unless it has learned to rely on what the other roles do now. All varia
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ import numpy as np
 
 from evaluation import statistics
 from evaluation.errors import BadInput
+from evaluation.markdown import escaped
 from evaluation.policies import make_policy, soc_registry
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
@@ -85,7 +87,8 @@ def _read(file: Path, episodes: int) -> dict[str, list[float]]:
     """Return the returns that are kept: variant -> [episodes]."""
     returns = read_object(file)
     for variant, values in returns.items():
-        if not isinstance(values, list) or len(values) != episodes or not all(isinstance(v, float) for v in values):
+        listed = isinstance(values, list) and len(values) == episodes
+        if not listed or not all(isinstance(v, float) and math.isfinite(v) for v in values):
             raise damaged(file, f"{variant} is not the returns of {episodes} episodes")
     return returns
 
@@ -154,10 +157,11 @@ def markdown(summary: Mapping[str, Any]) -> str:
         "same episodes; p of paired t tests with Holm's correction over all of this page.",
     ]
     for name, one in summary["policies"].items():
-        lines += ["", f"## {name}", "", "| who plays | reward | difference | p |", "|---|---|---|---|"]
+        shown = escaped(name)
+        lines += ["", f"## {shown}", "", "| who plays | reward | difference | p |", "|---|---|---|---|"]
         for whole, parts, base, other in (
-            ("teacher", "given", teacher, name),
-            ("policy", "taken", name, teacher),
+            ("teacher", "given", teacher, shown),
+            ("policy", "taken", shown, teacher),
         ):
             lines.append(f"| {base} | {_cell(one[whole]['mean'], one[whole]['ci95'])} | | |")
             for role, part in one[parts].items():

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from evaluation.errors import BadInput
 from evaluation.records import write_atomically
 from evaluation.statistics import FloatArray
-from evaluation.studies.files import read_object
+from evaluation.studies.files import read_object, taking_apart
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +53,9 @@ def scaling(out: Path, smoke: bool, report_only: bool, console: Console) -> dict
         summary = {"study": "scaling", "rows": _measure(hosts, repeats, console)}
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(summary, indent=1))
-    write_atomically(out / "table.md", _markdown(summary["rows"]))
+    with taking_apart(file):
+        table = _markdown(summary["rows"])
+    write_atomically(out / "table.md", table)
     console.print(f"Decision latency: {out / 'table.md'}", markup=False, highlight=False, soft_wrap=True)
     return summary
 

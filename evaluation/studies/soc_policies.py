@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+from evaluation import ranges
 from evaluation.errors import BadInput
 from evaluation.policies import fingerprint, make_policy, soc_registry
 from evaluation.weights import soc_name
 from native_sim.api import Policy
+
+_EPISODES: Final = ranges.Range(2, 100_000)
 
 
 def make_policies(names: Sequence[str], episodes: int) -> dict[str, Policy]:
@@ -18,8 +22,7 @@ def make_policies(names: Sequence[str], episodes: int) -> dict[str, Policy]:
     Raises:
         BadInput: If there are fewer than two episodes, or a policy is unknown or named twice.
     """
-    if episodes < 2:
-        raise BadInput(f"--episodes must be at least 2; given {episodes}")
+    ranges.check("--episodes", episodes, _EPISODES)
     if len(set(names)) != len(names):
         raise BadInput(f"each policy may be named once; given {', '.join(names)}")
     return {name: make_policy(soc_name(name), soc_registry("corrected")) for name in names}

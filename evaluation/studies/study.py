@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from evaluation import ranges
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
@@ -57,8 +58,9 @@ def study(
     """
     if name not in NAMES:
         raise BadInput(f"unknown study {name!r} of training; known: {', '.join(NAMES)}")
-    if min(seeds, workers, 1 if steps is None else steps) < 1:
-        raise BadInput(f"--seeds, --workers and --steps must be at least 1; given {seeds}, {workers}, {steps}")
+    ranges.check("--seeds", seeds, ranges.TRAINING_SEEDS)
+    ranges.check("--workers", workers, ranges.WORKERS)
+    ranges.check("--steps", steps, ranges.TRAINING_STEPS)
     if name == SCALING:
         from evaluation.studies.scaling import scaling
 

@@ -19,6 +19,7 @@ import numpy as np
 from evaluation import statistics
 from evaluation.errors import BadInput
 from evaluation.evaluate import evaluate, prepare
+from evaluation.markdown import escaped
 from evaluation.provenance import TREE
 from evaluation.records import RunFolder, write_atomically
 from evaluation.schema import EpisodeRecord
@@ -194,7 +195,7 @@ def compare(rows: Sequence[Row], scores: Mapping[str, Mapping[int, EpisodeRecord
         found.append((full, other, estimate, statistics.wilcoxon_signed_rank(x, y).p))
     corrected = statistics.holm([p for *_, p in found])
     return [
-        Comparison(full, other, float(estimate.value), _pair(estimate.interval), float(p), float(q or 0.0))
+        Comparison(full, other, float(estimate.value), _pair(estimate.interval), float(p), 1.0 if q is None else q)
         for (full, other, estimate, p), q in zip(found, corrected, strict=True)
     ]
 
@@ -237,15 +238,15 @@ def render(summary: Mapping[str, Any]) -> str:
             compared = (f"{found['difference']:+.1f}", _interval(found["ci95"]), f"{found['p_holm']:.2g}")
         std = "" if row["std"] is None else f"{row['std']:.1f}"
         counts = [f"{row['fallbacks'].get(name, 0.0):.1f}" for name in reasons]
-        cells = (row["label"], f"{row['mean']:.1f}", _interval(row["ci95"]), std, *compared, *counts)
+        cells = (escaped(row["label"]), f"{row['mean']:.1f}", _interval(row["ci95"]), std, *compared, *counts)
         lines.append("| " + " | ".join(cells) + " |")
     lines.append("")
     for claim in summary["claims"]:
-        system = bundle_folder(claim["system"]).name
+        system = escaped(bundle_folder(claim["system"]).name)
         if claim["holds"]:
             lines.append(f"{system}: the full system beats the baselines and every control.")
         else:
-            lines.append(f"{system}: no positive claim; not beaten: {', '.join(claim['not beaten'])}.")
+            lines.append(f"{system}: no positive claim; not beaten: {', '.join(map(escaped, claim['not beaten']))}.")
     return "\n".join(lines) + "\n"
 
 

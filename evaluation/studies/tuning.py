@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from evaluation import ranges
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
 from evaluation.studies import recorded as recorded_results
+from evaluation.studies.files import read_shipped, shipped_wrong
 from evaluation.studies.plans import FULL, SMOKE, Arm, Size
 from evaluation.studies.runs import INTERRUPTED, Job, drop_checkpoint, make_job, read_curve, read_trained, train
 from hmarl_soc.tuned import merge
+from native_sim.files import MISFITS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -247,8 +250,8 @@ def study(
     Raises:
         BadInput: If a number is out of range, or there is nothing to report.
     """
-    if min(workers, 1 if steps is None else steps) < 1:
-        raise BadInput(f"--workers and --steps must be at least 1; given {workers}, {steps}")
+    ranges.check("--workers", workers, ranges.WORKERS)
+    ranges.check("--steps", steps, ranges.TRAINING_STEPS)
     size = SMOKE if smoke else FULL
     if steps is not None:
         size = size.shortened(steps)
@@ -329,11 +332,13 @@ def _read(trial: int, job: Job) -> dict[str, Any] | None:
 
 def _shipped() -> dict[str, dict[str, Any]]:
     """Return name of the run -> trial, of the recorded search."""
-    try:
-        summary = json.loads(RECORDED.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    summary = read_shipped(RECORDED)
+    if summary is None:
         return {}
-    return {trial["run"]: trial for method in summary["methods"].values() for trial in method["trials"]}
+    try:
+        return {trial["run"]: trial for method in summary["methods"].values() for trial in method["trials"]}
+    except MISFITS as error:
+        raise shipped_wrong(RECORDED, error) from error
 
 
 def _report(found: Mapping[str, list[dict[str, Any]]], size: Size, out: Path, console: Console) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
+from native_sim.files import read_json
 from native_sim.finite import is_number
 from native_sim.soc import spec
 from native_sim.soc.constants import BEST_CONSTANT
@@ -103,8 +103,8 @@ def constant_from_file(path: str | Path) -> ConstantActions:
         ValueError: If the file cannot be read or does not hold a constant policy.
     """
     try:
-        actions = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        actions = read_json(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"constant policy {str(path)!r} cannot be read ({error}); give a JSON file") from error
     if not isinstance(actions, dict):
         raise ValueError(

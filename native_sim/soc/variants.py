@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from native_sim.files import read_toml
+from native_sim.names import check_name
 from native_sim.soc import spec
 from native_sim.soc.config import LEVELS, SocConfig, make_config
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 VERSIONS: Final = {"corrected": 1, "reference": 1}
 """Raised whenever the meaning of a rule set or of one of its levels changes, so that old results keep theirs."""
@@ -66,17 +61,13 @@ def get_variant(text: str, *, held_out: bool = False) -> SocVariant:
 def _load(path: Path, held_out: bool) -> SocVariant:
     """Read a file of knobs, and beside them ``name``, ``rules`` and ``level``."""
     try:
-        knobs = tomllib.loads(path.read_text(encoding="utf-8"))
-        name = knobs.pop("name", "custom")
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-            raise ValueError(f"name must consist of letters, digits, dots, dashes and underscores; given {name!r}")
+        knobs = read_toml(path)
+        name = check_name("name", knobs.pop("name", "custom"))
         if name in (*spec.RULES, *(f"corrected-{level}" for level in LEVELS)):
             raise ValueError(f"the name {name!r} is taken; give it another, such as custom")
         return SocVariant(name, _configure(knobs, held_out))
     except OSError as error:
         raise ValueError(f"variant file {path} cannot be read ({error.strerror or error})") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"variant file {path} is not valid TOML ({error})") from error
     except ValueError as error:
         raise ValueError(f"variant file {path}: {error}") from error
 

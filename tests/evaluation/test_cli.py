@@ -137,7 +137,7 @@ def test_a_truncated_table_and_another_format(run_folder, tmp_path):
         (("bench", "coffee"), "unknown subject 'coffee'"),
         (("bench", "cage4", "--envs", "1,x"), "--envs must be positive whole numbers"),
         (("bench", "cage4", "--threads", "0"), "--threads must be positive whole numbers"),
-        (("bench", "cage4", "--seconds", "0"), "--seconds must be positive"),
+        (("bench", "cage4", "--seconds", "0"), "--seconds must be at least 0.001; given 0.0"),
         (("bench", "cage4", "--threads", "4096"), "threads"),
         (("bench", "native_sim", "--envs", "many"), "--envs must be positive whole numbers"),
         (("bench", "train", "--envs", "8"), "bench train does not take --envs; it takes --seconds"),

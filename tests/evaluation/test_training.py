@@ -36,8 +36,8 @@ def test_train_then_resume_then_play_without_torch(tmp_path, settings):
     ("arguments", "message"),
     [
         (["--method", "guess"], "unknown method 'guess'; known: hmarl-soc"),
-        (["--seed", "-1"], "--seed must not be negative; given -1"),
-        (["--steps", "0"], "trainer.steps"),
+        (["--seed", "-1"], "--seed must be at least 0; given -1"),
+        (["--steps", "0"], "--steps must be at least 1; given 0"),
         (["--config", "nowhere.toml"], "cannot be read"),
         (["--base", "best"], "unknown base 'best' of settings; allowed are tuned, table2"),
         (["--resume"], "holds no checkpoint"),

@@ -202,3 +202,10 @@ def test_a_meter_of_a_resumed_run_starts_where_it_was(tmp_path):
     again.meter = Watching()
     again.run()
     assert again.meter.told[0] == (52, 60)
+
+
+@pytest.mark.parametrize("config", [{}, {"trainer": None}, {"trainer": [1]}, {"trainer": {"steps": 3}}])
+def test_settings_of_a_damaged_checkpoint_can_be_compared(config):
+    from hmarl_soc.trainer import _that_matters
+
+    assert "steps" not in (_that_matters(config).get("trainer") or {})

@@ -94,5 +94,5 @@ def test_studies_are_called_with_what_was_asked(name, module, asked, expected, m
 
 
 def test_values_out_of_range_stay_one_sentence(tmp_path):
-    with pytest.raises(BadInput, match="--budgets must be whole numbers"):
+    with pytest.raises(BadInput, match="--budgets must be at least 1,000; given 5"):
         command.run("fine-tuning", Options(tmp_path, budgets="5"), {"budgets"}, QUIET)

@@ -145,7 +145,7 @@ def test_interrupted_search_stops_and_a_diverged_trial_is_left_out(faked, monkey
 def test_bad_input_is_one_sentence(tmp_path):
     with pytest.raises(BadInput, match="no trial is finished"):
         search(tmp_path, report_only=True)
-    with pytest.raises(BadInput, match="at least 1; given 0, None"):
+    with pytest.raises(BadInput, match="--workers must be at least 1; given 0"):
         tuning.study(tmp_path, 0, None, True, False, False, QUIET)
 
 
