@@ -30,6 +30,7 @@ from adapters.messages import Codec
 from adapters.policy import TransferredPolicy
 from adapters.scorer import LinearMapper
 from native_sim.api import FloatArray, Layout, Policy
+from native_sim.seals import is_intact, sealed
 from native_sim.tensors import read_tensors
 
 FORMAT: Final = 1
@@ -123,7 +124,7 @@ class Bundle:
                 "files": _digests(folder),
                 "provenance": dict(self.provenance),
             }
-            (folder / INDEX).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            (folder / INDEX).write_text(json.dumps(sealed(document), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise BundleError(f"bundle {folder} cannot be written ({error.strerror}); choose another folder") from error
 
@@ -237,6 +238,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
     for name, kind in kinds.items():
         if not isinstance(document.get(name), kind):
             raise BundleError(f"{folder / INDEX} is damaged (no {name}); restore it or calibrate again")
+    if not is_intact(document):
+        raise BundleError(f"{folder / INDEX} was changed since it was written; restore it or calibrate again")
     index: dict[str, Any] = document
     return index
 

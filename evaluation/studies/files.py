@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.errors import BadInput
+from native_sim.seals import SEAL, is_intact
 
 LOG: Final = "log.jsonl"
 
@@ -20,13 +22,25 @@ def damaged(path: Path, why: str) -> BadInput:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file.
+    """Return the object in a JSON file, without its seal if it has one.
 
     Raises:
         FileNotFoundError: If there is none.
         BadInput: If it is damaged.
     """
-    return _parse(path, path.read_bytes())
+    found = _parse(path, path.read_bytes())
+    if not is_intact(found):
+        raise damaged(path, "it was changed since it was written")
+    return {name: value for name, value in found.items() if name != SEAL}
+
+
+def log_digest(folder: Path) -> str:
+    """Return the SHA-256 of the log of a training run, in hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: If there is no log.
+    """
+    return hashlib.sha256((folder / LOG).read_bytes()).hexdigest()
 
 
 def read_validations(folder: Path) -> dict[str, np.ndarray]:

@@ -16,8 +16,10 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.records import write_atomically
+from evaluation.studies.files import read_object
 from evaluation.studies.runs import RUN, TRAINED, Job, is_done, read_curve
 from evaluation.studies.tables import job_values
+from native_sim.seals import sealed
 
 RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded"
 FOLDER: Final = RECORDED / "studies"
@@ -47,7 +49,7 @@ def record(job: Job, folder: Path = FOLDER) -> Path:
     Raises:
         FileNotFoundError: If the run is not there or not finished.
     """
-    run, trained = (json.loads((job.folder / name).read_text(encoding="utf-8")) for name in (RUN, TRAINED))
+    run, trained = (read_object(job.folder / name) for name in (RUN, TRAINED))
     values = {name: None if np.isnan(value) else value for name, value in job_values(job).items()}
     curve = {name: column.tolist() for name, column in read_curve(job).items()}
     path = _path(job, folder)
@@ -56,7 +58,7 @@ def record(job: Job, folder: Path = FOLDER) -> Path:
     levels = {**levels, job.level: {"episodes": job.episodes, "values": values}}
     path.parent.mkdir(parents=True, exist_ok=True)
     found = {**run, "trained": trained, _CURVE: curve, _HELD_OUT: levels}
-    write_atomically(path, json.dumps(found, indent=1) + "\n")
+    write_atomically(path, json.dumps(sealed(found), indent=1) + "\n")
     return path
 
 
@@ -94,7 +96,6 @@ def _path(job: Job, folder: Path) -> Path:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except FileNotFoundError:
         return None
-    return found
