@@ -32,6 +32,7 @@ from adapters.scorer import LinearMapper
 from native_sim.api import FloatArray, Layout, Policy
 from native_sim.files import read_json
 from native_sim.names import check_name
+from native_sim.seals import is_intact, sealed
 from native_sim.tensors import read_tensors
 from native_sim.writing import write_atomically
 
@@ -130,7 +131,7 @@ class Bundle:
                 "files": _digests(folder),
                 "provenance": dict(self.provenance),
             }
-            write_atomically(folder / INDEX, json.dumps(document, indent=2) + "\n")
+            write_atomically(folder / INDEX, json.dumps(sealed(document), indent=2) + "\n")
         except OSError as error:
             raise BundleError(f"bundle {folder} cannot be written ({error.strerror}); choose another folder") from error
 
@@ -244,6 +245,8 @@ def _read_index(folder: Path) -> dict[str, Any]:
     for name, kind in kinds.items():
         if not isinstance(document.get(name), kind):
             raise BundleError(f"{folder / INDEX} is damaged (no {name}); restore it or calibrate again")
+    if not is_intact(document):
+        raise BundleError(f"{folder / INDEX} was changed since it was written; restore it or calibrate again")
     index: dict[str, Any] = document
     return index
 

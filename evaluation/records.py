@@ -23,8 +23,9 @@ from evaluation.row_checks import contradiction
 from evaluation.rows import DamagedRows, digests, from_line, from_table, to_line, to_table
 from evaluation.schema import FORMAT_VERSION, EvalSpec, Row
 from native_sim.files import read_json
+from native_sim.seals import digest_of
 from native_sim.writing import LOCK as LOCK
-from native_sim.writing import FolderInUse, FolderLock, digest_of, is_left_over, sweep
+from native_sim.writing import FolderInUse, FolderLock, is_left_over, sweep
 from native_sim.writing import write_atomically as write_atomically
 
 SPEC, ROWS, TABLE, SUMMARY, LOG = "spec.json", "episodes.jsonl", "episodes.parquet", "summary.json", "run.log"

@@ -16,8 +16,9 @@ import numpy as np
 
 from native_sim import files
 from native_sim.api import Array
+from native_sim.seals import digest_of
 from native_sim.tensors import read_tensors
-from native_sim.writing import digest_of, sweep, write_atomically
+from native_sim.writing import sweep, write_atomically
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

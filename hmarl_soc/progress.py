@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import threading
@@ -52,15 +53,26 @@ class Log:
             self._writer.flush()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the length of the log, bytes, and the means that are not written yet."""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        return {"bytes": size, "sums": dict(self._sums), "counts": dict(self._counts)}
+        """Return the length of the log, bytes, its digest, and the means that are not written yet."""
+        text = self._text()
+        found = {"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest()}
+        return {**found, "sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def _text(self) -> bytes:
+        return self.path.read_bytes() if self.path.exists() else b""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Drop the lines written after :meth:`state_dict`."""
+        """Drop the lines written after :meth:`state_dict`.
+
+        Raises:
+            ValueError: If the lines before are not what was written, or the state is none; nothing is dropped then.
+        """
         size, sums, counts = int(state["bytes"]), dict(state["sums"]), dict(state["counts"])
         if size < 0:
             raise ValueError(f"a log has at least 0 bytes; given {size}")
+        digest = hashlib.sha256(self._text()[:size]).hexdigest()
+        if state.get("sha256", digest) != digest:  # earlier versions wrote none
+            raise ValueError(f"{self.path} is not what was written up to there; restore it")
         if self.path.exists():
             with self.path.open("r+b") as file:
                 file.truncate(min(size, self.path.stat().st_size))

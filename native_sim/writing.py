@@ -8,16 +8,14 @@ when its holder ends.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
-import json
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import IO, Final
 
 _LOCKS: Final = importlib.util.find_spec("fcntl") is not None
 """Whether the system has such locks; on Windows two writers in one folder are the user's care."""
@@ -188,12 +186,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     with replacing(path) as file:
         file.write(data)
-
-
-def digest_of(document: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what JSON keeps of a document, whatever the order of its keys; "digest" is left out."""
-    content = json.loads(json.dumps({name: value for name, value in document.items() if name != "digest"}))
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 # ------------------------------------------------------------------------------------------------------ cleaning

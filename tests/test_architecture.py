@@ -32,6 +32,7 @@ CONTRACTS = {
         f"native_sim.{name}"
         for name in ("api", "checks", "files", "finite", "jit", "memory", "names", "rng", "rows", "tensors", "threads")
     ),
+    "native_sim.seals",
     "native_sim.writing",
 }
 TABLES = {"native_sim.soc.spec", "cage4.spec", "cage4.actions", "cage4.observation", "cage4.rich"}

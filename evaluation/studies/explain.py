@@ -20,6 +20,7 @@ from evaluation.records import write_atomically
 from evaluation.studies.files import read_object, taking_apart
 from evaluation.studies.runs import Job
 from evaluation.studies.tables import cell
+from native_sim.seals import sealed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +49,7 @@ def explain(done: Sequence[Job], out: Path, smoke: bool, console: Console) -> di
         raise BadInput(f"no run to explain is finished in {out.parent}; run it without --report-only first")
     for job in done:
         if not (job.folder / FILE).exists():
-            write_atomically(job.folder / FILE, json.dumps(_measure(job, smoke)))
+            write_atomically(job.folder / FILE, json.dumps(sealed(_measure(job, smoke))))
     found = [_read(job.folder / FILE) for job in done]
     summary = {
         "study": NAME,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import numpy as np
 
 from evaluation.errors import BadInput
 from native_sim.files import MISFITS, MOST_JSON, kind_of, parse_json, read_bytes, read_json_object
+from native_sim.seals import SEAL, is_intact
 from native_sim.writing import LOCK
 
 LOG: Final = "log.jsonl"
@@ -40,21 +42,24 @@ def shipped_wrong(path: Path, why: object) -> BadInput:
 
 
 def read_shipped(path: Path) -> dict[str, Any] | None:
-    """Return the object in a JSON file that ships with the package, or None if there is none.
+    """Return the object in a JSON file that ships with the package, without its seal, or None if there is none.
 
     Raises:
         BadInput: If it is damaged.
     """
     try:
-        return read_json_object(path)
+        found = read_json_object(path)
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise shipped_wrong(path, error) from error
+    if not is_intact(found):
+        raise shipped_wrong(path, "it was changed since it was written")
+    return {name: value for name, value in found.items() if name != SEAL}
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file.
+    """Return the object in a JSON file, without its seal if it has one.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -64,7 +69,19 @@ def read_object(path: Path) -> dict[str, Any]:
         text = read_bytes(path, MOST_JSON)
     except ValueError as error:
         raise damaged(path, str(error)) from error
-    return _parse(path, text)
+    found = _parse(path, text)
+    if not is_intact(found):
+        raise damaged(path, "it was changed since it was written")
+    return {name: value for name, value in found.items() if name != SEAL}
+
+
+def log_digest(folder: Path) -> str:
+    """Return the SHA-256 of the log of a training run, in hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: If there is no log.
+    """
+    return hashlib.sha256((folder / LOG).read_bytes()).hexdigest()
 
 
 def read_validations(folder: Path) -> dict[str, np.ndarray]:

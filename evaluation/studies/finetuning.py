@@ -42,6 +42,7 @@ from evaluation.studies.recorded import RECORDED, SUMMARY
 from evaluation.transfer import PREFIX, bundle_folder, make_transferred
 from hmarl_soc.runs import LAST, has_checkpoint
 from native_sim.files import MISFITS
+from native_sim.seals import sealed
 from native_sim.writing import FolderLock
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def measure_at_home(run: Path, weights: Path, episodes: int) -> float:
     env = make_vec(num_envs=min(250, episodes), held_out=True, threads=1)
     reward = float(play(env, load_policy(weights), range(episodes))["return"].mean())
     run.mkdir(parents=True, exist_ok=True)
-    write_atomically(kept, json.dumps({"reward": reward}))
+    write_atomically(kept, json.dumps(sealed({"reward": reward})))
     return reward
 
 

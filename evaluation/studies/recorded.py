@@ -20,6 +20,7 @@ from evaluation.studies.files import read_object, read_shipped, shipped_wrong
 from evaluation.studies.runs import RUN, TRAINED, Job, is_done, read_curve
 from evaluation.studies.tables import COLUMNS, job_values
 from native_sim.files import MISFITS
+from native_sim.seals import sealed
 
 RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded"
 FOLDER: Final = RECORDED / "studies"
@@ -58,7 +59,7 @@ def record(job: Job, folder: Path = FOLDER) -> Path:
     levels = {**levels, job.level: {"episodes": job.episodes, "values": values}}
     path.parent.mkdir(parents=True, exist_ok=True)
     found = {**run, "trained": trained, _CURVE: curve, _HELD_OUT: levels}
-    write_atomically(path, json.dumps(found, indent=1) + "\n")
+    write_atomically(path, json.dumps(sealed(found), indent=1) + "\n")
     return path
 
 

@@ -24,6 +24,7 @@ from evaluation.silenced import Grafted
 from evaluation.studies.files import damaged, read_object
 from evaluation.studies.runs import play_held_out
 from evaluation.studies.soc_policies import log_file, make_policies, nothing_played
+from native_sim.seals import sealed
 from native_sim.soc.spec import AGENTS
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def study(
             if variant not in returns:
                 returns[variant] = play(player, episodes)
                 file.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(file, json.dumps(returns))
+                write_atomically(file, json.dumps(sealed(returns)))
                 told = f"{name}: {variant}: {np.mean(returns[variant]):.2f}"
                 console.print(told, markup=False, highlight=False)
         if len(returns) == 2 * (1 + len(AGENTS)):

@@ -20,8 +20,9 @@ import numpy as np
 from evaluation.errors import BadInput
 from evaluation.provenance import describe_tree
 from evaluation.records import write_atomically
-from evaluation.studies.files import clear, damaged, read_object, read_validations
+from evaluation.studies.files import LOG, clear, damaged, log_digest, read_object, read_validations
 from evaluation.studies.plans import SCRIPTED, Arm, Plan, Size, run_name, run_settings
+from native_sim.seals import sealed
 from native_sim.soc.reward import METRICS
 from native_sim.writing import FolderInUse, FolderLock, sweep
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 RUN, TRAINED = "run.json", "trained.json"
 DONE, INTERRUPTED = "done", "interrupted"
+_LOG_DIGEST: Final = "log_sha256"
+"""Entry of how training ended: the digest of its log; runs of earlier versions have none."""
 _BATCH: Final = 250
 """Held-out episodes played side by side; changes no result."""
 
@@ -196,14 +199,15 @@ def _train(job: Job, seed: int) -> bool:
     if not resume:
         clear(job.folder)  # of a run that was killed before its first checkpoint
         what = {"method": job.arm.method, "seed": seed, "config": config.to_dict(), **describe_tree()}
-        write_atomically(job.folder / RUN, json.dumps(what, indent=1))
+        write_atomically(job.folder / RUN, json.dumps(sealed(what), indent=1))
     started = time.perf_counter()
     outcome = run(job.arm.method, config, seed, job.folder, resume)
     if outcome.interrupted:
         return False
     done = {"steps": outcome.steps, "episodes": outcome.episodes, "best_score": outcome.best_score}
     seconds = round(time.perf_counter() - started, 1)
-    write_atomically(job.folder / TRAINED, json.dumps({**done, "last_sitting_s": seconds}))
+    found = {**done, "last_sitting_s": seconds, _LOG_DIGEST: log_digest(job.folder)}
+    write_atomically(job.folder / TRAINED, json.dumps(sealed(found)))
     drop_checkpoint(job)
     return True
 
@@ -230,7 +234,8 @@ def _score(job: Job) -> None:
     played = play_held_out(_policy(job), job.episodes, job.level)
     metrics = {name: [None if np.isnan(v) else round(float(v), 6) for v in values] for name, values in played.items()}
     job.folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(held_out_file(job), json.dumps({"episodes": job.episodes, "level": job.level, "metrics": metrics}))
+    found = {"episodes": job.episodes, "level": job.level, "metrics": metrics}
+    write_atomically(held_out_file(job), json.dumps(sealed(found)))
 
 
 def _policy(job: Job) -> Policy:
@@ -251,4 +256,8 @@ def read_curve(job: Job) -> dict[str, np.ndarray]:
     """
     if job.recorded is not None:
         return {name: np.array(job.recorded["curve"][name], np.float64) for name in ("steps", "score")}
+    path = job.folder / TRAINED
+    trained = read_object(path) if path.exists() else {}
+    if trained.get(_LOG_DIGEST, found := log_digest(job.folder)) != found:
+        raise damaged(job.folder / LOG, "it is not what training wrote")
     return read_validations(job.folder)

@@ -8,6 +8,7 @@ import pytest
 from adapters import bundle as bundles
 from adapters.actions import MapperConfig
 from adapters.bundle import INDEX, TENSORS, BundleError, load_bundle
+from native_sim.seals import SEAL, sealed
 
 
 @pytest.fixture
@@ -17,8 +18,24 @@ def folder(bundle, tmp_path):
 
 
 def edit(folder, **changes):
+    """Change the index as whoever forges one would: with a seal that fits."""
     path = folder / INDEX
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), **changes})))
+
+
+def test_a_changed_number_in_the_index_is_told(folder):
+    path = folder / INDEX
+    path.write_text(path.read_text().replace('"suspect_from": 0.05', '"suspect_from": 0.15'))
+    with pytest.raises(BundleError, match=r"bundle\.json was changed since it was written; restore it"):
+        load_bundle(folder)
+
+
+def test_an_index_of_an_earlier_version_has_no_seal(bundle, folder):
+    path = folder / INDEX
+    document = json.loads(path.read_text())
+    del document[SEAL]
+    path.write_text(json.dumps(document))
+    assert load_bundle(folder).mapper == bundle.mapper
 
 
 def test_a_bundle_is_read_as_it_was_written(bundle, folder):

@@ -33,7 +33,7 @@ def run_of(settings, out, steps, *options):
 def content(out):
     """What a run left: its state, and the lines of its log without the time they took."""
     state = checkpoint.load(out / "last").state
-    state["spent_s"] = state["log"]["bytes"] = None  # the time is written with as many digits as it happens to have
+    state["spent_s"] = state["log"]["bytes"] = state["log"]["sha256"] = None  # times are in them
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return state, [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 

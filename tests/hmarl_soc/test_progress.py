@@ -37,6 +37,21 @@ def test_going_on_drops_later_lines_and_keeps_half_means(tmp_path):
     assert other.means() == {"a": 1.5}
 
 
+@pytest.mark.parametrize("text", ['{"steps": 2}\n', "", '{"steps": 1}\r\n', None])
+def test_going_on_with_another_log_is_refused_and_changes_nothing(tmp_path, text):
+    log = Log(tmp_path / "log.jsonl")
+    log.write({"steps": 1})
+    state = log.state_dict()
+    log.path.unlink()
+    if text is not None:
+        log.path.write_bytes(text.encode())
+    with pytest.raises(ValueError, match="is not what was written"):
+        Log(log.path).load_state_dict(state)
+    assert not log.path.exists() if text is None else log.path.read_bytes() == text.encode()
+    del state["sha256"]  # of an earlier version
+    Log(log.path).load_state_dict(state)
+
+
 def test_tensorboard_is_asked_for_by_name_where_it_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match=r"pip install 'hmarl-transfer\[tracking\]'"):

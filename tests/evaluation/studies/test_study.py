@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from evaluation import cli
 from evaluation.errors import BadInput
-from evaluation.studies import recorded, runs, study, tables
+from evaluation.studies import files, recorded, runs, study, tables
 from evaluation.studies.plans import PLANS, SCRIPTED, Arm, Plan, Size
+from native_sim.seals import SEAL, is_intact, sealed
 from native_sim.soc.reward import METRICS
 
 QUIET = Console(quiet=True)
@@ -166,6 +167,31 @@ def test_damaged_files_of_a_run_are_named_in_one_sentence(faked, tmp_path, name,
     with pytest.raises(BadInput, match=message) as error:
         run(tmp_path, seeds=1, report_only=True)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_changed_result_or_log_is_told(faked, tmp_path):
+    run(tmp_path, seeds=1)
+    job = runs.jobs(PLAN, study.SMOKE, 1, tmp_path)[1]
+    log = job.folder / "log.jsonl"
+    ended = {"steps": 30, "episodes": 3, "best_score": 1.0, "log_sha256": files.log_digest(job.folder)}
+    (job.folder / "trained.json").write_text(json.dumps(sealed(ended)))
+    path = runs.held_out_file(job)
+    path.write_text(json.dumps(sealed(json.loads(path.read_text()))))
+    assert run(tmp_path, seeds=1, report_only=True)
+    kept = log.read_text(), path.read_text()
+    log.write_text(kept[0].replace('"score": 2', '"score": 3'))
+    with pytest.raises(BadInput, match=r"log\.jsonl is damaged \(it is not what training wrote\)"):
+        run(tmp_path, seeds=1, report_only=True)
+    log.write_text(kept[0])
+    path.write_text(kept[1].replace("0.5", "0.25", 1))
+    with pytest.raises(BadInput, match=r"held-out-default\.json is damaged \(it was changed since it was written\)"):
+        run(tmp_path, seeds=1, report_only=True)
+
+
+def test_every_recorded_result_carries_its_seal():
+    for path in recorded.FOLDER.glob("*.json"):
+        found = json.loads(path.read_text())
+        assert SEAL in found and is_intact(found), path
 
 
 @pytest.mark.parametrize("text", ["", "5", "{}", '{"steps": 5, "episodes": 2, "best_score": null}'])
