@@ -16,6 +16,7 @@ from evaluation.games import game_of
 from evaluation.policies import check_policies
 from evaluation.records import RunFolder, write_atomically
 from evaluation.schema import EvalSpec, Row, RunSummary, ScoreSummary, SocPolicySummary
+from native_sim.writing import sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -159,6 +160,7 @@ def publish(folder: RunFolder, console: Console) -> Result:
         raise BadInput(f"{folder.path} holds no finished episode yet; run the evaluation first")
     summary = _summary(folder, records)
     drawn = figures(summary, records)
+    sweep(folder.path)  # of what a killed report left half-written
     (folder.path / "figures").mkdir(exist_ok=True)
     for name, svg in drawn.items():
         write_atomically(folder.path / "figures" / f"{name}.svg", svg)

@@ -244,3 +244,19 @@ def test_two_writers_never_share_a_folder(folder):
     other.start()
     assert "in use" in answers.get(timeout=30)
     other.join()
+
+
+def test_a_report_removes_what_a_killed_one_left(tmp_path):
+    import factories
+    from rich.console import Console
+
+    from evaluation.evaluate import publish
+
+    spec = factories.make_spec(episodes=2)
+    folder = RunFolder.create(tmp_path / "run", spec, PROVENANCE)
+    folder.append(factories.make_records(spec))
+    folder.close()
+    left = tmp_path / "run" / "report.md.0123abcd.partial"
+    left.write_text("half")
+    publish(RunFolder.open(tmp_path / "run"), Console(quiet=True))
+    assert not left.exists() and (tmp_path / "run" / "report.md").exists()
