@@ -19,6 +19,7 @@ from adapters.actions import MapperConfig
 from cage4.native.knobs import make_knobs
 from cage4.variants import FINITE_STATE_CHOICES, Variant, load_variant
 from evaluation.cli import app
+from evaluation.foreign.limits import Limits
 from evaluation.schema import EvalSpec
 from evaluation.studies.recorded import RECORDED
 from hmarl_soc.config import HmarlConfig, parse, read_toml
@@ -36,8 +37,8 @@ SETTINGS = {
     Variant: Variant(red_choices=FINITE_STATE_CHOICES),
 }
 """Dataclasses that take numbers from users -> one of them."""
-COMPUTED = {"Arm", "Comparison", "Field", "Moment", "PolicyComparison", "Reason", "Seconds"}
-"""Dataclasses that hold what was computed, or constants and limits of this project."""
+COMPUTED = {"Arm", "Comparison", "Field", "Limits", "Moment", "PolicyComparison", "Reason", "Seconds"}
+"""Dataclasses that hold what was computed, or constants and limits of this project; Limits has a test of its own."""
 
 
 def modules():
@@ -138,6 +139,13 @@ def test_no_setting_takes_what_is_not_finite(kind, bad):
                 kind.from_dict({name: value})
 
 
+@pytest.mark.parametrize("bad", [*BAD, 10**400, 0.0, -1.0])
+@pytest.mark.parametrize(("name", "option"), [("time_s", "--time-limit"), ("memory_gib", "--memory-limit")])
+def test_limits_of_foreign_code_are_positive_and_finite(name, option, bad):
+    with pytest.raises(ValueError, match=f"{option} must be a positive number"):
+        Limits(**{name: bad})
+
+
 def test_knobs_come_from_a_checked_variant_only():
     assert list(inspect.signature(make_knobs).parameters) == ["variant", "steps"]
     for steps in BAD:
@@ -170,7 +178,7 @@ def test_no_file_brings_it_in(tmp_path, bad):
 def commands():
     """Yield command, float option, and what must be given beside it."""
     runs = [str(path) for path in (RECORDED / "cc4-investigator-cyborg", RECORDED / "cc4-investigator-cyborg")]
-    beside = {"compare": [runs], "bench": [["cage4"], ["native_sim"], ["train"]]}
+    beside = {"evaluate": [[]], "compare": [runs], "bench": [["cage4"], ["native_sim"], ["train"]]}
     for command in app.registered_commands:
         for name, kind in typing.get_type_hints(command.callback).items():
             if kind is float or float in typing.get_args(kind):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
 from typing import Final
 
 from evaluation.errors import BadInput
+from native_sim.finite import is_number
 
 TIME_LIMIT: Final = 120.0
 """Seconds for one decision unless told otherwise: it is there to end what hangs."""
@@ -32,7 +32,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for option, value in (("--time-limit", self.time_s), ("--memory-limit", self.memory_gib)):
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not is_number(value, 0.0, above=True):
                 raise BadInput(f"{option} must be a positive number; given {value}")
 
     @property
