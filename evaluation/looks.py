@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from native_sim.files import read_json
+
 SUBMISSION: Final = "submission.py"
 _INDEX, _MANIFEST, _RUN, _LOG = "bundle.json", "manifest.json", "spec.json", "log.jsonl"
 _STUDY: Final = ("study.json", "study.md", "table.md")
-_MOST_BYTES: Final = 16 << 20
-"""Size of the largest manifest that is looked into."""
 
 
 class Look(NamedTuple):
@@ -188,10 +187,8 @@ _FILES: Final[tuple[Callable[[Path], Look | None], ...]] = (_archive, _part, _mo
 def _read_manifest(path: Path) -> tuple[str, bool]:
     """Return the kind of a checkpoint, and whether its agents are those of CC4; of a damaged one, of SOC weights."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            return "weights", False
-        manifest = json.loads(path.read_bytes())
+        manifest = read_json(path)
         names = [agent["name"] for agent in manifest["interface"]["agents"]]
         return str(manifest["kind"]), all(str(name).startswith("blue_agent_") for name in names)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         return "weights", False

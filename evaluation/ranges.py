@@ -29,6 +29,8 @@ EPISODE_STEPS: Final = Range(3, 100_000)
 TRAINING_STEPS: Final = Range(1, 10**12)
 TRAINING_SEEDS: Final = Range(1, 10_000)
 SECONDS: Final = Range(0.001, 3_600)
+TIME_LIMIT: Final = Range(0.001, 1e6)
+MEMORY_GIB: Final = Range(0.001, 1e6)
 MARGIN: Final = Range(0, 1e12)
 
 

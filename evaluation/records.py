@@ -182,8 +182,8 @@ class RunFolder:
     def _check_summary(self, records: Sequence[Row]) -> None:
         """Refuse a table other than the one that the summary of the complete run was made of."""
         try:
-            summary = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            summary = read_json(self.path / SUMMARY)
+        except (OSError, ValueError):
             return  # none, or none that can be read: it can be made again from the rows
         told = summary.get("rows") if isinstance(summary, dict) and summary.get("complete") is True else None
         if told is not None and told != digests(records).played:

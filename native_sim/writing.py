@@ -41,7 +41,8 @@ class FolderLock:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._handle, self._process, self._made = -1, 0, False
+        self._handle, self._process = -1, 0
+        self._made: list[Path] = []
 
     def acquire(self) -> None:
         """Take the folder; the system lets go of it when the process ends, however that happens.
@@ -51,7 +52,7 @@ class FolderLock:
             OSError: If the folder cannot be made or written to.
         """
         while True:
-            self._made = not self.folder.exists()
+            self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             if not _LOCKS:
                 return
@@ -66,18 +67,17 @@ class FolderLock:
         _held.add(handle)
 
     def release(self) -> None:
-        """Let others write to the folder; one that was made for this and is empty vanishes."""
+        """Let others write to the folder; what was made for this, parents included, and is empty vanishes."""
         if self._handle >= 0 and self._process == os.getpid():
             # The file goes first: whoever opened it before cannot mistake it for the lock once it is gone.
             (self.folder / LOCK).unlink(missing_ok=True)
             _held.discard(self._handle)
             os.close(self._handle)
         self._handle = -1
-        if self._made:
-            try:
-                self.folder.rmdir()
-            except OSError:  # it holds something, as it should
-                self._made = False
+        with contextlib.suppress(OSError):  # it holds something, as it should
+            for place in self._made:
+                place.rmdir()
+        self._made = []
 
     def __enter__(self) -> FolderLock:
         self.acquire()

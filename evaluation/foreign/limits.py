@@ -6,9 +6,6 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from evaluation.errors import BadInput
-from native_sim.finite import is_number
-
 TIME_LIMIT: Final = 120.0
 """Seconds for one decision unless told otherwise: it is there to end what hangs."""
 LOAD_SECONDS: Final = 300.0
@@ -22,7 +19,7 @@ class Limits:
     """What a foreign process may use.
 
     Raises:
-        BadInput: If a number is not positive and finite.
+        BadInput: If a number is out of range, see :mod:`evaluation.ranges`.
     """
 
     time_s: float = TIME_LIMIT
@@ -31,9 +28,10 @@ class Limits:
     """Memory of one process; None for a large part of the machine's."""
 
     def __post_init__(self) -> None:
-        for option, value in (("--time-limit", self.time_s), ("--memory-limit", self.memory_gib)):
-            if value is not None and not is_number(value, 0.0, above=True):
-                raise BadInput(f"{option} must be a positive number; given {value}")
+        from evaluation import ranges  # the command line shows its help without what this brings along
+
+        ranges.check("--time-limit", self.time_s, ranges.TIME_LIMIT)
+        ranges.check("--memory-limit", self.memory_gib, ranges.MEMORY_GIB)
 
     @property
     def load_s(self) -> float:

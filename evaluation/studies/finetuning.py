@@ -90,7 +90,7 @@ def asked(budgets: str, parts: str, starts: str, seeds: int, episodes: int) -> S
         BadInput: If a budget is no number, parts or starts are unknown, or a number is too small.
     """
     learning, begun = split_list("--parts", parts), split_list("--starts", starts)
-    given = ranges.numbers("--budgets", budgets, _BUDGETS)
+    given = ranges.numbers("--budgets", ",".join(split_list("--budgets", budgets)), _BUDGETS)
     if not set(learning) <= set(PARTS):
         raise BadInput(f"--parts must be of {', '.join(PARTS)}, comma-separated; given {parts!r}")
     if not set(begun) <= set(STARTS):

@@ -58,11 +58,11 @@ def test_the_hierarchy_solves_a_task_that_needs_every_agent(shared):
     learner, field = Hierarchy(config, describe(env, 4), 16, 0), Field(env, 0)
     validator = Validator(ToyEnv(SPACES, reward, num_envs=100, length=LENGTH), 100)
     before = validator(learner.policy())["score"] / LENGTH
-    for _ in range(600):
+    for _ in range(1200):
         step = field.step(learner.act(field.seen()))
         learner.observe(step)
         learner.update()
         field.restart(step)
     after = validator(learner.policy())["score"] / LENGTH
     assert before < 0.65  # constants reach 0.56
-    assert after > 0.8
+    assert after > 0.8, after
