@@ -7,15 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from native_sim.files import parse_json
-
 SEAL: Final = "digest"
 """Entry of a document that holds the digest of all others."""
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
     """Return the SHA-256 of what JSON keeps of a document, whatever the order of its keys; its seal is left out."""
-    content = parse_json(json.dumps({name: value for name, value in document.items() if name != SEAL}))
+    content = json.loads(json.dumps({name: value for name, value in document.items() if name != SEAL}))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

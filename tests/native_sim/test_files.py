@@ -117,6 +117,7 @@ def test_nothing_else_reads_json_or_toml():
     alone = {
         "native_sim/files.py",
         "native_sim/kernel_cache.py",  # Numba's own cache of compiled code, which is code in any case
+        "native_sim/seals.py",  # reads back what it has just written, in memory
         "evaluation/exported.py",  # reads at the judge what export wrote
         "evaluation/rehearsal.py",  # runs where none of our packages are, and reads what it asked itself
         "evaluation/foreign/child.py",  # reads its own command line, before it may import anything of ours

@@ -273,14 +273,14 @@ def test_what_cannot_be_loaded_is_bad_input(tmp_path, monkeypatch, source, name,
 
 @pytest.mark.parametrize("given", [0.0, -1.0, float("nan"), float("inf")])
 def test_limits_are_positive_numbers(given):
-    with pytest.raises(BadInput, match="--time-limit must be a positive number"):
+    with pytest.raises(BadInput, match=r"--time-limit must be (at|from)"):
         Limits(given)
-    with pytest.raises(BadInput, match="--memory-limit must be a positive number"):
+    with pytest.raises(BadInput, match=r"--memory-limit must be (at|from)"):
         Limits(1.0, given)
 
 
 def test_any_time_limit_can_be_waited_for(play):
-    decision, _ = play(body("time.sleep(0.1)"), limits=Limits(1e300))
+    decision, _ = play(body("time.sleep(0.1)"), limits=Limits(1e6))
     assert decision.actions["a"].tolist() == [0, 0]
 
 

@@ -128,4 +128,4 @@ def test_a_tiny_study_runs_resumes_and_reports_from_its_rows_alone(tmp_path):
 
 def test_one_variant_twice_is_refused(tmp_path):
     done = CliRunner().invoke(app, ["study", cross_simulator.NAME, "--variant", "base,base", "--out", str(tmp_path)])
-    assert done.exit_code == 2 and "each variant may be named once" in done.output.replace("\n", " ")
+    assert done.exit_code == 2 and "each entry of --variant may be named once" in " ".join(done.output.split())

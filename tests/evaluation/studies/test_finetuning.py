@@ -92,9 +92,9 @@ def test_the_grid_has_both_starts_of_everything_and_short_budgets_first(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("10,20", "all", "scratch", 3, 100), "whole numbers from 1000 up"),
+        (("10,20", "all", "scratch", 3, 100), "--budgets must be at least 1,000"),
         (("many", "all", "scratch", 3, 100), "given 'many'"),
-        (("1000", "all", "scratch", 0, 100), "at least 1; given 0, 100"),
+        (("1000", "all", "scratch", 0, 100), "--seeds must be at least 1; given 0"),
         (("1000", "all,legs", "scratch", 3, 100), "must be of adapters, heads, all"),
         (("1000", "all", "middle", 3, 100), "must be of transferred, scratch, comma-separated; given 'middle'"),
     ],

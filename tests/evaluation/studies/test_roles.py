@@ -85,6 +85,7 @@ def test_smoke_writes_everything_and_resumes_after_any_variant(tmp_path, monkeyp
     assert "| with the hunter of random | " in before["table.md"]
     (log,) = (tmp_path / "logs").iterdir()
     kept = json.loads(log.read_text())
+    del kept["digest"]  # as earlier versions wrote it
     assert len(kept) == 10
     last = list(kept)[-1]
     log.write_text(json.dumps({name: values for name, values in kept.items() if name != last}))
