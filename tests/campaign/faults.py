@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,20 @@ def rows_are_believed() -> None:
             return honest(self)
         except BadInput:
             lines = (self.path / ROWS).read_bytes().split(b"\n")
-            (self.path / ROWS).write_bytes(b"".join(line + b"\n" for line in lines if _is_good(self, line)))
+            (self.path / ROWS).write_bytes(b"".join(line + b"\n" for line in lines if _is_good(self, line, honest)))
             return honest(self)
 
     RunFolder.read = read  # type: ignore[method-assign]
 
 
-def _is_good(folder: Any, line: bytes) -> bool:
+def _is_good(folder: Any, line: bytes, read: Callable[[Any], list[Any]]) -> bool:
     from evaluation.errors import BadInput
 
     (folder.path / "one").mkdir(exist_ok=True)
     trial = type(folder)(folder.path / "one", folder.spec, folder.provenance)
     (trial.path / "episodes.jsonl").write_bytes(line + b"\n")
     try:
-        return bool(trial.read())
+        return bool(read(trial))
     except BadInput:
         return False
 

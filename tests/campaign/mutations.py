@@ -66,7 +66,7 @@ def told_missing(folder: Path, intact: Path, file: Path) -> str | None:
     whole = file.read_bytes().split(b"\n")[:-1]  # a last line that is cut off counts as not played
     summary = json.loads((file.parent / "summary.json").read_text())
     if not set(whole) <= known or len(set(whole)) != len(whole):
-        return "a row that is not of the intact file was reported"
+        return "another result without a word: a row that is not of the intact file"
     return "the report says that the run is complete" if summary["complete"] else None
 
 
@@ -301,14 +301,15 @@ def judge(
     name = file.relative_to(folder).as_posix()
     intact = expected.content
     found = content(folder)
-    if file.is_file() and digest(file) == before[name]:
+    kept = file.is_file() and digest(file) == before[name]
+    if kept:
         found[name] = intact.get(name)
     wrongs = differences(found, intact)
     if not same(done.answer, expected.answer):
         wrongs.insert(0, "the answer is another one")
     if not wrongs:
         return SURVIVED, ""
-    if victim.told is not None:
+    if victim.told is not None and kept:
         wrong = victim.told(folder, expected.folder, file)
         return (WRONG, wrong) if wrong else (SURVIVED, "")
     if same(done.answer, expected.answer) and _told_in_the_report(victim, folder, expected, wrongs):
