@@ -142,8 +142,10 @@ def test_a_bundle_names_the_weights_that_it_carries(tmp_path):
     assert arrays[0].keys() == arrays[1].keys() and all(np.array_equal(arrays[0][n], arrays[1][n]) for n in arrays[0])
     assert fingerprint(packaged, soc) == fingerprint(mine, soc) == fingerprint(f"without:hunter/{mine}", soc)
     assert fingerprint("without:hunter/adaptive", soc) is None
-    (tmp_path / "mine" / "policy" / "manifest.json").write_text("{}", encoding="utf-8")
+    manifest = tmp_path / "mine" / "policy" / "manifest.json"
+    manifest.write_text(manifest.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     assert fingerprint(mine, soc) != fingerprint(packaged, soc) != fingerprint(f"without:hunter/{mine}", soc)
+    manifest.write_text("{}", encoding="utf-8")
     for name in (mine, f"without:hunter/{mine}", "weights:hmarl-soc@ops-only"):
         with pytest.raises(BadInput):
             make_policy(name, soc)
