@@ -121,7 +121,14 @@ def export(policy: str, out: Path, labels: Labels) -> list[str]:
     files = collect(entry, labels, own)
     packed = pack(files)
     hidden = own.files().values() if own else ()
-    if reason := rehearse(packed, AT_THE_JUDGE, hidden):
+    sweep_beside(out)
+    try:
+        reason = rehearse(packed, AT_THE_JUDGE, hidden)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write the files by which {out} is tried ({error.strerror or error}); make room for temporary files"
+        ) from error
+    if reason:
         raise BadInput(
             f"policy {policy!r} cannot be exported: its submission does not load where only Python, "
             f"{', '.join(sorted(AT_THE_JUDGE))} and its own files are ({reason}); {out} was not written"
@@ -134,7 +141,6 @@ def _write(out: Path, content: bytes) -> None:
     """Write a file as a whole or not at all, and leave nothing half-written behind."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        sweep_beside(out)
         write_atomically(out, content)
     except OSError as error:
         raise BadInput(f"cannot write {out} ({error.strerror or error}); choose another --out") from error
