@@ -31,7 +31,7 @@ from hmarl_soc.checkpoint import MANIFEST
 from native_sim.api import Array, Policy
 from native_sim.names import check_name
 from native_sim.soc import spec as soc
-from native_sim.writing import FolderLock, is_left_over, sweep
+from native_sim.writing import FolderLock, names_in, sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -263,11 +263,9 @@ def _refuse_other_content(out: Path) -> None:
     Raises:
         BadInput: If it does.
     """
-    if not out.exists():
-        return
-    names = {entry.name for entry in out.iterdir() if not is_left_over(entry.name)} if out.is_dir() else {out.name}
-    inside = {entry.name for entry in (out / POLICY).iterdir()} if (out / POLICY).is_dir() else set()
-    weights = all(name == MANIFEST or name.startswith("arrays-") or is_left_over(name) for name in inside)
+    names = names_in(out)
+    inside = names_in(out / POLICY) if (out / POLICY).is_dir() else set()
+    weights = all(name == MANIFEST or name.startswith("arrays-") for name in inside)
     if names - {POLICY, TENSORS} or not weights:
         raise BadInput(f"{out} exists already; choose another --out")
 

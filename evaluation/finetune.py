@@ -31,7 +31,7 @@ from hmarl_soc.checkpoint import Checkpoint
 from hmarl_soc.registry import make_learner
 from hmarl_soc.runs import LAST, has_checkpoint, writing_to
 from native_sim.api import Array, FloatArray, Policy
-from native_sim.writing import is_left_over
+from native_sim.writing import names_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -131,10 +131,7 @@ def _refuse_other_content(out: Path) -> None:
     Raises:
         BadInput: If it does.
     """
-    if not out.exists():
-        return
-    names = {entry.name for entry in out.iterdir() if not is_left_over(entry.name)} if out.is_dir() else {out.name}
-    names = {name for name in names if not name.startswith(_EVENTS)}
+    names = {name for name in names_in(out) if not name.startswith(_EVENTS)}
     if names - {START, LAST} or has_checkpoint(out):
         raise BadInput(f"{out} exists already; choose another --out, or --resume to go on with that run")
 

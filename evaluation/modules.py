@@ -13,10 +13,11 @@ from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, Pat
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-OURS: Final = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
-"""Our own top-level packages."""
-HOME: Final = Path(__file__).resolve().parent.parent
-"""The folder that holds them."""
+from evaluation.names import OURS as OURS
+from evaluation.names import ROOT
+
+HOME: Final = ROOT
+"""The folder that holds our packages."""
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 

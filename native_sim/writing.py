@@ -211,6 +211,13 @@ def is_left_over(name: str) -> bool:
     return name == LOCK or bool(_PARTIAL.fullmatch(name) or _FORMER.fullmatch(name))
 
 
+def names_in(path: Path) -> set[str]:
+    """Return the names of what a folder holds but for what a kill left there; its own name if it is no folder."""
+    if not path.is_dir():
+        return {path.name} if path.exists() else set()
+    return {entry.name for entry in path.iterdir() if not is_left_over(entry.name)}
+
+
 def _remove_if_left(partial: Path) -> None:
     with contextlib.suppress(OSError):  # being written, or gone, or not ours to remove
         if not _LOCKS:
