@@ -18,23 +18,24 @@ from typing import Any, Final
 
 import numpy as np
 
-import cage4.observation as observation
-import cage4.rich as rich
+import cage4.observations.flat as observation
+import cage4.observations.rich as rich
 import cage4.spec as spec
 import native_sim.soc.spec as soc
-from adapters import features, terms
-from adapters.actions import Mapper, MapperConfig, TableMapper
 from adapters.assignment import get_assignment
-from adapters.carrier import Carrier, LinearMap
-from adapters.messages import Codec
-from adapters.policy import TransferredPolicy
-from adapters.scorer import LinearMapper
+from adapters.cc4 import features
+from adapters.cc4 import soc_terms as terms
+from adapters.cc4.carrier import Carrier, LinearMap
+from adapters.cc4.mapper_linear import LinearMapper
+from adapters.cc4.mapper_table import Mapper, MapperConfig, TableMapper
+from adapters.cc4.policy import TransferredPolicy
+from adapters.codec import Codec
 from native_sim.api import FloatArray, Layout, Policy
-from native_sim.files import read_json
 from native_sim.names import check_name
-from native_sim.seals import is_intact, sealed
-from native_sim.tensors import read_tensors
-from native_sim.writing import write_atomically
+from native_sim.storage.files import read_json
+from native_sim.storage.seals import is_intact, sealed
+from native_sim.storage.tensors import read_tensors
+from native_sim.storage.writing import write_atomically
 
 FORMAT: Final = 1
 """Version of the folder; raised when an older reader would misread it."""
@@ -86,7 +87,7 @@ class Bundle:
     def policy(
         self, make_carried: MakeCarried, folder: Path = Path(), directive: FloatArray | None = None
     ) -> TransferredPolicy:
-        """Return the policy for CC4; ``directive`` as in :class:`adapters.carrier.Carrier`."""
+        """Return the policy for CC4; ``directive`` as in :class:`adapters.cc4.carrier.Carrier`."""
         carried = make_carried(self.carried, folder)
         mapper: Mapper = TableMapper(self.mapper)
         if self.mapper_weights is not None:

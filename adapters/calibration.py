@@ -6,10 +6,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from adapters import projection, terms
-from adapters.actions import CONFIRMED_ODDS, MapperConfig, belief_at
-from adapters.carrier import LinearMap
-from adapters.messages import Codec, fit_codec
+from adapters import projection
+from adapters.cc4 import soc_terms as terms
+from adapters.cc4.carrier import LinearMap
+from adapters.cc4.mapper_table import CONFIRMED_ODDS, MapperConfig, belief_at
+from adapters.codec import Codec, fit_codec
 from native_sim.api import Array, FloatArray, Layout
 
 CONFIRMED_PRECISION: Final = 0.98

@@ -8,10 +8,10 @@ import argparse
 
 import numpy as np
 
-from evaluation.evaluate import resolve
-from evaluation.games import game_of
-from evaluation.rollout import Episode
-from evaluation.statistics import Moments, bootstrap_interval, welch_interval
+from evaluation.harness.game import game_of
+from evaluation.harness.rollout import Episode
+from evaluation.harness.statistics import Moments, bootstrap_interval, welch_interval
+from evaluation.jobs.evaluate import resolve
 
 VARIANTS = ("base", "const-size", "phishing", "stealthy-red", "aggressive-red")
 PUBLISHED = {

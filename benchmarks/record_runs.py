@@ -7,11 +7,14 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from evaluation.studies import cross_simulator, explain, transfer_zero_shot, tuning
-from evaluation.studies.finetuning_report import NAME as FINE_TUNING
-from evaluation.studies.plans import FULL, PLANS
+from evaluation.studies.behaviour import explain
 from evaluation.studies.recorded import record, record_summary
-from evaluation.studies.runs import is_done, jobs
+from evaluation.studies.training import tuning
+from evaluation.studies.training.plans import FULL, PLANS
+from evaluation.studies.training.runs import is_done, jobs
+from evaluation.studies.transfer import cross_simulator
+from evaluation.studies.transfer import zero_shot as transfer_zero_shot
+from evaluation.studies.transfer.finetuning_report import NAME as FINE_TUNING
 
 WHOLE = dict.fromkeys((FINE_TUNING, transfer_zero_shot.NAME, cross_simulator.NAME), record_summary)
 WHOLE |= {tuning.NAME: tuning.record, explain.NAME: partial(record_summary, name=explain.SUMMARY)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evaluation.records import SPEC, SUMMARY, TABLE, RunFolder, write_atomically
-from evaluation.rows import to_table
+from evaluation.harness.rows import to_table
+from evaluation.harness.run_folder import SPEC, SUMMARY, TABLE, RunFolder, write_atomically
+from evaluation.harness.summary import summarise, summary_json
 from evaluation.studies.recorded import RECORDED
-from evaluation.summarise import summarise, summary_json
 
 
 def main() -> None:

@@ -9,15 +9,15 @@ import numpy as np
 
 import cage4
 from cage4 import spec
-from cage4.host_memory import HostMemory
-from cage4.sight import SLOT_SUBNET, look
+from cage4.policies.host_memory import HostMemory
+from cage4.policies.host_view import SLOT_SUBNET, look
+from cage4.policies.sentinel import IMPACT_COST, Sentinel
 from cage4.spec import Verb
 from cage4.variants import get_variant
-from evaluation.evaluate import resolve
-from evaluation.heuristics.sentinel import IMPACT_COST, Sentinel
-from evaluation.policies import make_policy
-from evaluation.rollout import Episode, Labels, play
-from evaluation.statistics import bootstrap_interval
+from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.harness.statistics import bootstrap_interval
+from evaluation.jobs.evaluate import resolve
+from evaluation.policies.registry import make_policy
 
 TUNING_SEED = 1000
 LOST = -1000

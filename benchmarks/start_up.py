@@ -12,7 +12,7 @@ CASES = {
     "python, nothing else": ["-c", "pass"],
     "hmarl-transfer --help": ["-m", "evaluation.cli", "--help"],
     "import cage4": ["-c", "import cage4"],
-    "import evaluation.evaluate": ["-c", "import evaluation.evaluate"],
+    "import evaluation.jobs.evaluate": ["-c", "import evaluation.jobs.evaluate"],
 }
 REPEATS = 7
 

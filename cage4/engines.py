@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 from typing import Any, NamedTuple
 
-from cage4 import cyborg_locate, spec, validate
+from cage4 import spec, validate
+from cage4.cyborg import locate as cyborg_locate
 from cage4.variants import Variant
 from native_sim.api import VectorEnv
 
@@ -19,7 +20,7 @@ class _Engine(NamedTuple):
 
 ENGINES = {
     "native": _Engine("cage4.native.engine", "NativeVectorEnv", ("threads",)),
-    "cyborg": _Engine("cage4.cyborg_engine", "CyborgVectorEnv", ("processes", "shortcuts")),
+    "cyborg": _Engine("cage4.cyborg.engine", "CyborgVectorEnv", ("processes", "shortcuts")),
 }
 """Engines in the order of preference: the compiled port, and the real CybORG."""
 AUTO = "auto"
@@ -46,7 +47,7 @@ def vector_env(
     Observations are int8 arrays [N, 92] for agents 0-3 and [N, 210] for agent 4. ``infos`` holds
     "action_mask" (agent -> [N, 82 or 242] int8), "busy" ([N, 5] int64 ticks), "phase" ([N] int64),
     "reward_parts" ([N, 9 subnets in generation order, LWF / ASF / RIA] float64) and "action_cost" ([N]
-    float64); with ``rich=True`` also "rich" (agent -> [N, F] int32, see :mod:`cage4.rich`).
+    float64); with ``rich=True`` also "rich" (agent -> [N, F] int32, see :mod:`cage4.observations.rich`).
 
     Args:
         engine: "native", "cyborg", or "auto" for the preferred one that is available.

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from gymnasium.spaces import Space
 from pettingzoo import ParallelEnv
 
-from cage4 import spec, true_state, validate
+from cage4 import spec, validate
 from cage4.actions import SLEEP
 from cage4.engines import AUTO, vector_env
-from cage4.spaces import action_sizes, action_spaces, observation_spaces
-from cage4.true_state import TrueState
+from cage4.observations import true_state
+from cage4.observations.spaces import action_sizes, action_spaces, observation_spaces
+from cage4.observations.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import Array, VectorEnv
 
@@ -49,7 +50,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
     agent receives the reward of the team. ``infos[agent]`` is ``{"action_mask": int8 array, "busy": int}``: 1
     where an action exists in this episode, and the number of steps for which whatever the agent submits will
     be dropped. If the engine gives rich observations, ``infos[agent]["rich"]`` is the agent's vector [F] int32
-    of :mod:`cage4.rich`. ``state()`` is the truth behind it all, for training only.
+    of :mod:`cage4.observations.rich`. ``state()`` is the truth behind it all, for training only.
 
     As in CybORG, ``reset()`` without a seed goes on in the random stream, agents without an action play
     Sleep, and all agents are terminated and truncated together, one step before ``steps``.
@@ -128,7 +129,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
     def state(self) -> npt.NDArray[np.int32]:
         """Return the true state as one vector [F] int32, which no agent sees: for centralised critics.
 
-        ``cage4.true_state.LAYOUT`` tells what each entry means and ``state_space`` what it can hold.
+        ``cage4.observations.true_state.LAYOUT`` tells what each entry means and ``state_space`` what it can hold.
 
         Raises:
             ValueError: As :meth:`true_state`.
@@ -137,7 +138,7 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         return vector
 
     def true_state(self) -> TrueState:
-        """Return the true state in named arrays, N = 1; see :mod:`cage4.true_state`.
+        """Return the true state in named arrays, N = 1; see :mod:`cage4.observations.true_state`.
 
         Raises:
             ValueError: If the environment was not reset yet, or the engine has no true state.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cage4 import spec
-from native_sim.files import read_toml
 from native_sim.finite import is_number
 from native_sim.names import check_name
+from native_sim.storage.files import read_toml
 
 RED_AGENTS = ("finite-state", "discovery", "verbose", "random-select", "sleep")
 GREEN_AGENTS = ("enterprise", "none")

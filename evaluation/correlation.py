@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.statistics import FloatArray
+from evaluation.harness.statistics import FloatArray
 
 
 def spearman(x: FloatArray, y: FloatArray) -> FloatArray:

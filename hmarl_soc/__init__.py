@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hmarl_soc.learner import Learner, Seen, Transition
     from hmarl_soc.registry import load_policy
-    from hmarl_soc.runs import train
+    from hmarl_soc.training.runs import train
 
 __all__ = ["Learner", "Seen", "Transition", "load_policy", "train"]
 
@@ -19,7 +19,7 @@ _HOMES = {
     "Seen": "hmarl_soc.learner",
     "Transition": "hmarl_soc.learner",
     "load_policy": "hmarl_soc.registry",
-    "train": "hmarl_soc.runs",
+    "train": "hmarl_soc.training.runs",
 }
 
 

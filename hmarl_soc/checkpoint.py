@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from native_sim import files
 from native_sim.api import Array
-from native_sim.seals import digest_of
-from native_sim.tensors import read_tensors
-from native_sim.writing import sweep, write_atomically
+from native_sim.storage import files
+from native_sim.storage.seals import digest_of
+from native_sim.storage.tensors import read_tensors
+from native_sim.storage.writing import sweep, write_atomically
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

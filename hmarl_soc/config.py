@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from native_sim import files
+from native_sim.storage import files
 
 MOST: Final = 10**12
 """Of every setting that counts something."""

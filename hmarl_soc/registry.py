@@ -25,13 +25,13 @@ class Method(NamedTuple):
 METHODS: Final[dict[str, Method]] = {
     "hmarl-soc": Method(
         "hmarl_soc.config:HmarlConfig",
-        "hmarl_soc.hierarchy:Hierarchy",
-        "hmarl_soc.acting:make_policy",
+        "hmarl_soc.hierarchy.learner:Hierarchy",
+        "hmarl_soc.hierarchy.acting:make_policy",
     ),
     "hmarl-soc-ppo": Method(
         "hmarl_soc.baselines.config:PpoHierarchyConfig",
         "hmarl_soc.baselines.ppo_hierarchy:PpoHierarchy",
-        "hmarl_soc.acting:make_policy",
+        "hmarl_soc.hierarchy.acting:make_policy",
     ),
     "single-drl": Method(
         "hmarl_soc.baselines.config:PpoConfig",

@@ -8,13 +8,13 @@ def main() -> None:
     """Entry point of the ``hmarl-transfer`` command."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     try:
-        from evaluation import names
+        from evaluation.inputs import names
     finally:
         sys.path.pop(0)
     names.settle()
-    from evaluation import cli
+    from evaluation.cli import app
 
-    cli.main()
+    app.main()
 
 
 if __name__ == "__main__":

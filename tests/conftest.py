@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from cage4 import cyborg_engine
+from cage4.cyborg import engine as cyborg_engine
 
 
 def pytest_collection_modifyitems(items):

@@ -15,15 +15,15 @@ import pytest
 from pydantic import BaseModel, ValidationError
 from typer.testing import CliRunner
 
-from adapters.actions import MapperConfig
+from adapters.cc4.mapper_table import MapperConfig
 from cage4.native.knobs import make_knobs
 from cage4.variants import FINITE_STATE_CHOICES, Variant, load_variant
-from evaluation.cli import app
+from evaluation.cli.app import app
 from evaluation.foreign.limits import Limits
-from evaluation.schema import EvalSpec
+from evaluation.harness.schema import EvalSpec
 from evaluation.studies.recorded import RECORDED
 from hmarl_soc.config import HmarlConfig, parse, read_toml
-from hmarl_soc.runs import make_env
+from hmarl_soc.training.runs import make_env
 from native_sim.soc.config import SocConfig
 from native_sim.soc.policies import Tactics
 from native_sim.soc.variants import get_variant

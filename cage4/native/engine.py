@@ -12,12 +12,13 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
 from cage4 import spec, validate
-from cage4.native import codes, kernel, rng
-from cage4.native import rich as rich_log
-from cage4.native import true_state as state_reader
-from cage4.native.blue import CATALOGUE
+from cage4.native import kernel, rng
+from cage4.native.agents.blue import CATALOGUE
 from cage4.native.knobs import make_knobs
-from cage4.native.state import (
+from cage4.native.observations import rich as rich_log
+from cage4.native.observations import true_state as state_reader
+from cage4.native.world import codes
+from cage4.native.world.state import (
     BROKEN,
     OK,
     PORTS_PER_CHUNK,
@@ -30,11 +31,11 @@ from cage4.native.state import (
     enlarge,
     view,
 )
-from cage4.spaces import VectorSpaces, action_sizes, observation_sizes
-from cage4.true_state import TrueState
+from cage4.observations.spaces import VectorSpaces, action_sizes, observation_sizes
+from cage4.observations.true_state import TrueState
 from cage4.variants import Variant
 from native_sim.api import ActionBatch, Array, StepBatch, VectorEnv
-from native_sim.threads import threads_lost
+from native_sim.kernels.threads import threads_lost
 
 Rows = npt.NDArray[np.int64]
 
@@ -79,7 +80,7 @@ class NativeVectorEnv(VectorEnv):
             sizes: First size of the pools behind CybORG's unbounded lists; they grow when they must.
             pad_spaces: Give all agents 210 observation entries and 242 actions, as CybORG's wrapper option does.
             rich: Give ``infos`` the entry "rich": agent -> [N, F] int32, the rich observation of
-                :mod:`cage4.rich`. It costs time.
+                :mod:`cage4.observations.rich`. It costs time.
 
         Raises:
             ValueError: If a number is out of range.
@@ -170,7 +171,7 @@ class NativeVectorEnv(VectorEnv):
         return self._play(chosen, checked, _message_bits(messages, len(chosen)))
 
     def true_state(self, rows: Sequence[int] | None = None) -> TrueState:
-        """Return the true state of rows (default: all), which no blue agent sees; see :mod:`cage4.true_state`.
+        """Return the true state of rows (default: all); see :mod:`cage4.observations.true_state`.
 
         Raises:
             ValueError: If a row does not exist, is repeated, or was never reset.

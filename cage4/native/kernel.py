@@ -7,12 +7,17 @@ from typing import Any, NamedTuple
 from numba import prange
 
 from cage4 import spec
-from cage4.native import blue, codes, green, observe, policy, red, reward, rich, sessions
+from cage4.native import reward
+from cage4.native.agents import blue, green, red
+from cage4.native.agents import red_policy as policy
 from cage4.native.jit import inner
+from cage4.native.observations import flat as observe
+from cage4.native.observations import rich
 from cage4.native.rng import skip_shuffle
-from cage4.native.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
-from cage4.native.topology import reset_row
-from native_sim.jit import fingerprint, kept
+from cage4.native.world import codes, sessions
+from cage4.native.world.state import FREE_COUNT, OK, PORTS_PER_CHUNK, Pools
+from cage4.native.world.topology import reset_row
+from native_sim.kernels.jit import fingerprint, kept
 
 # The most that one step can take from the pools, besides what scans of crowded hosts need.
 _PROCESSES_PER_STEP = 5 + 6 + codes.MAX_GREEN + 5 * codes.MAX_BASE_PROCESSES
@@ -153,7 +158,7 @@ class Loops(NamedTuple):
 
 
 def _compile_loops(fingerprint: int, parallel: bool) -> Loops:
-    """Return the loops, of which those that are played are compiled; cached on disk, see :mod:`native_sim.jit`."""
+    """Return the loops, compiled on first use and cached on disk, see :mod:`native_sim.kernels.jit`."""
 
     @kept(parallel=parallel)
     def step_batch(store, k, rows, places, commands, messages, out):  # type: ignore[no-untyped-def]
@@ -186,7 +191,7 @@ def _compile_decoder(fingerprint: int) -> Any:
 serial = _compile_loops(fingerprint(__name__), parallel=False)
 """The loops for one thread. They start none, and so run in a process that was forked, too."""
 threaded = _compile_loops(fingerprint(__name__), parallel=True)
-"""The loops that share the rows among the threads of Numba; see :mod:`native_sim.threads` on forks.
+"""The loops that share the rows among the threads of Numba; see :mod:`native_sim.kernels.threads` on forks.
 
 Loading them already starts those threads. Both hold the interpreter lock, so that threads of Python take turns:
 Numba's plainest kind of threads does not bear two loops at once."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cage4 import spec
-from cage4.native import codes
+from cage4.native.world import codes
 from cage4.variants import RED_ACTIONS, Choices, Variant
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cage4 import spec
-from cage4.native import codes
 from cage4.native.jit import inner
-from cage4.native.state import RED_HOST, RED_VERB
+from cage4.native.world import codes
+from cage4.native.world.state import RED_HOST, RED_VERB
 
 
 @inner

@@ -19,7 +19,7 @@ class Limits:
     """What a foreign process may use.
 
     Raises:
-        BadInput: If a number is out of range, see :mod:`evaluation.ranges`.
+        BadInput: If a number is out of range, see :mod:`evaluation.inputs.ranges`.
     """
 
     time_s: float = TIME_LIMIT
@@ -28,7 +28,7 @@ class Limits:
     """Memory of one process; None for a large part of the machine's."""
 
     def __post_init__(self) -> None:
-        from evaluation import ranges  # the command line shows its help without what this brings along
+        from evaluation.inputs import ranges  # the command line shows its help without what this brings along
 
         ranges.check("--time-limit", self.time_s, ranges.TIME_LIMIT)
         ranges.check("--memory-limit", self.memory_gib, ranges.MEMORY_GIB)

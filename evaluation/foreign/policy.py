@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.errors import ForeignFailure
 from evaluation.foreign import wire
 from evaluation.foreign.process import ForeignProcess
+from evaluation.inputs.errors import ForeignFailure
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 
 MOST_DRAWS = 10_000

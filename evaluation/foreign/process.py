@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from evaluation.errors import MOST_TOLD, BadInput, ForeignFailure
 from evaluation.foreign import wire
 from evaluation.foreign.limits import Limits
-from evaluation.names import user_path
+from evaluation.inputs.errors import MOST_TOLD, BadInput, ForeignFailure
+from evaluation.inputs.names import user_path
 
-CHILD: Final = Path(__file__).with_name("child.py")
+CHILD: Final = Path(__file__).parent / "inside" / "child.py"
 MOST_OUTPUT: Final = 2**15
 """Bytes kept of the beginning, and as many of the end, of what a process prints."""
 CLOSE_SECONDS: Final = 5.0

@@ -6,14 +6,17 @@ from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluation import ranges
-from evaluation.errors import BadInput, refuse_options, split_list
-from evaluation.studies import behaviours, cross_simulator, explain, finetuning, roles, transfer_zero_shot, tuning
-from evaluation.studies import study as training
-from evaluation.studies.finetuning_report import NAME as FINE_TUNING
+from evaluation.inputs import ranges
+from evaluation.inputs.errors import BadInput, refuse_options, split_list
+from evaluation.studies.behaviour import behaviours, explain, roles
 from evaluation.studies.options import Options
-from evaluation.studies.plans import PLANS
-from native_sim.writing import FolderInUse, FolderLock, sweep
+from evaluation.studies.training import study as training
+from evaluation.studies.training import tuning
+from evaluation.studies.training.plans import PLANS
+from evaluation.studies.transfer import cross_simulator, finetuning
+from evaluation.studies.transfer import zero_shot as transfer_zero_shot
+from evaluation.studies.transfer.finetuning_report import NAME as FINE_TUNING
+from native_sim.storage.writing import FolderInUse, FolderLock, sweep
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from evaluation.errors import BadInput
-from native_sim.files import MISFITS, MOST_JSON, kind_of, parse_json, read_bytes, read_json_object
-from native_sim.seals import SEAL, is_intact
-from native_sim.writing import LOCK
+from evaluation.inputs.errors import BadInput
+from native_sim.storage.files import MISFITS, MOST_JSON, kind_of, parse_json, read_bytes, read_json_object
+from native_sim.storage.seals import SEAL, is_intact
+from native_sim.storage.writing import LOCK
 
 LOG: Final = "log.jsonl"
 

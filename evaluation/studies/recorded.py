@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from evaluation.records import write_atomically
+from evaluation.harness.run_folder import write_atomically
 from evaluation.studies.files import read_object, read_shipped, shipped_wrong
-from evaluation.studies.runs import RUN, TRAINED, Job, is_done, read_curve
-from evaluation.studies.tables import COLUMNS, job_values
-from native_sim.files import MISFITS
-from native_sim.seals import sealed
+from evaluation.studies.training.runs import RUN, TRAINED, Job, is_done, read_curve
+from evaluation.studies.training.tables import COLUMNS, job_values
+from native_sim.storage.files import MISFITS
+from native_sim.storage.seals import sealed
 
-RECORDED: Final = Path(__file__).resolve().parent.parent / "recorded"
+RECORDED: Final = Path(__file__).resolve().parents[1] / "recorded"
 FOLDER: Final = RECORDED / "studies"
 SUMMARY: Final = "study.json"
 """Of a study that is kept as one file; it names the study and what was studied."""

@@ -1,6 +1,6 @@
 """The policies of all baselines in plain NumPy: saved weights play without the tensor library.
 
-Networks compute in double precision; see :mod:`hmarl_soc.acting`.
+Networks compute in double precision; see :mod:`hmarl_soc.hierarchy.acting`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hmarl_soc.acting import fitting, width
 from hmarl_soc.baselines.config import BaselineConfig, PpoConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, ObservationEncoding, make_kinds, parts_and_outputs
-from hmarl_soc.baselines.normalise import Moments
+from hmarl_soc.hierarchy.acting import fitting, width
 from hmarl_soc.interface import Interface
+from hmarl_soc.nn.normalise import Moments
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 
 _LAYERS = ("first", "second", "last")

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.advice import AdvisedLearner
 from hmarl_soc.baselines.acting import GreedyBranches, make_policy
 from hmarl_soc.baselines.config import BaselineConfig
 from hmarl_soc.baselines.encoding import ActionEncoding, IntArray, ObservationEncoding
-from hmarl_soc.baselines.nets import BranchNet
-from hmarl_soc.baselines.normalise import Moments
 from hmarl_soc.interface import Interface
+from hmarl_soc.kickstarting import AdvisedLearner
 from hmarl_soc.learner import Seen, State
-from hmarl_soc.networks import find_device
+from hmarl_soc.nn.branches import BranchNet
+from hmarl_soc.nn.networks import find_device
+from hmarl_soc.nn.normalise import Moments
 from native_sim.api import Array
 
 _FORBIDDEN = -1e9

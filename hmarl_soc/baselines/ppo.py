@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from hmarl_soc.baselines.base import BranchLearner, only_allowed
 from hmarl_soc.baselines.config import PpoConfig
 from hmarl_soc.baselines.encoding import IntArray
-from hmarl_soc.baselines.nets import AgentNets
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State, Transition, average
-from hmarl_soc.losses import advantages_of_steps, ppo_loss
-from hmarl_soc.networks import clip_and_step, make_adam
-from hmarl_soc.replay import Rollout
+from hmarl_soc.nn.branches import AgentNets
+from hmarl_soc.nn.losses import advantages_of_steps, ppo_loss
+from hmarl_soc.nn.networks import clip_and_step, make_adam
+from hmarl_soc.training.replay import Rollout
 from native_sim.api import Array
 
 

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.acting import HierarchyPolicy
-from hmarl_soc.advice import AdvisedLearner
-from hmarl_soc.agents.coordinator import Coordinator
-from hmarl_soc.agents.parts import distance, gumbels, normals
-from hmarl_soc.agents.responder import emit
 from hmarl_soc.baselines.config import PpoHierarchyConfig
+from hmarl_soc.hierarchy.acting import HierarchyPolicy
+from hmarl_soc.hierarchy.coordinator import Coordinator
+from hmarl_soc.hierarchy.responder import emit
+from hmarl_soc.hierarchy.roles import LOWER, OUTPUTS, TYPES, check_roles
+from hmarl_soc.hierarchy.views import make_view
 from hmarl_soc.interface import Interface
+from hmarl_soc.kickstarting import AdvisedLearner
 from hmarl_soc.learner import Seen, State, Transition
-from hmarl_soc.networks import find_device, make_adam
-from hmarl_soc.roles import LOWER, OUTPUTS, TYPES, check_roles
-from hmarl_soc.views import make_view
+from hmarl_soc.nn.networks import find_device, make_adam
+from hmarl_soc.nn.parts import distance, gumbels, normals
 from native_sim.api import Array
 
 _ADVICE_SCALE = 50.0
@@ -39,7 +39,7 @@ class LowerPpo(Coordinator):
     Args:
         role: Name of the agent.
         groups: Slices of the outputs that are the logits of a choice each; the other outputs are means.
-        settings: Arguments of :class:`hmarl_soc.agents.coordinator.Coordinator`.
+        settings: Arguments of :class:`hmarl_soc.hierarchy.coordinator.Coordinator`.
     """
 
     def __init__(self, role: str, groups: list[slice], *settings: Any) -> None:
@@ -96,7 +96,7 @@ class LowerPpo(Coordinator):
 
 
 class PpoHierarchy(AdvisedLearner):
-    """The hierarchy with PPO for every agent; arguments as of :class:`hmarl_soc.hierarchy.Hierarchy`."""
+    """The hierarchy with PPO for every agent; arguments as of :class:`hmarl_soc.hierarchy.learner.Hierarchy`."""
 
     def __init__(
         self, config: PpoHierarchyConfig, interface: Interface, num_envs: int, seed: int, device: str = "cpu"

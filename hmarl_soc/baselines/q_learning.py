@@ -15,9 +15,9 @@ from hmarl_soc.baselines.config import QConfig
 from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import State, Transition, average
-from hmarl_soc.losses import lead_missing, td_target
-from hmarl_soc.networks import clip_and_step, make_adam
-from hmarl_soc.replay import Replay, Window
+from hmarl_soc.nn.losses import lead_missing, td_target
+from hmarl_soc.nn.networks import clip_and_step, make_adam
+from hmarl_soc.training.replay import Replay, Window
 
 
 class QLearner(BranchLearner):

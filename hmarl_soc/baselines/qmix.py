@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from hmarl_soc.baselines.config import QmixConfig
-from hmarl_soc.baselines.nets import Mixer
 from hmarl_soc.baselines.q_learning import QLearner
 from hmarl_soc.interface import Interface
+from hmarl_soc.nn.branches import Mixer
 
 
 class Qmix(QLearner):

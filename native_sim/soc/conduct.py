@@ -12,8 +12,8 @@ import numpy as np
 
 from native_sim.api import Array, Layout, ObservationBatch
 from native_sim.soc import spec
-from native_sim.soc.cases import SUSPECT
-from native_sim.soc.state import CONFIDENCE, HOST, OPEN, SEGMENT, TECHNIQUE, TIME
+from native_sim.soc.corrected.cases import SUSPECT
+from native_sim.soc.corrected.state import CONFIDENCE, HOST, OPEN, SEGMENT, TECHNIQUE, TIME
 
 if TYPE_CHECKING:
     from native_sim.soc.env import SocVectorEnv
@@ -113,7 +113,7 @@ def heads(evidence: Array) -> Array:
     """Return the index [N] of the alert that triage has in hand: the highest priority of its segment, then the oldest.
 
     Args:
-        evidence: [N] EVIDENCE (:mod:`native_sim.soc.state`), with an alert in every queue.
+        evidence: [N] EVIDENCE (:mod:`native_sim.soc.corrected.state`), with an alert in every queue.
     """
     segments = evidence["queue"][:, :, SEGMENT].astype(np.int64).clip(0, spec.NUM_SEGMENTS - 1)
     priority = np.take_along_axis(evidence["directive"], segments, axis=1)

@@ -45,7 +45,7 @@ def make_engine(config: SocConfig, num_envs: int, threads: int) -> Engine:
         from native_sim.soc.reference.engine import ReferenceEngine
 
         return ReferenceEngine(config, num_envs, threads)
-    from native_sim.soc.engine import CorrectedEngine
+    from native_sim.soc.corrected.engine import CorrectedEngine
 
     return CorrectedEngine(config, num_envs, threads)
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
-from native_sim.files import read_json
 from native_sim.finite import is_number
 from native_sim.soc import spec
 from native_sim.soc.constants import BEST_CONSTANT
+from native_sim.storage.files import read_json
 
 _NUMBERS: Final = {"coordinator": 8, "hunter": 16, "responder": 12}
 

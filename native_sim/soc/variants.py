@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from native_sim.files import read_toml
 from native_sim.names import check_name
 from native_sim.soc import spec
 from native_sim.soc.config import LEVELS, SocConfig, make_config
+from native_sim.storage.files import read_toml
 
 VERSIONS: Final = {"corrected": 1, "reference": 1}
 """Raised whenever the meaning of a rule set or of one of its levels changes, so that old results keep theirs."""

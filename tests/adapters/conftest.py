@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from adapters import features, terms
 from adapters.bundle import Bundle
-from adapters.carrier import LinearMap
-from adapters.messages import Codec
-from cage4 import actions, rich, spec
+from adapters.cc4 import features
+from adapters.cc4 import soc_terms as terms
+from adapters.cc4.carrier import LinearMap
+from adapters.codec import Codec
+from cage4 import actions, spec
+from cage4.observations import rich
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from adapters import bundle as bundles
-from adapters.actions import MapperConfig
 from adapters.bundle import INDEX, TENSORS, BundleError, load_bundle
-from native_sim.seals import SEAL, sealed
+from adapters.cc4.mapper_table import MapperConfig
+from native_sim.storage.seals import SEAL, sealed
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from adapters import features, terms
 from adapters.calibration import Samples, belief_thresholds, calibrate, scale_term
-from adapters.carrier import LinearMap
+from adapters.cc4 import features
+from adapters.cc4 import soc_terms as terms
+from adapters.cc4.carrier import LinearMap
 
 BELIEF = terms.HOST_TERMS["belief"].start
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import features, terms
-from adapters.actions import DRAWS, NOT_VALID, MapperConfig, Orders, Situation, TableMapper
-from adapters.scorer import SIZE, LinearMapper
-from cage4 import actions, observation, rich, spec
+from adapters.cc4 import features
+from adapters.cc4 import soc_terms as terms
+from adapters.cc4.mapper_linear import SIZE, LinearMapper
+from adapters.cc4.mapper_table import DRAWS, NOT_VALID, MapperConfig, Orders, Situation, TableMapper
+from cage4 import actions, spec
+from cage4.observations import flat as observation
+from cage4.observations import rich
 from native_sim.api import Decision, Policy
 from native_sim.soc import spec as soc
 

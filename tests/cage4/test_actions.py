@@ -83,7 +83,7 @@ def test_foreign_and_malformed_actions_are_refused():
 
 @pytest.mark.cyborg
 def test_labels_are_cyborgs_own():
-    from cage4.cyborg_engine import CyborgEpisode
+    from cage4.cyborg.engine import CyborgEpisode
 
     game = CyborgEpisode("base", 30, 1)
     game.reset(seed=3)

@@ -11,10 +11,11 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import cage4
-from cage4 import engines, spec, true_state, validate
+from cage4 import engines, spec, validate
 from cage4.actions import SLEEP
 from cage4.faces import CageParallelEnv
-from cage4.spaces import VectorSpaces, action_sizes, observation_sizes
+from cage4.observations import true_state
+from cage4.observations.spaces import VectorSpaces, action_sizes, observation_sizes
 from cage4.spec import BLUE_AGENTS
 from native_sim.api import StepBatch, VectorEnv
 

@@ -7,7 +7,8 @@ import statistics
 import numpy as np
 import pytest
 
-from cage4 import cyborg_engine, score, spec
+from cage4 import score, spec
+from cage4.cyborg import engine as cyborg_engine
 
 SEED, EPISODES = 4321, 2
 

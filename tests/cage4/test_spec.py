@@ -61,7 +61,7 @@ def test_tables_cannot_be_written():
 
 @pytest.mark.cyborg
 def test_rewards_and_green_policy_are_cyborgs():
-    from cage4.cyborg_engine import CyborgEpisode
+    from cage4.cyborg.engine import CyborgEpisode
 
     game = CyborgEpisode("base", 30, 1)
     controller = game.cyborg.environment_controller

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cage4 import spec, validate
-from cage4.spaces import action_sizes
+from cage4.observations.spaces import action_sizes
 from cage4.variants import Variant
 
 SIZES = action_sizes()

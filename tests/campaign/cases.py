@@ -58,7 +58,7 @@ FEW_LESSONS = "campaign.cases:few_lessons"
 
 
 def few_lessons() -> None:
-    from evaluation import finetune
+    from evaluation.jobs import finetune
 
     finetune.LESSON_EPISODES = 1
     finetune.spec.DEFAULT_STEPS = 40
@@ -216,7 +216,7 @@ def _bundle(tuned: Path, to: Path) -> None:
 
 def _unfinished(evaluated: Path, to: Path) -> None:
     """Make of a finished evaluation one that was stopped before its last two episodes."""
-    from evaluation.records import ROWS, SPEC, RunFolder
+    from evaluation.harness.run_folder import ROWS, SPEC, RunFolder
 
     rows = RunFolder.open(evaluated).read()
     to.mkdir()

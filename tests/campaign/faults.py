@@ -11,8 +11,8 @@ from typing import Any
 
 def rows_are_believed() -> None:
     """A reader that skips what it cannot read."""
-    from evaluation.errors import BadInput
-    from evaluation.records import ROWS, RunFolder
+    from evaluation.harness.run_folder import ROWS, RunFolder
+    from evaluation.inputs.errors import BadInput
 
     honest = RunFolder.read
 
@@ -28,7 +28,7 @@ def rows_are_believed() -> None:
 
 
 def _is_good(folder: Any, line: bytes, read: Callable[[Any], list[Any]]) -> bool:
-    from evaluation.errors import BadInput
+    from evaluation.inputs.errors import BadInput
 
     (folder.path / "one").mkdir(exist_ok=True)
     trial = type(folder)(folder.path / "one", folder.spec, folder.provenance)
@@ -41,7 +41,7 @@ def _is_good(folder: Any, line: bytes, read: Callable[[Any], list[Any]]) -> bool
 
 def reading_raises() -> None:
     """A reader that tells its mistakes as Python does."""
-    from evaluation.records import RunFolder
+    from evaluation.harness.run_folder import RunFolder
 
     def read(self: RunFolder) -> list[Any]:
         raise KeyError("score")
@@ -50,7 +50,7 @@ def reading_raises() -> None:
 
 
 def reading_hangs() -> None:
-    from evaluation.records import RunFolder
+    from evaluation.harness.run_folder import RunFolder
 
     def read(self: RunFolder) -> list[Any]:
         time.sleep(1000)
@@ -61,7 +61,7 @@ def reading_hangs() -> None:
 
 def rows_are_written_late() -> None:
     """A writer that leaves what it has not written yet beside the folder, under a name that nobody sweeps."""
-    from evaluation.records import RunFolder
+    from evaluation.harness.run_folder import RunFolder
 
     honest = RunFolder.append
 
@@ -76,7 +76,7 @@ def rows_are_written_late() -> None:
 
 def full_disks_are_kept_quiet() -> None:
     """A command that says nothing of what it could not write."""
-    from evaluation import evaluate
+    from evaluation.jobs import evaluate
 
     honest = evaluate.write_atomically
 

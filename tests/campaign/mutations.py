@@ -347,6 +347,6 @@ def _others(store: Store, draw: Random) -> list[bytes]:
 
 def has_cyborg() -> bool:
     """Whether submissions can be played."""
-    from cage4 import cyborg_engine
+    from cage4.cyborg import engine as cyborg_engine
 
     return bool(cyborg_engine.available())

@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = (
-    "evaluation.cli",
-    "evaluation.evaluate",
-    "evaluation.export",
-    "evaluation.finetune",
-    "evaluation.plots",
-    "evaluation.report",
-    "evaluation.runner",
+    "evaluation.cli.app",
+    "evaluation.jobs.evaluate",
+    "evaluation.export.submission",
+    "evaluation.jobs.finetune",
+    "evaluation.reporting.plots",
+    "evaluation.reporting.report",
+    "evaluation.harness.runner",
     "evaluation.studies.command",
-    "evaluation.training",
-    "evaluation.training_cc4",
-    "hmarl_soc.finetuning",
-    "hmarl_soc.runs",
+    "evaluation.jobs.train",
+    "evaluation.games.cc4.training",
+    "hmarl_soc.finetuning.learner",
+    "hmarl_soc.training.runs",
     "pyarrow.parquet",
     "safetensors.numpy",
     "torch",
@@ -104,7 +104,7 @@ def play(job: dict[str, Any]) -> int:
 
 def command(argv: list[str]) -> int:
     """Run ``hmarl-transfer`` with these arguments; a traceback and exit code 1 where Python itself would end so."""
-    from evaluation.cli import main
+    from evaluation.cli.app import main
 
     sys.argv = ["hmarl-transfer", *argv]
     try:

@@ -86,7 +86,7 @@ def run_command(words):
 
 def run_ours(arguments):
     """Run a command of this project in this process, which has imported it once; return its exit code and output."""
-    from evaluation.cli import main as command
+    from evaluation.cli.app import main as command
 
     said = io.StringIO()
     sys.argv = [PROGRAM, *arguments]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pages import Command
 
-from evaluation.studies.plans import SMOKE
+from evaluation.studies.training.plans import SMOKE
 
 PROGRAM = "hmarl-transfer"
 FLAG = None
@@ -57,7 +57,7 @@ NOT_RUN = {
     "git clone": "needs the network",
     "git -C": "the same",
     "export CYBORG_PATH": "whoever runs the tests sets it",
-    "python -m CybORG.Evaluation.evaluation": "tests/evaluation/test_export.py runs it, with a stand-in for ray",
+    "python -m CybORG.Evaluation.evaluation": "tests/evaluation/export/test_submission.py runs it",
 }
 """First words of commands that are not run -> why."""
 

@@ -11,15 +11,15 @@ from shrinking import PROGRAM
 from typer.main import get_command
 
 from cage4 import variants
-from cage4.drivers import DRIVERS
+from cage4.parity.drivers import DRIVERS
 from cage4.spec import REFERENCE_COMMIT
-from evaluation.cli import app
-from evaluation.finetune import METHOD as FINETUNE
-from evaluation.games import ENGINES
-from evaluation.policies import CC4, LOADERS, POLICIES, Registry, make_policy, soc_registry
+from evaluation.cli.app import app
+from evaluation.harness.game import ENGINES
+from evaluation.jobs.finetune import METHOD as FINETUNE
+from evaluation.policies.registry import CC4, LOADERS, POLICIES, Registry, make_policy, soc_registry
 from evaluation.studies.command import STUDIES
-from evaluation.studies.finetuning import PARTS, STARTS
-from evaluation.transfer import CONTROLS, OWN_DRAWS, PACKAGED, PAPER, SCRIPTED
+from evaluation.studies.transfer.finetuning import PARTS, STARTS
+from evaluation.transfer.carried import CONTROLS, OWN_DRAWS, PACKAGED, PAPER, SCRIPTED
 from hmarl_soc.config import read_toml
 from hmarl_soc.registry import METHODS
 from native_sim.soc.config import LEVELS

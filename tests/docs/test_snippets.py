@@ -17,9 +17,9 @@ import pytest
 import shrinking
 from pages import PAGES, ROOT, SHELLS, Block, Command, blocks, commands, indented, spans
 
-from evaluation import finetune
-from evaluation.games import game_of
-from evaluation.training import _resolve
+from evaluation.harness.game import game_of
+from evaluation.jobs import finetune
+from evaluation.jobs.train import _resolve
 from hmarl_soc.config import read_toml
 from hmarl_soc.tuned import merge
 

@@ -1,19 +1,15 @@
-"""Makes ``factories`` importable: pytest's importlib mode leaves the folder of a test off the path."""
+"""What tests of the evaluation share."""
 
 import resource
-import sys
-from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))
+from tests.builders.train_command import SMALL
 
 
 @pytest.fixture
 def settings(tmp_path):
     """Return a file of settings of a run that takes a second."""
-    from train_command import SMALL  # only now is it on the path
-
     path = tmp_path / "small.toml"
     path.write_text(SMALL)
     return path

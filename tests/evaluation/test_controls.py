@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 import cage4
-from adapters.environment import CarriedEnv
-from adapters.policy import TransferredPolicy
+from adapters.cc4.environment import CarriedEnv
+from adapters.cc4.policy import TransferredPolicy
 from cage4 import spec
-from evaluation import transfer
-from evaluation.policies import LOADERS, make_policy, soc_registry
-from evaluation.silenced import Dicing, Grafted, Silenced
+from evaluation.policies.registry import LOADERS, make_policy, soc_registry
+from evaluation.policies.silenced import Dicing, Grafted, Silenced
+from evaluation.transfer import carried as transfer
 from hmarl_soc import checkpoint
-from hmarl_soc.acting import HierarchyPolicy
 from hmarl_soc.config import NetworkConfig
-from hmarl_soc.finetuning import FinetuneConfig, Finetuner
+from hmarl_soc.finetuning.learner import FinetuneConfig, Finetuner
+from hmarl_soc.hierarchy.acting import HierarchyPolicy
 from hmarl_soc.interface import describe
-from hmarl_soc.playing import TRAINING, Field, episode_seeds
 from hmarl_soc.registry import config_class, make_learner
+from hmarl_soc.training.playing import TRAINING, Field, episode_seeds
 from native_sim import make_vec
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc

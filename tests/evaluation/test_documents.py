@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 import evaluation
-from evaluation.records import SPEC
-from evaluation.studies import cross_simulator, explain, tuning
-from evaluation.studies import transfer_zero_shot as zero_shot
-from evaluation.studies.finetuning_report import NAME as FINE_TUNING
-from evaluation.studies.finetuning_report import render
-from evaluation.studies.plans import FULL, PLANS, SCRIPTED
+from evaluation.harness.run_folder import SPEC
+from evaluation.studies.behaviour import explain
 from evaluation.studies.recorded import with_recorded
-from evaluation.studies.runs import execute, jobs
-from evaluation.studies.tables import summarise
-from evaluation.transfer import bundle_folder
+from evaluation.studies.training import tuning
+from evaluation.studies.training.plans import FULL, PLANS, SCRIPTED
+from evaluation.studies.training.runs import execute, jobs
+from evaluation.studies.training.tables import summarise
+from evaluation.studies.transfer import cross_simulator, zero_shot
+from evaluation.studies.transfer.finetuning_report import NAME as FINE_TUNING
+from evaluation.studies.transfer.finetuning_report import render
+from evaluation.transfer.carried import bundle_folder
 from hmarl_soc.config import HmarlConfig, read_toml
 from hmarl_soc.tuned import complete
 

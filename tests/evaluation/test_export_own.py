@@ -8,17 +8,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from judging import judge
-from shapes import ANSWER, SHAPES, array, policy
 from typer.testing import CliRunner
 
-from evaluation import export as exporting
-from evaluation import rehearsal
-from evaluation.cli import app
-from evaluation.errors import BadInput
-from evaluation.export import Labels, export
-from evaluation.observed import Observation
-from evaluation.policies import closure_of
+from evaluation.cli.app import app
+from evaluation.export import rehearsal
+from evaluation.export import submission as exporting
+from evaluation.export.submission import Labels, export
+from evaluation.foreign.sources.observed import Observation
+from evaluation.inputs.errors import BadInput
+from evaluation.policies.registry import closure_of
+from tests.builders.judging import judge
+from tests.builders.shapes import ANSWER, SHAPES, array, policy
 
 LABELS = Labels("name", "team", "technique")
 ALLOWED = sorted(exporting.AT_THE_JUDGE)
@@ -104,7 +104,7 @@ def test_it_plays_where_the_process_knows_other_modules_of_its_names(tmp_path, w
         import cage4.spec, native_sim
         sys.path.append({str(workplace)!r})
         helper = sys.modules['helper'] = types.ModuleType('helper')
-        from evaluation.rehearsal import _StandIn
+        from evaluation.export.rehearsal import _StandIn
         sys.meta_path.insert(0, _StandIn())
         sys.path.insert(0, {str(tmp_path / "a.zip")!r})
         from submission.submission import TEAM
@@ -126,7 +126,7 @@ def test_it_plays_where_the_process_knows_other_modules_of_its_names(tmp_path, w
         ({"own.py": policy("import quick"), "quick.so": b"x"}, "imports quick, which is compiled code"),
         ({"own.py": policy("import metadata"), "metadata.py": ANSWER}, "its own module metadata has the name of one"),
         ({"own.py": policy("open('metadata')"), "metadata": ANSWER}, "its own file metadata has the name of one"),
-        ({"own.py": policy("import evaluation.errors, cage4.spec")}, ""),
+        ({"own.py": policy("import evaluation.inputs.errors, cage4.spec")}, ""),
         ({"own.py": policy("from native_sim import make_vec")}, "cannot import name 'make_vec' from 'native_sim'"),
     ],
 )
@@ -135,7 +135,7 @@ def test_what_cannot_come_along_is_told(tmp_path, workplace, without_cyborg, mon
         (workplace / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     if "quick.so" in files:  # it cannot be loaded here either
         monkeypatch.setattr(exporting, "make_policy", lambda name: exporting.POLICIES["sentinel"]())
-        monkeypatch.setattr("evaluation.policies.observe", lambda *asked: Observation([], sys.path))
+        monkeypatch.setattr("evaluation.policies.registry.observe", lambda *asked: Observation([], sys.path))
     if not sentence:
         export("own:Own", tmp_path / "a.zip", LABELS)
         return
@@ -177,7 +177,7 @@ def test_nothing_half_written_stays(tmp_path, workplace, without_cyborg, monkeyp
         assert list(tmp_path.glob("a.zip.*.partial"))
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"native_sim.writing.{failing}", fail)
+    monkeypatch.setattr(f"native_sim.storage.writing.{failing}", fail)
     with pytest.raises(BadInput, match=r"cannot write .*a\.zip \(No space left on device\)"):
         export("no-defense", tmp_path / "a.zip", LABELS)
     assert not list(tmp_path.glob("a.zip*"))
@@ -198,7 +198,7 @@ WHOLE = "class Submission:\n    NAME = TEAM = TECHNIQUE = ''\n    AGENTS = {}\n 
         ("from CybORG.Simulator.Actions import Sleep\nclass Mine(Sleep): pass\nMine('x')", None),
         ("import numpy, torch.nn, networkx, matplotlib.pyplot, gymnasium", None),
         ("import cage4", "No module named 'cage4'"),
-        ("import evaluation.errors", "No module named 'evaluation'"),
+        ("import evaluation.inputs.errors", "No module named 'evaluation'"),
         ("import numba", "No module named 'numba'"),
         ("import pytest", "No module named 'pytest'"),
         ("import typer", "No module named 'typer'"),

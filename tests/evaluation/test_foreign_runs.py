@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.records import LOG
+from evaluation.harness.run_folder import LOG
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD = """
@@ -55,7 +55,7 @@ HELPED = """
     from pathlib import Path
     sys.path.insert(0, str(Path(__file__).parent))
     from brain import CHOICE
-    from evaluation.policies import NoDefense, RandomValid
+    from evaluation.policies.registry import NoDefense, RandomValid
     Mine = {"sleep": NoDefense, "random": RandomValid}[CHOICE]
 """
 
@@ -101,7 +101,9 @@ def test_helpers_of_one_name_are_each_policys_own(tmp_path, workers):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "policy.py").write_text(textwrap.dedent(HELPED))
         (tmp_path / folder / "brain.py").write_text(f"CHOICE = {choice!r}\n")
-    (tmp_path / "rich.py").write_text("from evaluation.policies import RandomValid as Mine\n")  # as an installed one
+    (tmp_path / "rich.py").write_text(
+        "from evaluation.policies.registry import RandomValid as Mine\n"
+    )  # as an installed one
     names = ["random", "b.policy:Mine", "a.policy:Mine", "no-defense", "rich:Mine"]
     done = evaluate(tmp_path, names, "--workers", workers, "--envs", "2")
     assert done.returncode == 0, done.stderr
@@ -123,7 +125,7 @@ def test_what_cannot_be_loaded_ends_with_exit_code_2_before_anything_is_played(t
 def test_limits_are_checked(tmp_path, option, value):
     from typer.testing import CliRunner
 
-    from evaluation.cli import app
+    from evaluation.cli.app import app
 
     done = CliRunner().invoke(app, ["evaluate", "--out", str(tmp_path / "run"), option, value])
     assert done.exit_code == 2

@@ -7,30 +7,30 @@ import random
 import shutil
 from pathlib import Path
 
-import mutations
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from cage4.variants import Variant
 from cage4.variants import get_variant as cc4_variant
-from evaluation.cli import app
-from evaluation.errors import BadInput
-from evaluation.finetune import configure
-from evaluation.policies import CC4, make_policy, soc_registry
-from evaluation.schema import EvalSpec
-from evaluation.studies.behaviours import _measured
-from evaluation.studies.explain import _read as read_explained
+from evaluation.cli.app import app
+from evaluation.harness.schema import EvalSpec
+from evaluation.inputs.errors import BadInput
+from evaluation.jobs.finetune import configure
+from evaluation.jobs.train import _resolve
+from evaluation.policies.registry import CC4, make_policy, soc_registry
+from evaluation.studies.behaviour.behaviours import _measured
+from evaluation.studies.behaviour.explain import _read as read_explained
+from evaluation.studies.behaviour.roles import _read as read_returns
 from evaluation.studies.files import read_object, read_validations
-from evaluation.studies.roles import _read as read_returns
-from evaluation.studies.runs import Job, read_held_out, read_trained
-from evaluation.training import _resolve
-from evaluation.transfer import PACKAGED
+from evaluation.studies.training.runs import Job, read_held_out, read_trained
+from evaluation.transfer.carried import PACKAGED
 from hmarl_soc.config import RunConfig
-from hmarl_soc.runs import make_env, make_teacher
+from hmarl_soc.training.runs import make_env, make_teacher
 from native_sim.soc.config import SocConfig
-from native_sim.soc.reward import METRICS
+from native_sim.soc.corrected.reward import METRICS
 from native_sim.soc.variants import get_variant as soc_variant
+from tests.builders import mutations
 
 SOC = soc_registry("corrected")
 SAMPLE = 200
@@ -125,7 +125,7 @@ def report(folder):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave the figures out, which take most of the time."""
-    monkeypatch.setattr("evaluation.plots.figures", lambda summary, rows: {})
+    monkeypatch.setattr("evaluation.reporting.plots.figures", lambda summary, rows: {})
 
 
 def copied(run, tmp_path):
@@ -285,7 +285,7 @@ def test_an_object_of_any_study(tmp_path):
 
 
 def test_the_log_of_a_policys_behaviour(tmp_path):
-    from evaluation.studies.behaviours import _save, play
+    from evaluation.studies.behaviour.behaviours import _save, play
 
     path = tmp_path / "log.npz"
     tables = play(make_policy("random", SOC), 3)

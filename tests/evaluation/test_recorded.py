@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 import evaluation
-from evaluation.policies import POLICIES, make_policy
-from evaluation.records import SPEC, RunFolder
-from evaluation.rollout import Episode, Labels, play
-from evaluation.summarise import summarise, summary_json
+from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.harness.run_folder import SPEC, RunFolder
+from evaluation.harness.summary import summarise, summary_json
+from evaluation.policies.registry import POLICIES, make_policy
 
 RECORDED = sorted(path.parent for path in (Path(evaluation.__file__).parent / "recorded").glob(f"*/{SPEC}"))
 

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cage4.variants import Variant, get_variant
-from evaluation import canvas
-from evaluation.cli import app
-from evaluation.markdown import escaped
-from evaluation.terminal import PlainConsole
+from evaluation.cli.app import app
+from evaluation.reporting import canvas
+from evaluation.reporting.markdown import escaped
+from evaluation.reporting.terminal import PlainConsole
 from native_sim.soc.variants import get_variant as get_soc_variant
 
 WILD = r"_a:smile:$\frac{$[red]|`<b>&lt;~~x~~[u](v).json"

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure_checks import check_layout, check_svg
 from rich.console import Console
 
-from evaluation import plots, plots_soc, report
-from evaluation.schema import EvalSpec, SocRecord, SocSummary
-from evaluation.summarise import summarise, summary_json
+from evaluation.games.soc import plots as plots_soc
+from evaluation.harness.schema import EvalSpec, SocRecord, SocSummary
+from evaluation.harness.summary import summarise, summary_json
+from evaluation.reporting import plots, report
 from native_sim.soc.config import make_config
+from tests.builders.figure_checks import check_layout, check_svg
 
 LONG = [f"constant:studies/search/of-the-best-action-{i}.json" for i in range(4)]
 CASES = {

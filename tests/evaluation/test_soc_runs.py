@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from evaluation.cli import app
-from evaluation.evaluate import resolve
-from evaluation.records import ROWS, TABLE, RunFolder
-from evaluation.soc import Soc
+from evaluation.cli.app import app
+from evaluation.games.soc.game import Soc
+from evaluation.harness.run_folder import ROWS, TABLE, RunFolder
+from evaluation.jobs.evaluate import resolve
 from native_sim.soc.config import SocConfig
 from native_sim.soc.env import SocVectorEnv
 from native_sim.soc.episodes import play
@@ -152,7 +152,18 @@ def here(tmp_path):
 
 
 def run(here, out, *options, policy="mine:Mine", **environment):
-    command = [sys.executable, "-m", "evaluation.cli", "evaluate", "--engine", "soc", "--steps", "60", "--seed", "5"]
+    command = [
+        sys.executable,
+        "-m",
+        "evaluation.cli.app",
+        "evaluate",
+        "--engine",
+        "soc",
+        "--steps",
+        "60",
+        "--seed",
+        "5",
+    ]
     command += ["--policies", f"no-defense,{policy}", "--episodes", "4", "--out", str(here / out), "--json", *options]
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, **environment}
@@ -212,7 +223,10 @@ def test_a_wrong_answer_is_the_policys_failure(here, monkeypatch, wrong, sentenc
         (("--policies", "nonsense"), "unknown policy 'nonsense' under the corrected rules of the SOC simulator; known"),
         (("--policies", "oracle", "--variant", "reference"), "unknown policy 'oracle' under the reference rules"),
         (("--policies", "reactive"), "unknown policy 'reactive'"),
-        (("--policies", "evaluation.scripted:Reactive"), "wants 'busy', which is not shown under the corrected rules"),
+        (
+            ("--policies", "cage4.policies.scripted:Reactive"),
+            "wants 'busy', which is not shown under the corrected rules",
+        ),
         (("--variant", "hard"), "unknown variant 'hard' of the SOC simulator; known variants: corrected, reference"),
         (("--variant", "corrected:hard"), "unknown variant 'corrected:hard'"),
         (("--variant", "reference:apt"), "the reference rules have no levels"),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from train_command import SMALL
 from typer.testing import CliRunner
 
-from evaluation.cli import app
+from evaluation.cli.app import app
 from hmarl_soc import checkpoint
+from tests.builders.train_command import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 

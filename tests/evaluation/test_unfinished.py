@@ -17,15 +17,15 @@ from rich.console import Console
 from test_training_mishaps import call, content, run_of, same
 
 from adapters.bundle import load_bundle
-from evaluation import calibrate, finetune
-from evaluation.errors import BadInput
-from evaluation.export import Labels, export
-from evaluation.studies import runs
-from evaluation.studies.plans import SMOKE, Arm
-from evaluation.transfer import bundle_folder
+from evaluation.export.submission import Labels, export
+from evaluation.inputs.errors import BadInput
+from evaluation.jobs import calibrate, finetune
+from evaluation.studies.training import runs
+from evaluation.studies.training.plans import SMOKE, Arm
+from evaluation.transfer.carried import bundle_folder
 from hmarl_soc import checkpoint
 from hmarl_soc.registry import load_policy
-from native_sim.writing import LOCK, FolderLock, is_left_over
+from native_sim.storage.writing import LOCK, FolderLock, is_left_over
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = Console(quiet=True)
@@ -34,7 +34,7 @@ import os, signal, sys
 from pathlib import Path
 
 from evaluation import finetune
-from evaluation.cli import app
+from evaluation.cli.app import app
 
 finetune.LESSON_EPISODES, finetune.spec.DEFAULT_STEPS = 1, 40
 left, written = int(sys.argv[1]), os.fsync
@@ -347,10 +347,10 @@ def test_a_study_killed_while_writing_goes_on_and_cleans(tmp_path, number):
 
 
 def test_every_file_that_takes_the_place_of_another_is_written_by_one_helper():
-    """Whoever renames a file into place does so in ``native_sim.writing``, where what is left is known and cleaned."""
+    """Only ``native_sim.storage.writing`` renames files into place: it knows what is left behind and cleans it."""
     packages = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
     sources = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
     words = (r"os\.(replace|rename)\(", r"\.rename\(", r"""["']\.part(ial)?["']""", r"\w\.replace\([^,()]*\)$")
     renames = re.compile("|".join(words), re.MULTILINE)
     found = [path.relative_to(ROOT).as_posix() for path in sources if renames.search(path.read_text(encoding="utf-8"))]
-    assert found == ["native_sim/writing.py"]
+    assert found == ["native_sim/storage/writing.py"]

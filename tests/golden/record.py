@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cage4 import parity, spec
-from cage4.cyborg_engine import locate
-from cage4.drivers import DRIVERS
+from cage4 import spec
+from cage4.cyborg.engine import locate
 from cage4.native.engine import NativeVectorEnv
-from cage4.snapshots import snapshot_cyborg
+from cage4.parity import lockstep as parity
+from cage4.parity.drivers import DRIVERS
+from cage4.parity.snapshots import snapshot_cyborg
 from cage4.variants import VARIANTS, Variant
 
 HERE = Path(__file__).parent

@@ -1,14 +1,6 @@
-"""Makes ``toys`` importable: pytest's importlib mode leaves the folder of a test off the path.
-
-The nets of tests are tiny: with several threads the tensor library spends its time on waiting for them.
-"""
-
-import sys
-from pathlib import Path
+"""Tests train tiny networks on one thread: with several, PyTorch spends its time on waiting for them."""
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from toys import ToyEnv
 
 from hmarl_soc.config import HmarlConfig
-from hmarl_soc.hierarchy import Hierarchy
+from hmarl_soc.hierarchy.learner import Hierarchy
 from hmarl_soc.interface import describe
-from hmarl_soc.playing import Field
-from hmarl_soc.validation import Validator
+from hmarl_soc.training.playing import Field
+from hmarl_soc.training.validation import Validator
+from tests.builders.toys import ToyEnv
 
 SPACES = {
     "coordinator": (3, 1, False),

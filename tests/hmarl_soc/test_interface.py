@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 from gymnasium.spaces import MultiDiscrete
-from toys import ToyEnv
 
+from hmarl_soc.hierarchy.urgency import measure_urgency
+from hmarl_soc.hierarchy.views import make_view
 from hmarl_soc.interface import Agent, describe, from_dict, make_layout
-from hmarl_soc.urgency import measure_urgency
-from hmarl_soc.views import make_view
 from native_sim import make_vec
 from native_sim.soc import spec
+from tests.builders.toys import ToyEnv
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from toys import ToyEnv
 
-from hmarl_soc.agents.potential import Potential
 from hmarl_soc.config import HmarlConfig, NetworkConfig, PotentialConfig
-from hmarl_soc.hierarchy import Hierarchy
+from hmarl_soc.hierarchy.learner import Hierarchy
+from hmarl_soc.hierarchy.potential import Potential
 from hmarl_soc.interface import describe
-from hmarl_soc.playing import Field
-from hmarl_soc.replay import Batch
+from hmarl_soc.training.playing import Field
+from hmarl_soc.training.replay import Batch
+from tests.builders.toys import ToyEnv
 
 SPACES = {"coordinator": (3, 1, False), "hunter": (2, 2, False), "triage": (2, 4, True), "responder": (2, 4, False)}
 GAMMA, LENGTH, ENVS = 0.9, 5, 3

@@ -3,15 +3,15 @@ import json
 
 import numpy as np
 import pytest
-from nested import paths, put
 
 from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import CheckpointError
 from hmarl_soc.config import EnvironmentConfig, HmarlConfig, MethodConfig, parse
 from hmarl_soc.interface import describe
 from hmarl_soc.registry import METHODS, config_class, find, load_policy, make_learner, policy_of
-from hmarl_soc.runs import make_env
+from hmarl_soc.training.runs import make_env
 from native_sim.soc import spec
+from tests.builders.nested import paths, put
 
 
 @pytest.mark.parametrize("name", METHODS)

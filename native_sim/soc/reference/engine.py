@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from native_sim.kernels.threads import share
 from native_sim.soc import spec
 from native_sim.soc.config import SocConfig
 from native_sim.soc.frames import Array, Commands, Frame, allocate_frame
-from native_sim.soc.reference import rules
+from native_sim.soc.reference import kernel as rules
 from native_sim.soc.reference.state import allocate
-from native_sim.threads import share
 
 
 class ReferenceEngine:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from native_sim.jit import inner
-from native_sim.rng import normal
+from native_sim.kernels.jit import inner
+from native_sim.kernels.rng import normal
 from native_sim.soc import spec
 from native_sim.soc.reference.state import LABEL, NOISE, OBSERVATION, SEGMENT, TIME, hosts_per_segment
 

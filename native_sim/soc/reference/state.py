@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from native_sim.jit import inner
-from native_sim.rng import normal
+from native_sim.kernels.jit import inner
+from native_sim.kernels.rng import normal
 from native_sim.soc import spec
 from native_sim.soc.frames import Array
 

@@ -5,6 +5,6 @@ import pytest
 
 @pytest.fixture
 def cyborg_factory():
-    from cage4.parity import untouched_cyborg
+    from cage4.parity.lockstep import untouched_cyborg
 
     return untouched_cyborg

@@ -12,9 +12,9 @@ from gymnasium.vector import AutoresetMode
 
 from cage4 import spec
 from cage4.actions import SLEEP
-from cage4.native import codes
 from cage4.native.engine import NativeVectorEnv
-from cage4.native.state import Sizes
+from cage4.native.world import codes
+from cage4.native.world.state import Sizes
 from cage4.variants import VARIANTS, Variant
 from native_sim.api import VectorEnv
 

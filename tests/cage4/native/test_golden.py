@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cage4 import parity, spec
-from cage4.drivers import DRIVERS, Play
+from cage4 import spec
 from cage4.native.engine import NativeVectorEnv
-from cage4.snapshots import snapshot_native
+from cage4.parity import lockstep as parity
+from cage4.parity.drivers import DRIVERS, Play
+from cage4.parity.snapshots import snapshot_native
 from cage4.variants import VARIANTS, Variant
 
 TRACES = sorted((Path(__file__).parents[2] / "golden").glob("*.json.gz"))

@@ -7,7 +7,7 @@ import pytest
 
 from cage4 import actions, spec
 from cage4.native.engine import NativeVectorEnv
-from cage4.snapshots import native_world
+from cage4.parity.snapshots import native_world
 from cage4.variants import VARIANTS
 
 ENVS = 500

@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import pytest
 
-from cage4.native import codes, rng
+from cage4.native import rng
 from cage4.native.engine import NativeVectorEnv
-from cage4.native.state import RED_HOST, RED_LEFT, RED_SESSION, RED_VERB, RED_ZONE, SEEN_TRUE
+from cage4.native.world import codes
+from cage4.native.world.state import RED_HOST, RED_LEFT, RED_SESSION, RED_VERB, RED_ZONE, SEEN_TRUE
 from cage4.variants import VARIANTS
 
 SLEEP = (49, 49, 49, 49, 145)

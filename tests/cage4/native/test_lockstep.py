@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cage4.drivers import DRIVERS
-from cage4.parity import play_side_by_side
+from cage4.parity.drivers import DRIVERS
+from cage4.parity.lockstep import play_side_by_side
 from cage4.variants import FINITE_STATE_CHOICES, RED_STATES, VARIANTS, Variant
 
 pytestmark = [pytest.mark.cyborg]

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cage4 import parity, rich, spec
-from cage4.drivers import DRIVERS
-from cage4.native.blue import CATALOGUE
+from cage4 import spec
+from cage4.native.agents.blue import CATALOGUE
 from cage4.native.engine import NativeVectorEnv
-from cage4.snapshots import Snapshot, snapshot_native
+from cage4.observations import rich
+from cage4.parity import lockstep as parity
+from cage4.parity.drivers import DRIVERS
+from cage4.parity.snapshots import Snapshot, snapshot_native
 from cage4.variants import VARIANTS, Variant
 
 BUSY = Variant("busy", phishing_rate=0.75, red_one_tick=True)

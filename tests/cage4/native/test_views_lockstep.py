@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cage4 import rich, spec
-from cage4.drivers import DRIVERS
+from cage4 import spec
 from cage4.native.engine import NativeVectorEnv
-from cage4.parity import play_side_by_side, step_native
+from cage4.observations import rich
+from cage4.parity.drivers import DRIVERS
+from cage4.parity.lockstep import play_side_by_side, step_native
 from cage4.variants import VARIANTS, Variant
 
 NOISY = Variant("noisy", phishing_rate=0.5, false_alarm_rate=0.75)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-CHILD = Path(__file__).resolve().parents[3] / "evaluation" / "foreign" / "child.py"
+CHILD = Path(__file__).resolve().parents[3] / "evaluation" / "foreign" / "inside" / "child.py"
 
 
 class Controller:
@@ -63,9 +63,9 @@ def main():
         before = sys.path[:]
         sys.path[:] = settings["path"]
         sys.meta_path.insert(0, child.OurFinder)
-        import cage4.cyborg_engine
+        import cage4.cyborg.engine
 
-        cage4.cyborg_engine.CyborgEpisode = Game
+        cage4.cyborg.engine.CyborgEpisode = Game
         sys.meta_path.remove(child.OurFinder)
         sys.path[:] = before
         work(settings)

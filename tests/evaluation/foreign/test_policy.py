@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import cage4
-from evaluation.errors import PolicyFailure
 from evaluation.foreign.limits import Limits
 from evaluation.foreign.policy import ForeignPolicy
 from evaluation.foreign.process import Surroundings, scope
-from evaluation.policies import make_policy, soc_registry
-from evaluation.rollout import Episode, Labels, play
+from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.inputs.errors import PolicyFailure
+from evaluation.policies.registry import make_policy, soc_registry
 from native_sim import make_vec
 
 STEPS = 30
@@ -106,7 +106,7 @@ def test_the_same_bits_on_cc4(module):
 
 @pytest.mark.parametrize("wrapped", ["own:Learning", "without:hunter/own:Learning"])
 def test_the_same_bits_in_the_soc(module, wrapped):
-    from evaluation.silenced import Silenced
+    from evaluation.policies.silenced import Silenced
 
     here = module.Learning() if wrapped.startswith("own") else Silenced(module.Learning(), "hunter")
     with scope():

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.errors import BadInput, ForeignFailure
 from evaluation.foreign.limits import Limits
 from evaluation.foreign.policy import ForeignPolicy
 from evaluation.foreign.process import MOST_OUTPUT, Output, Surroundings, scope
+from evaluation.inputs.errors import BadInput, ForeignFailure
 
 HEAD = """
     import os, signal, sys, threading, time
@@ -262,7 +262,7 @@ def test_the_harness_stays_where_it_is(play, tmp_path):
     ],
 )
 def test_what_cannot_be_loaded_is_bad_input(tmp_path, monkeypatch, source, name, sentence):
-    from evaluation.policies import check_policies
+    from evaluation.policies.registry import check_policies
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.py").write_text(textwrap.dedent(source))

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import cage4
-from cage4 import actions, observation, rich, spec
+from cage4 import actions, spec
+from cage4.observations import flat as observation
+from cage4.observations import rich
 from cage4.spec import Verb
-from evaluation.policies import make_policy
-from evaluation.rollout import Episode, Labels, play
+from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.policies.registry import make_policy
 
 NAMES = ("punch", "lancer", "uc", "hmarl-expert", "sentinel")
 

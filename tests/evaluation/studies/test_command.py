@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from evaluation import cli
-from evaluation.errors import BadInput
+from evaluation.cli import app as cli
+from evaluation.inputs.errors import BadInput
 from evaluation.studies import command
 from evaluation.studies.command import STUDIES, Options
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from hmarl_soc.agents.coordinator import Coordinator
-from hmarl_soc.agents.hunter import Hunter
-from hmarl_soc.agents.responder import Responder, emit
-from hmarl_soc.agents.triage import Triage
 from hmarl_soc.config import CoordinatorConfig, HunterConfig, NetworkConfig, ResponderConfig, TriageConfig
+from hmarl_soc.hierarchy.coordinator import Coordinator
+from hmarl_soc.hierarchy.hunter import Hunter
+from hmarl_soc.hierarchy.responder import Responder, emit
+from hmarl_soc.hierarchy.roles import OUTPUTS
+from hmarl_soc.hierarchy.triage import Triage
 from hmarl_soc.interface import make_layout
-from hmarl_soc.roles import OUTPUTS
 
 LAYOUT = make_layout("view", {"x": (), "other": (3,)})
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import cage4
 from hmarl_soc.baselines.config import PpoConfig, QmixConfig
 from hmarl_soc.config import NetworkConfig
 from hmarl_soc.interface import describe
-from hmarl_soc.playing import Field
 from hmarl_soc.registry import make_learner
+from hmarl_soc.training.playing import Field
 from native_sim import make_vec
 
 pytest.importorskip("torch")

@@ -8,8 +8,8 @@ import pytest
 from hmarl_soc import checkpoint
 from hmarl_soc.config import CoordinatorConfig, NetworkConfig
 from hmarl_soc.interface import describe
-from hmarl_soc.playing import Field
 from hmarl_soc.registry import config_class, load_policy, make_learner
+from hmarl_soc.training.playing import Field
 from native_sim import make_vec
 from native_sim.soc.spec import STATE
 

@@ -8,8 +8,8 @@ import pytest
 from native_sim import make_vec
 from native_sim.soc import conduct, spec
 from native_sim.soc.conduct import Conduct
+from native_sim.soc.corrected.state import EVIDENCE, HOST, ISOLATED, ISOLATIONS, SEGMENT, TECHNIQUE, TIME
 from native_sim.soc.policies import make_policy
-from native_sim.soc.state import EVIDENCE, HOST, ISOLATED, ISOLATIONS, SEGMENT, TECHNIQUE, TIME
 
 STEPS = 120
 LAYOUTS = spec.OBSERVATIONS

@@ -7,9 +7,10 @@ import pytest
 from numba import njit
 
 from native_sim import make_vec
-from native_sim.soc import observe, spec, state
+from native_sim.soc import spec
 from native_sim.soc.config import LEVELS
-from native_sim.soc.engine import CorrectedEngine
+from native_sim.soc.corrected import observe, state
+from native_sim.soc.corrected.engine import CorrectedEngine
 from native_sim.soc.episodes import play
 from native_sim.soc.frames import allocate_frame
 from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions, make_policy

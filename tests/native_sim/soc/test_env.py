@@ -244,7 +244,7 @@ def test_policies_by_name(tmp_path):
 
 def test_kernels_compile_once():
     """Whatever the layout and type of the arrays given, there is one compiled version of the step."""
-    from native_sim.soc import kernel
+    from native_sim.soc.corrected import kernel
 
     env = make_vec(num_envs=4)
     env.reset(seed=0)

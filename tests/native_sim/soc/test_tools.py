@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from native_sim import make_vec
-from native_sim.soc import spec, state
+from native_sim.soc import spec
+from native_sim.soc.corrected import state
 
 OFF_HUNTER, OFF_RESPONDER = np.full(16, -1.0), np.full(12, -1.0)
 QUIET = {"office_rate": 0.0, "night_rate": 0.0, "start_window": 200}

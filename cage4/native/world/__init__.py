@@ -1,0 +1,1 @@
+"""The world of the compiled engine: state arrays, network, hosts and sessions."""

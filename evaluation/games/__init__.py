@@ -1,0 +1,1 @@
+"""The games that the harness can play, a folder each."""

@@ -1,0 +1,1 @@
+"""CAGE Challenge 4 as a game of the harness."""

@@ -1,0 +1,135 @@
+"""CAGE Challenge 4 as a game of the harness."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from evaluation.games.cc4.tally import CC4Tally
+from evaluation.harness.game import Game, Setting
+from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.harness.schema import EpisodeRecord, EvalSpec, PolicySummary, Row, Summary
+from evaluation.inputs import ranges
+from evaluation.policies import registry as policies
+
+if TYPE_CHECKING:
+    from cage4.variants import Variant
+    from native_sim.api import Policy, VectorEnv
+
+NATIVE_ENVS: Final = 128
+"""Environments of the compiled engine per batch unless told otherwise; CybORG plays one at a time per process."""
+NUM_AGENTS: Final = 5
+"""Blue agents, each of whom receives the team's reward; HMARL-SOC reports their sum."""
+STEPS: Final = 500
+
+
+class CC4(Game):
+    """Five blue agents on CybORG, or on the compiled engine that equals it."""
+
+    name = "CAGE Challenge 4"
+    default_variant = "base"
+
+    def resolve(self, engine: str, variant: str, steps: int | None) -> Setting:
+        """Look up engine and variant."""
+        from cage4.engines import resolve_engine
+        from cage4.variants import get_variant
+
+        length = STEPS if steps is None else steps
+        ranges.check("--steps", length, ranges.EPISODE_STEPS)
+        chosen = resolve_engine(engine)
+        knobs = get_variant(variant)
+        return Setting(chosen, knobs.id, knobs.to_dict(), length)
+
+    def variant(self, knobs: Mapping[str, Any]) -> Variant:
+        """Return the scenario."""
+        from cage4.variants import Variant
+
+        return Variant.from_dict(knobs)
+
+    def registry(self, knobs: Mapping[str, Any]) -> policies.Registry:
+        """Return the same policies for every variant."""
+        del knobs
+        return policies.CC4
+
+    def batch_size(self, spec: EvalSpec) -> int:
+        """Return many for the compiled engine, one for CybORG."""
+        return NATIVE_ENVS if spec.engine == "native" else 1
+
+    def play(self, spec: EvalSpec, policy: str, episodes: Sequence[Episode], nested: bool) -> list[Row]:
+        """Play a policy, or let a submission drive CybORG."""
+        variant = self.variant(spec.variant_knobs)
+        labels = Labels(policy, spec.engine, spec.variant, spec.steps)
+        if policies.is_submission(policy):
+            from evaluation.foreign.submissions import play_submission
+
+            return list(play_submission(policy, episodes, labels, variant))
+        made = policies.make_policy(policy)
+        rich = "rich" in made.wants
+        env = _environment(spec.engine, variant, spec.steps, len(episodes), rich, nested, os.getpid())
+        return list(play(env, made, episodes, labels))
+
+    def tally(self, env: VectorEnv, policy: Policy, labels: Labels) -> CC4Tally:
+        """Count rewards and submissions."""
+        del policy
+        return CC4Tally(env, labels)
+
+    def summarise(
+        self,
+        spec: EvalSpec,
+        rows: Mapping[str, Sequence[Row]],
+        scores: Mapping[str, dict[str, Any]],
+        versus: Mapping[str, dict[str, Any]],
+        common: dict[str, Any],
+    ) -> Summary:
+        """Add means by phase, subnet, cause and verb."""
+        del spec
+        return Summary(
+            **common,
+            policies={
+                policy: _policy_summary(_episodes(played), scores[policy], versus.get(policy))
+                for policy, played in rows.items()
+            },
+        )
+
+
+def _episodes(rows: Sequence[Row]) -> list[EpisodeRecord]:
+    return [row for row in rows if isinstance(row, EpisodeRecord)]
+
+
+def _policy_summary(
+    rows: Sequence[EpisodeRecord], scores: dict[str, Any], versus: dict[str, Any] | None
+) -> PolicySummary:
+    verbs = sorted({verb for row in rows for verb in row.actions})
+    reasons = sorted({name for row in rows for name in row.fallbacks})
+    return PolicySummary(
+        **scores,
+        phase_means=_mean_over([row.phase_scores for row in rows]),
+        mean_sum_over_agents=NUM_AGENTS * scores["mean"],
+        parts=_mean_over([row.parts for row in rows]),
+        action_costs=_mean_over([row.action_costs for row in rows]),
+        actions={verb: _mean_over([row.actions.get(verb, 0) for row in rows]) for verb in verbs},
+        invalid=_mean_over([row.invalid for row in rows]),
+        busy=_mean_over([row.busy for row in rows]),
+        fallbacks={name: _mean_over([row.fallbacks.get(name, 0) for row in rows]) for name in reasons},
+        versus_baseline=versus,
+    )
+
+
+def _mean_over(values: Sequence[Any]) -> Any:
+    """Return the mean over episodes, nested as one value is."""
+    return np.mean(np.asarray(values, dtype=np.float64), axis=0).tolist()
+
+
+@lru_cache(maxsize=2)
+def _environment(
+    engine: str, variant: Variant, steps: int, num_envs: int, rich: bool, nested: bool, process: int
+) -> VectorEnv:
+    """Keep an environment for the next batch of the same size; ``process`` guards against a fork's inheritance."""
+    import cage4
+
+    options: dict[str, Any] = {"processes": 0} if engine == "cyborg" and nested else {}
+    return cage4.vector_env(engine, num_envs=num_envs, variant=variant, steps=steps, rich=rich, **options)

@@ -1,0 +1,1 @@
+"""The SOC simulator as a game of the harness."""

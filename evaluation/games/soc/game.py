@@ -1,0 +1,102 @@
+"""The SOC simulator as a game of the harness."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from evaluation.games.soc.metrics import metric_summaries
+from evaluation.games.soc.tally import SocTally
+from evaluation.harness.game import Game, Setting
+from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.harness.schema import EvalSpec, Row, SocPolicySummary, SocRecord, SocSummary
+from evaluation.policies import registry as policies
+from native_sim.soc.config import SocConfig
+from native_sim.soc.variants import get_variant
+
+if TYPE_CHECKING:
+    from native_sim.api import Policy, VectorEnv
+    from native_sim.soc.env import SocVectorEnv
+
+MOST_ENVS: Final = 500
+"""Environments per batch unless told otherwise; fewer where their networks or the draws of long episodes grow large."""
+MOST_HOSTS: Final = 5_000_000
+"""Hosts of a batch: 140 MB under the reference rules, 15 MB under the corrected ones."""
+MOST_STEPS: Final = 200_000
+"""Steps of a batch, each with up to 64 draws of 8 bytes: 100 MB."""
+
+
+class Soc(Game):
+    """Four roles defend an enterprise of five segments, under the corrected or the reference rules."""
+
+    name = "the SOC simulator"
+    default_variant = "corrected"
+
+    def resolve(self, engine: str, variant: str, steps: int | None) -> Setting:
+        """Look up the variant; networks and campaigns are held-out ones unless a file says otherwise."""
+        found = get_variant(variant, held_out=True)
+        try:
+            config = found.config if steps is None else replace(found.config, max_steps=steps)
+        except ValueError as error:
+            raise ValueError(f"--steps sets max_steps: {error}") from error
+        return Setting(engine, found.id, config.to_dict(), config.max_steps)
+
+    def variant(self, knobs: Mapping[str, Any]) -> SocConfig:
+        """Return the configuration."""
+        try:
+            return SocConfig(**knobs)
+        except TypeError as error:
+            raise ValueError(f"this version of the SOC simulator has other knobs ({error})") from error
+
+    def registry(self, knobs: Mapping[str, Any]) -> policies.Registry:
+        """Return the policies of the rule set."""
+        return policies.soc_registry(self.variant(knobs).rules)
+
+    def batch_size(self, spec: EvalSpec) -> int:
+        """Return many, but not more than there is room for."""
+        config = self.variant(spec.variant_knobs)
+        return max(1, min(MOST_ENVS, MOST_HOSTS // config.num_hosts, MOST_STEPS // config.max_steps))
+
+    def play(self, spec: EvalSpec, policy: str, episodes: Sequence[Episode], nested: bool) -> list[Row]:
+        """Play a policy."""
+        made = policies.make_policy(policy, self.registry(spec.variant_knobs))
+        config = self.variant(spec.variant_knobs)
+        env = _environment(config, len(episodes), 1 if nested else None, "state" in made.wants, os.getpid())
+        return list(play(env, made, episodes, Labels(policy, spec.engine, spec.variant, spec.steps)))
+
+    def tally(self, env: VectorEnv, policy: Policy, labels: Labels) -> SocTally:
+        """Keep the metrics."""
+        return SocTally(env, policy, labels)  # type: ignore[arg-type]  # the environment of this game
+
+    def summarise(
+        self,
+        spec: EvalSpec,
+        rows: Mapping[str, Sequence[Row]],
+        scores: Mapping[str, dict[str, Any]],
+        versus: Mapping[str, dict[str, Any]],
+        common: dict[str, Any],
+    ) -> SocSummary:
+        """Add every metric."""
+        summaries, config = {}, self.variant(spec.variant_knobs)
+        for policy, played in rows.items():
+            episodes = [row for row in played if isinstance(row, SocRecord)]
+            summaries[policy] = SocPolicySummary(
+                **scores[policy],
+                sees_truth=any(row.sees_truth for row in episodes),
+                metrics=metric_summaries(
+                    episodes, scores[policy]["ci95"], config.rules, spec.generator("metrics", policy)
+                ),
+                versus_baseline=versus.get(policy),
+            )
+        return SocSummary(**common, knobs={**config.to_dict(), **spec.variant_knobs}, policies=summaries)
+
+
+@lru_cache(maxsize=2)
+def _environment(config: SocConfig, num_envs: int, threads: int | None, with_state: bool, process: int) -> SocVectorEnv:
+    """Keep an environment for the next batch of the same size; ``process`` guards against a fork's inheritance."""
+    from native_sim.soc.env import SocVectorEnv
+
+    return SocVectorEnv(config, num_envs, threads, with_state)

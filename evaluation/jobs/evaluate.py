@@ -1,0 +1,233 @@
+"""The main job, from a question to a report: prepare, play, publish; and the comparison of two runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from evaluation.foreign.limits import Limits
+from evaluation.foreign.process import Surroundings, scope
+from evaluation.harness.game import game_of
+from evaluation.harness.run_folder import RunFolder, write_atomically
+from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary, SocPolicySummary
+from evaluation.inputs import ranges
+from evaluation.inputs.errors import BadInput, PolicyFailure, split_list
+from evaluation.policies.registry import check_policies
+from native_sim.storage.writing import sweep
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evaluation.harness.compare import Comparison
+
+
+@dataclass
+class Result:
+    """What an evaluation or a rebuilt report comes to."""
+
+    summary: RunSummary
+    path: Path
+    failures: list[PolicyFailure] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that ``--json`` prints; scores of CC4 are on the official scale."""
+        return {
+            "policies": {name: _answer(row) for name, row in self.summary.policies.items()},
+            "engine": self.summary.engine,
+            "variant": self.summary.variant,
+            "run": str(self.path),
+            **({"failures": [str(failure) for failure in self.failures]} if self.failures else {}),
+        }
+
+
+def _answer(row: ScoreSummary) -> dict[str, Any]:
+    answer = {"mean": row.mean, "std": row.std, "ci95": row.ci95, "n": row.n}
+    if isinstance(row, SocPolicySummary):
+        answer["metrics"] = row.model_dump(mode="json")["metrics"]
+    return answer
+
+
+def resolve(engine: str, variant: str, steps: int | None, policies: str, episodes: int, seed: int) -> EvalSpec:
+    """Turn what was asked into a full specification, or refuse it.
+
+    Raises:
+        BadInput: One sentence on the first thing that cannot be done.
+        CyborgUnavailable: If CybORG is asked for, or needed, and is not there.
+    """
+    ranges.check("--episodes", episodes, ranges.EPISODES)
+    ranges.check("--seed", seed, ranges.SEED)
+    game = game_of(engine)
+    try:
+        setting = game.resolve(engine, variant, steps)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    registry = game.registry(setting.knobs)
+    names = tuple(split_list("--policies", policies)) if policies else registry.defaults
+    check_policies(names, setting.engine, registry)
+    try:
+        return EvalSpec(
+            engine=setting.engine,  # type: ignore[arg-type]  # checked by pydantic
+            variant=setting.variant,
+            variant_knobs=setting.knobs,
+            steps=setting.steps,
+            policies=names,
+            episodes=episodes,
+            seed=seed,
+        )
+    except ValidationError as error:
+        raise BadInput(f"the evaluation asked for is not possible: {error.errors()[0]['msg']}") from error
+
+
+def prepare(
+    engine: str,
+    variant: str | None,
+    steps: int | None,
+    policies: str,
+    episodes: int,
+    seed: int,
+    workers: int,
+    envs: int | None,
+    out: Path | None,
+    limits: Limits | None = None,
+) -> RunFolder:
+    """Check everything and open the run folder for writing; nothing is played yet.
+
+    What is None is left to the game: its own variant, the variant's steps, as many environments as suit it.
+    ``limits`` are those of policies that are not ours; each of them is loaded once, in a process of its own.
+
+    Raises:
+        BadInput: One sentence on the first thing that cannot be done.
+        CyborgUnavailable: If CybORG is asked for, or needed, and is not there.
+    """
+    from evaluation.harness.provenance import describe
+
+    ranges.check("--workers", workers, ranges.WORKERS)
+    ranges.check("--envs", envs, ranges.ENVS)
+    variant = game_of(engine).default_variant if variant is None else variant
+    with scope(Surroundings.here(limits)):
+        spec = resolve(engine, variant, steps, policies, episodes, seed)
+        provenance = describe(spec)
+    path = out or Path("runs") / f"{spec.engine}-{spec.variant}-{spec.id}"
+    asked = {"engine": engine, "variant": variant, "policies": policies or "every registered one"}
+    return RunFolder.create(path, spec, {"asked": asked, **provenance})
+
+
+def evaluate(
+    folder: RunFolder, workers: int, envs: int | None, console: Console, limits: Limits | None = None
+) -> Result:
+    """Play what the folder is missing, with a progress bar, and publish the results."""
+    from evaluation.harness.progress import episodes_bar
+    from evaluation.harness.runner import run
+    from evaluation.harness.summary import summarise
+
+    spec, done = folder.spec, folder.read()
+    total = spec.episodes * len(spec.policies)
+    console.print(
+        f"Run {spec.id}: {spec.episodes} episodes of {', '.join(spec.policies)} on {spec.engine}, {spec.variant}, "
+        f"{spec.steps} steps -> {folder.path}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    for notice in folder.notices:
+        console.print(notice, style="yellow", markup=False)
+    if done:
+        console.print(f"{len(done)} of {total} episodes are there already.")
+    with episodes_bar(console, spec, done) as advance:
+        outcome = run(folder, workers, envs, advance, Surroundings.here(limits))
+    if outcome.failures and not folder.read():  # nothing to publish, but the reasons are to be told
+        return Result(summarise(spec, []), folder.path, outcome.failures)
+    result = publish(folder, console)
+    result.failures = outcome.failures
+    return result
+
+
+def publish(folder: RunFolder, console: Console) -> Result:
+    """Write summary.json, figures and reports from the rows alone, and print the table.
+
+    Raises:
+        BadInput: If there is no finished episode yet, or the rows are corrupt.
+    """
+    from evaluation.harness.summary import summary_json
+    from evaluation.reporting.plots import figures
+    from evaluation.reporting.report import render_html, render_markdown, terminal_table
+
+    records = folder.read()
+    if not records:
+        raise BadInput(f"{folder.path} holds no finished episode yet; run the evaluation first")
+    summary = _summary(folder, records)
+    drawn = figures(summary, records)
+    sweep(folder.path)  # of what a killed report left half-written
+    (folder.path / "figures").mkdir(exist_ok=True)
+    for name, svg in drawn.items():
+        write_atomically(folder.path / "figures" / f"{name}.svg", svg)
+    paths = {name: f"figures/{name}.svg" for name in drawn}
+    write_atomically(folder.path / "summary.json", summary_json(summary))
+    write_atomically(folder.path / "report.md", render_markdown(summary, folder.provenance, paths))
+    write_atomically(folder.path / "report.html", render_html(summary, folder.provenance, drawn))
+    console.print(terminal_table(summary))
+    console.print(f"Report: {folder.path / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    return Result(summary, folder.path)
+
+
+def _summary(folder: RunFolder, records: list[Row]) -> RunSummary:
+    """Summarise rows of a run.
+
+    Raises:
+        BadInput: If they are not what an episode of the run can come to.
+    """
+    from evaluation.harness.summary import summarise
+
+    try:
+        return summarise(folder.spec, records)
+    except ValueError as error:
+        raise BadInput(
+            f"the rows of {folder.path} are not of its run ({error}); restore the folder, or evaluate again into "
+            "another --out"
+        ) from error
+
+
+def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> Comparison:
+    """Compare two run folders and print the differences.
+
+    Raises:
+        BadInput: If either cannot be read, or the two have nothing to compare.
+    """
+    from evaluation.harness.compare import Run, compare, comparison_table
+
+    ranges.check("--margin", margin, ranges.MARGIN)
+    runs = []
+    folders = [RunFolder.open(path) for path in (run_a, run_b)]
+    _check_same_game(folders[0], folders[1])
+    for path, folder in zip((run_a, run_b), folders, strict=True):
+        records = folder.read()
+        if not records:
+            raise BadInput(f"{path} holds no finished episode yet; run the evaluation first")
+        runs.append(Run(_summary(folder, records), records, str(path)))
+    try:
+        result = compare(runs[0], runs[1], margin)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    console.print(comparison_table(result))
+    return result
+
+
+def _check_same_game(a: RunFolder, b: RunFolder) -> None:
+    """Refuse runs whose scores have nothing to do with each other, whatever their variants are called."""
+    games = [game_of(folder.spec.engine) for folder in (a, b)]
+    if games[0].name != games[1].name:
+        raise BadInput(
+            f"{a.path} is of {games[0].name} and {b.path} of {games[1].name}; only runs of one game can be compared"
+        )
+    try:
+        first, second = (game.variant(folder.spec.variant_knobs) for game, folder in zip(games, (a, b), strict=True))
+    except ValueError as error:
+        raise BadInput(f"these runs cannot be compared by this version: {error}") from error
+    if a.spec.variant == b.spec.variant and first != second:
+        raise BadInput(
+            f"{a.path} and {b.path} call two different settings {a.spec.variant}; only runs of the same game can be "
+            f"compared"
+        )

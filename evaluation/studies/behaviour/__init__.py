@@ -1,0 +1,1 @@
+"""Studies of trained defenders: what they do, why, and which role matters."""

@@ -1,0 +1,1 @@
+"""Studies that train methods over several seeds and compare their scores."""

@@ -1,0 +1,1 @@
+"""Networks, losses and their common parts."""

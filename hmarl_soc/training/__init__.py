@@ -1,0 +1,1 @@
+"""The training loop: environments, replay, validation, checkpoints and progress."""

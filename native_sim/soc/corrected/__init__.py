@@ -1,0 +1,1 @@
+"""The corrected rules: the simulator to learn in."""

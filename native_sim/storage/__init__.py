@@ -1,0 +1,1 @@
+"""Reading and writing files: JSON, TOML and tensors, checked and written atomically."""
