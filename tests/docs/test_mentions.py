@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from cage4 import variants
 from cage4.parity.drivers import DRIVERS
+from cage4.policies.rule_based import HostDefender
 from cage4.spec import REFERENCE_COMMIT
 from evaluation.cli.app import app
 from evaluation.harness.game import ENGINES
@@ -260,7 +261,7 @@ TABLES = {
     ("docs/studies.md", "| name | what it is"): set(METHODS) - {"hmarl-soc", FINETUNE},
     ("docs/soc-simulator.md", "| level | what differs"): set(LEVELS),
     ("docs/heuristics.md", "| policy | file"): {
-        name for name, made in POLICIES.items() if getattr(made, "__module__", "").startswith("evaluation.heuristics")
+        name for name, made in POLICIES.items() if isinstance(made, type) and issubclass(made, HostDefender)
     },
 }
 """Page and header of a table that names everything of its kind -> those names."""

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from test_training_mishaps import call, content, run_of, same
 
 from adapters.bundle import load_bundle
 from evaluation.export.submission import Labels, export
@@ -26,6 +25,7 @@ from evaluation.transfer.carried import bundle_folder
 from hmarl_soc import checkpoint
 from hmarl_soc.registry import load_policy
 from native_sim.storage.writing import LOCK, FolderLock, is_left_over
+from tests.builders.training_runs import call, content, run_of, same
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = Console(quiet=True)
@@ -33,7 +33,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 
-from evaluation import finetune
+from evaluation.jobs import finetune
 from evaluation.cli.app import app
 
 finetune.LESSON_EPISODES, finetune.spec.DEFAULT_STEPS = 1, 40

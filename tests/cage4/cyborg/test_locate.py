@@ -131,7 +131,7 @@ def run(code, tmp_path, **variables):
 
 LOCATE = "from cage4.cyborg.engine import locate; print(locate().reason)"
 LOAD = """
-from cage4 import cyborg_engine, cyborg_locate
+from cage4.cyborg import engine as cyborg_engine, locate as cyborg_locate
 cyborg_locate.REQUIREMENTS = ()
 try:
     cyborg_engine.load_cyborg()

@@ -119,7 +119,7 @@ def test_what_we_hide_is_told(tmp_path):
     record.mkdir()
     (record / "METADATA").write_text("Metadata-Version: 2.1\nName: adapter-library\nVersion: 1.0\n")
     (record / "RECORD").write_text("adapters/__init__.py,,\n")
-    code = "import sys; from evaluation import names; print(*names.notices(), sep='\\n')"
+    code = "import sys; from evaluation.inputs import names; print(*names.notices(), sep='\\n')"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd="/",

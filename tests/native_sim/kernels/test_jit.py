@@ -48,7 +48,7 @@ def package(tmp_path, monkeypatch):
 def start(folder):
     """Run the entry module in a fresh process whose project root is the folder's parent; return (value, hits)."""
     code = (
-        "import sys, pathlib; from native_sim import jit; "
+        "import sys, pathlib; from native_sim.kernels import jit; "
         f"jit._ROOT = pathlib.Path({str(folder.parent)!r}); sys.path.insert(0, str(jit._ROOT)); import pkg.entry"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-from test_records import PROVENANCE
 
 from cage4.variants import VARIANTS
 from evaluation.games.cc4.row_checks import contradiction
@@ -17,6 +16,7 @@ from evaluation.jobs.evaluate import resolve
 from evaluation.policies import registry as policies
 from evaluation.studies.recorded import RECORDED
 from native_sim.soc.config import LEVELS
+from tests.builders.rows import PROVENANCE
 
 EPISODES = 3
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-CHILD = Path(__file__).resolve().parents[3] / "evaluation" / "foreign" / "inside" / "child.py"
+CHILD = Path(__file__).resolve().parents[4] / "evaluation" / "foreign" / "inside" / "child.py"
 
 
 class Controller:
