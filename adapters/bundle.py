@@ -40,6 +40,10 @@ from native_sim.storage.writing import write_atomically
 FORMAT: Final = 1
 """Version of the folder; raised when an older reader would misread it."""
 INDEX, TENSORS, POLICY = "bundle.json", "tensors.safetensors", "policy"
+PREFIX: Final = "bundle:"
+"""Begins the name of a policy that is a bundle."""
+PACKAGED: Final = Path(__file__).resolve().parent / "bundles"
+"""Bundles that ship with the package; each may be named without its path."""
 MakeCarried = Callable[[Mapping[str, Any], Path], Policy]
 """Makes the carried policy from its description and the bundle's folder."""
 
@@ -172,6 +176,13 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"bundle {folder} is damaged: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"bundle {folder} is damaged ({error}); restore it or calibrate again") from error
+
+
+def bundle_folder(name: str) -> Path:
+    """Return the folder that a packaged name or a path means, ``@CONTROL`` left aside; it need not be there."""
+    path = Path(name.removeprefix(PREFIX).partition("@")[0])
+    packaged = PACKAGED / path
+    return packaged if not path.exists() and packaged.is_dir() else path
 
 
 def bundle_files(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import argparse
 
 import numpy as np
 
-from evaluation.harness.game import game_of
+from evaluation.harness.game import find_game
 from evaluation.harness.rollout import Episode
 from evaluation.harness.statistics import Moments, bootstrap_interval, welch_interval
 from evaluation.jobs.evaluate import resolve
@@ -30,7 +30,7 @@ def scores(policy, variant, episodes, seed):
     spec = resolve("native", variant, None, policy, episodes, seed)
     todo = [Episode(i, one) for i, one in enumerate(spec.episode_seeds())]
     batches = [todo[i : i + BATCH] for i in range(0, episodes, BATCH)]
-    return np.array([row.score for batch in batches for row in game_of("native").play(spec, policy, batch, False)])
+    return np.array([row.score for batch in batches for row in find_game("cc4").play(spec, policy, batch, False)])
 
 
 def cell(ours, published):

@@ -14,10 +14,10 @@ from cage4.policies.host_view import SLOT_SUBNET, look
 from cage4.policies.sentinel import IMPACT_COST, Sentinel
 from cage4.spec import Verb
 from cage4.variants import get_variant
+from evaluation.games.cc4.policies import make_policy
 from evaluation.harness.rollout import Episode, Labels, play
 from evaluation.harness.statistics import bootstrap_interval
 from evaluation.jobs.evaluate import resolve
-from evaluation.policies.registry import make_policy
 
 TUNING_SEED = 1000
 LOST = -1000

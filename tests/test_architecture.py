@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import networkx
 import pytest
 
 if sys.version_info >= (3, 11):
@@ -101,6 +102,92 @@ def test_packages_import_downward_only(package):
             top = module.split(".")[0]
             if top in PACKAGES and top != package:
                 assert ALLOWED[package](module), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def module_of(path):
+    name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    return name.removesuffix(".__init__")
+
+
+def import_graph():
+    """Return the modules of our packages and their imports of each other, those inside functions included."""
+    graph = networkx.DiGraph()
+    known = {module_of(path): path for path in sources()}
+    for name, path in known.items():
+        for module in real_imports(path):
+            if module in known and module != name:
+                graph.add_edge(name, module)
+    return graph
+
+
+def real_imports(path):
+    """Yield the modules that a file imports when it runs: not those that only type checkers see."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    only_for_types = {id(node) for outer in ast.walk(tree) if _only_for_types(outer) for node in ast.walk(outer)}
+    for node in ast.walk(tree):
+        if id(node) in only_for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists()
+                yield inner if is_module else node.module
+
+
+def circles(graph):
+    return [sorted(found) for found in networkx.strongly_connected_components(graph) if len(found) > 1]
+
+
+def test_no_module_is_in_an_import_circle():
+    assert circles(import_graph()) == []
+
+
+def test_no_folder_of_the_evaluation_is_in_an_import_circle():
+    folders = networkx.DiGraph()
+    for one, other in import_graph().edges:
+        homes = [".".join(name.split(".")[:2]) for name in (one, other)]
+        if homes[0] != homes[1] and all(name.startswith("evaluation.") for name in homes):
+            folders.add_edge(*homes)
+    assert circles(folders) == []
+
+
+def test_the_harness_knows_no_game():
+    """Games are found by name: nothing below them imports one, and nothing in the harness a simulator."""
+    lower = ("inputs", "foreign", "harness", "reporting", "policies")
+    for folder in lower:
+        for path in sorted((ROOT / "evaluation" / folder).rglob("*.py")):
+            for module, _ in imports(path):
+                assert not module.startswith("evaluation.games"), f"{path.relative_to(ROOT)} imports {module}"
+                assert folder != "harness" or module.split(".")[0] not in ("cage4", "adapters", "hmarl_soc")
+
+
+MOST_ENTRIES = 12
+
+
+def test_folders_are_small():
+    for folder in sorted({path.parent for path in sources()}):
+        entries = {path.name for path in folder.iterdir()} - {"__init__.py", "__pycache__", "py.typed"}
+        entries = {name for name in entries if not (folder / name).is_dir() or any((folder / name).rglob("*.py"))}
+        assert len(entries) <= MOST_ENTRIES, f"{folder.relative_to(ROOT)} has {len(entries)} entries: {sorted(entries)}"
+
+
+PARALLEL = {
+    ("evaluation/games/cc4", "evaluation/games/soc"): {
+        *("game", "schema", "tally", "report", "plots", "policies", "row_checks"),
+    },
+    ("native_sim/soc/corrected", "native_sim/soc/reference"): {"engine", "kernel", "state", "observe"},
+    ("cage4/native/observations", "cage4/observations"): {"flat", "rich", "true_state"},
+    ("cage4/cyborg", "cage4/native"): {"engine"},
+}
+"""Folders that do the same for two things -> the files that both have."""
+
+
+@pytest.mark.parametrize("pair", PARALLEL, ids=" ".join)
+def test_parallel_folders_have_the_same_files(pair):
+    for folder in pair:
+        assert {path.stem for path in (ROOT / folder).glob("*.py")} >= PARALLEL[pair], folder
 
 
 def test_one_door_per_heavy_dependency():

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from adapters.bundle import POLICY
-from evaluation.transfer.carried import make_carried, make_played
+from evaluation.transfer.carried import make_played, make_scripted
 from hmarl_soc import checkpoint
 from hmarl_soc.hierarchy.acting import HierarchyPolicy
 from hmarl_soc.interface import from_dict
@@ -34,7 +34,7 @@ def load(folder: Path) -> Policy:
 def _carried(described: Mapping[str, Any], folder: Path) -> Policy:
     """Make the carried policy of the bundle in a folder, without the library that checks settings."""
     if described.get("kind") != "trained":
-        return make_carried(described, folder)
+        return make_scripted(described)
     text = (folder.parent / SETTINGS).read_text(encoding="utf-8")
     settings: Any = json.loads(text, object_hook=lambda entries: SimpleNamespace(**entries))
     saved = checkpoint.load(folder / POLICY, "weights")

@@ -16,17 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from adapters.bundle import POLICY, bundle_files, load_bundle
+from adapters.bundle import POLICY, bundle_files, bundle_folder, load_bundle
 from cage4.cyborg.submitted import check_policy
 from evaluation.export import judge as exported
 from evaluation.export.carried_code import AT_THE_JUDGE, data, sources
 from evaluation.export.rehearsal import rehearse
 from evaluation.foreign.sources.closure import Closure, find
 from evaluation.foreign.sources.modules import Modules, Whose
-from evaluation.foreign.submissions import check_submission
+from evaluation.games.cc4.policies import BUNDLES, CC4, POLICIES, make_policy
+from evaluation.games.cc4.submissions import check_submission
 from evaluation.inputs.errors import BadInput
-from evaluation.policies.registry import BUNDLES, LOADERS, POLICIES, closure_of, is_submission, make_policy, search_path
-from evaluation.transfer import carried as transfer
+from evaluation.policies.registry import closure_of, program_of, search_path
+from evaluation.transfer.named import make_transferred, with_own_draws
 from native_sim.names import check_shown
 from native_sim.storage.writing import sweep_beside, write_atomically
 
@@ -57,9 +58,9 @@ def bundle_entry(policy: str, path: Path) -> Entry:
         BadInput: If there is no such bundle, or it carries what cannot play at the judge.
     """
     del path
-    name = transfer.with_own_draws(policy)
-    check_policy(transfer.make_transferred(name))
-    folder = transfer.bundle_folder(policy)
+    name = with_own_draws(policy)
+    check_policy(make_transferred(name))
+    folder = bundle_folder(policy)
     inside = f"{exported.BUNDLE}/"
     data = {inside + file.relative_to(folder).as_posix(): file.read_bytes() for file in bundle_files(folder)}
     data[exported.CONTROL] = name.partition("@")[2].encode()
@@ -175,7 +176,7 @@ def entry_of(policy: str) -> Entry:
     Raises:
         BadInput: If there is no such policy, or it asks for what the judge cannot give.
     """
-    if is_submission(policy):
+    if program_of(policy, CC4):
         check_submission(Path(policy))
         raise BadInput(f"{policy} is a submission already; give a registered policy or module:object")
     if policy in POLICIES:
@@ -193,7 +194,7 @@ def entry_of(policy: str) -> Entry:
     if policy in POLICIES:
         factory = POLICIES[policy]
         return Entry(policy, factory.__module__, factory.__qualname__)
-    if module in LOADERS:
+    if module in CC4.kinds:
         raise BadInput(f"{policy} is kept in a file of a kind that cannot be exported; give a registered policy")
     return Entry(policy, module, attribute)
 

@@ -1,7 +1,10 @@
-"""What the harness must know of a game beyond its name: the border between what all share and what each has alone.
+"""What the harness must know of a game, and how a game is found by name.
 
-Seeds, run folders, the loop, resuming and the statistics of scores are common. A game says which variants and
-policies it has, how a batch of episodes is played, what is counted along the way, and what a policy's figures are.
+Seeds, run folders, the loop, resuming and the statistics of scores are common. A game says which engines, variants
+and policies it has, how a batch of episodes is played, what is counted along the way, and what its reports show.
+
+The harness imports no game. :data:`GAMES` names the modules of ours; installed packages add theirs by the entry point
+group :data:`GROUP`, each entry ``key = "module:Class"``.
 """
 
 from __future__ import annotations
@@ -9,17 +12,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from evaluation.inputs.errors import BadInput
+from evaluation.inputs.plugins import Plugins
 
 if TYPE_CHECKING:
-    from evaluation.harness.rollout import Episode, Labels, Tally
-    from evaluation.harness.schema import EvalSpec, Row, RunSummary
-    from evaluation.policies.registry import Registry
-    from native_sim.api import Policy, VectorEnv
+    from rich.table import Table
 
-ENGINES: Final = ("auto", "native", "cyborg", "soc")
+    from evaluation.harness.rollout import Episode
+    from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary
+    from evaluation.policies.registry import Registry
+    from evaluation.reporting.parts import Section
+
+GROUP: Final = "hmarl_transfer.games"
+"""Entry point group of games."""
+GAMES: Final = Plugins(
+    "game",
+    GROUP,
+    {"cc4": "evaluation.games.cc4.game:CC4", "soc": "evaluation.games.soc.game:Soc"},
+)
+"""Key -> where the class of the game is."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +47,23 @@ class Setting:
 
 
 class Game(ABC):
-    """One game; holds no state."""
+    """One game; holds no state. Subclasses set the class attributes and implement the abstract methods."""
 
-    name: str
-    default_variant: str
+    key: ClassVar[str]
+    """What ``--game`` calls it, such as ``cc4``."""
+    name: ClassVar[str]
+    """What sentences call it, such as ``CAGE Challenge 4``."""
+    engines: ClassVar[tuple[str, ...]]
+    """What ``--engine`` takes, the default first."""
+    default_variant: ClassVar[str]
+    agents: ClassVar[tuple[str, ...]]
+    """Names of the agents that a policy decides for; trained weights belong to the game whose agents they name."""
+    weights_advice: ClassVar[str] = ""
+    """What to do with trained weights of this game that were given to another one."""
+    row_type: ClassVar[type[Row]]
+    """The kind of row that an episode leaves behind."""
 
+    # ------------------------------------------------------------------------------------------------- playing
     @abstractmethod
     def resolve(self, engine: str, variant: str, steps: int | None) -> Setting:
         """Look up what was asked; ``steps`` None is the variant's own limit.
@@ -70,9 +96,16 @@ class Game(ABC):
             PolicyFailure: If the policy raises or answers with something that is no action.
         """
 
-    @abstractmethod
-    def tally(self, env: VectorEnv, policy: Policy, labels: Labels) -> Tally:
-        """Return what counts along the way in every row of an environment."""
+    def provenance(self, spec: EvalSpec) -> dict[str, Any]:
+        """Return what a reader needs beside our own versions to repeat a run: JSON values, no times."""
+        del spec
+        return {}
+
+    # ----------------------------------------------------------------------------------------------- measuring
+    def contradiction(self, row: Row, spec: EvalSpec) -> str | None:
+        """Return in a few words what is impossible about a row of a run, or None."""
+        del row, spec
+        return None
 
     @abstractmethod
     def summarise(
@@ -93,19 +126,74 @@ class Game(ABC):
             common: All other fields of :class:`evaluation.harness.schema.RunSummary`.
         """
 
+    def has_published_scores(self, variant: str, steps: int) -> bool:
+        """Return whether the literature has scores of this variant, to which ours are then normalised."""
+        del variant, steps
+        return False
 
-def game_of(engine: str) -> Game:
-    """Return the game that an engine plays.
+    # ----------------------------------------------------------------------------------------------- reporting
+    figure_texts: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Name of a figure -> its title and caption."""
+
+    @abstractmethod
+    def title(self, summary: RunSummary) -> str:
+        """Return the title of the report."""
+
+    @abstractmethod
+    def lead(self, summary: RunSummary) -> str:
+        """Return the first paragraph of the report."""
+
+    @abstractmethod
+    def sections(self, summary: RunSummary, provenance: Mapping[str, Any]) -> list[Section]:
+        """Return the sections of the report."""
+
+    @abstractmethod
+    def terminal_table(self, summary: RunSummary) -> Table:
+        """Return the scores as a table for the terminal."""
+
+    def figures(self, summary: RunSummary, rows: Sequence[Row]) -> dict[str, str]:
+        """Draw the figures of a report: name, a key of :attr:`figure_texts`, -> SVG text."""
+        del summary, rows
+        return {}
+
+    def answer(self, found: ScoreSummary) -> dict[str, Any]:
+        """Return what ``--json`` prints of one policy."""
+        return {"mean": found.mean, "std": found.std, "ci95": found.ci95, "n": found.n}
+
+
+_DECLARED: Final = ("key", "name", "engines", "default_variant", "agents", "row_type")
+"""Class attributes that every game sets."""
+
+
+@cache
+def find_game(key: str) -> Game:
+    """Return a game by its key.
 
     Raises:
-        BadInput: If there is no such engine.
+        BadInput: If there is no such game, or the package that brings it is broken.
     """
-    if engine not in ENGINES:
-        raise BadInput(f"unknown engine {engine!r}; choose {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
-    if engine == "soc":
-        from evaluation.games.soc.game import Soc
+    made = GAMES.load(key)
+    try:
+        game: object = made()
+    except TypeError as error:
+        raise BadInput(
+            f"game {key!r} cannot be made ({error}); {GAMES.origin(key)} must give a complete Game"
+        ) from None
+    if not isinstance(game, Game):
+        raise BadInput(f"game {key!r} is no evaluation.harness.game.Game; {GAMES.origin(key)} must give one")
+    missing = [name for name in _DECLARED if not hasattr(game, name)]
+    if missing:
+        raise BadInput(f"game {key!r} lacks {', '.join(missing)}; {GAMES.origin(key)} must set it")
+    return game
 
-        return Soc()
-    from evaluation.games.cc4.game import CC4
 
-    return CC4()
+def game_of_weights(agents: tuple[str, ...]) -> Game | None:
+    """Return the game in which weights of these agents were trained; None if no game has them."""
+    for key in GAMES.names():
+        try:
+            game = find_game(key)
+        except BadInput:
+            continue  # of another package, which is broken: its weights are not known then
+        if game.agents == agents:
+            return game
+    return None

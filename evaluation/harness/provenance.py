@@ -6,15 +6,14 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from evaluation.foreign.sources.modules import HOME, OURS
-from evaluation.harness.game import game_of
+from evaluation.harness.game import find_game
 from evaluation.harness.schema import EvalSpec
-from evaluation.policies.registry import fingerprint
 
 NO_CODE = ("evaluation/recorded",)
 """What no simulator and no policy reads: recorded results."""
@@ -23,25 +22,23 @@ TREE = ("commit", "dirty", "tree")
 PACKAGES = ("numpy", "numba", "gymnasium", "pettingzoo", "scipy", "pyarrow", "pydantic", "networkx", "gym")
 
 
-def describe(spec: EvalSpec) -> dict[str, Any]:
-    """Return what a reader needs to repeat the run: JSON values, no times."""
-    registry = game_of(spec.engine).registry(spec.variant_knobs)
-    record: dict[str, Any] = {
+def describe(spec: EvalSpec, policies: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a reader needs to repeat the run: JSON values, no times.
+
+    Args:
+        spec: What was asked.
+        policies: Policy -> digest of its files, of those that are no part of this project.
+    """
+    return {
         "version": _version("hmarl-transfer"),
         **describe_tree(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "policies": {name: digest for name in spec.policies if (digest := fingerprint(name, registry))},
+        "policies": dict(policies),
+        **find_game(spec.game).provenance(spec),
     }
-    if spec.engine == "cyborg":
-        from cage4.cyborg.engine import locate
-
-        found = locate()
-        record["cyborg"] = found.version
-        record["cyborg_commit"] = found.commit
-    return record
 
 
 def describe_tree() -> dict[str, Any]:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evaluation.harness.game import game_of
 from evaluation.harness.progress import listened, tell
 from evaluation.harness.schema import Row
 from evaluation.inputs.errors import InvalidAnswer, blaming
@@ -78,14 +77,14 @@ class Tally(ABC):
         """Return the record of the episode that ended in a row after ``length`` steps."""
 
 
-def play(env: VectorEnv, policy: Policy, episodes: Sequence[Episode], labels: Labels) -> Iterator[Row]:
-    """Play every episode once and yield its record when it finishes.
+def play(env: VectorEnv, policy: Policy, episodes: Sequence[Episode], labels: Labels, tally: Tally) -> Iterator[Row]:
+    """Play every episode once and yield its record, which the tally makes, when it finishes.
 
     Raises:
         PolicyFailure: If the policy raises or returns something that is no action.
     """
     queue = list(reversed(episodes))
-    table = _Table(env, policy, labels)
+    table = _Table(env, policy, labels, tally)
     ended = 0
     while queue or table.playing:
         free = [row for row in range(env.num_envs) if row not in table.playing][: len(queue)]
@@ -104,12 +103,12 @@ class _Table:
     E rows, T step calls of an episode, A agents, D draws per agent and step.
     """
 
-    def __init__(self, env: VectorEnv, policy: Policy, labels: Labels) -> None:
+    def __init__(self, env: VectorEnv, policy: Policy, labels: Labels, tally: Tally) -> None:
         count = env.num_envs
         self.env, self.policy, self.labels = env, policy, labels
         with blaming(labels.policy):
             self.wants, self.draws_per_agent = tuple(policy.wants), int(policy.draws_per_agent)
-        self.tally = game_of(labels.engine).tally(env, policy, labels)
+        self.tally = tally
         self.playing: dict[int, Episode] = {}
         self.obs: dict[str, Any] = {}  # agent or wanted name -> [E, ...], or agent -> [E, ...]
         self.mask: dict[str, Array] = {}  # agent -> [E, U]

@@ -17,8 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from evaluation.games.cc4.row_checks import contradiction
-from evaluation.harness.game import game_of
+from evaluation.harness.game import Game, find_game
 from evaluation.harness.rows import DamagedRows, digests, from_line, from_table, to_line, to_table
 from evaluation.harness.schema import FORMAT_VERSION, EvalSpec, Row
 from evaluation.inputs.errors import BadInput
@@ -43,6 +42,7 @@ class RunFolder:
 
     def __init__(self, path: Path, spec: EvalSpec, provenance: dict[str, Any]) -> None:
         self.path, self.spec, self.provenance = path, spec, provenance
+        self.game: Game = find_game(spec.game)
         self.notices: list[str] = []
         self._lock: FolderLock | None = None
 
@@ -123,7 +123,7 @@ class RunFolder:
             )
         try:
             spec = EvalSpec.model_validate(document["spec"])
-            game_of(spec.engine).variant(spec.variant_knobs)
+            find_game(spec.game).variant(spec.variant_knobs)
             provenance = dict(document["provenance"])
             intact = document["id"] == spec.id and document["seeds"] == spec.episode_seeds()
             intact &= document.get("digest") in (None, digest_of(document))  # earlier versions wrote none
@@ -166,7 +166,7 @@ class RunFolder:
             key = (record.policy, record.index)
             known = record.policy in order and record.index < len(seeds) and record.seed == seeds[record.index]
             what = "is there twice" if key in seen else None if known else "does not belong to this run"
-            if what is None and (wrong := contradiction(record, self.spec)):
+            if what is None and (wrong := self._contradiction(record)):
                 what = f"contradicts itself ({wrong})"
             if what is not None:
                 raise BadInput(
@@ -178,6 +178,13 @@ class RunFolder:
         if is_table:
             self._check_summary(records)
         return records
+
+    def _contradiction(self, row: Row) -> str | None:
+        """Return in a few words what is impossible about a row, or None."""
+        for name in ("engine", "variant"):
+            if getattr(row, name) != getattr(self.spec, name):
+                return f"it is of {name} {getattr(row, name)}, and the run of {getattr(self.spec, name)}"
+        return self.game.contradiction(row, self.spec)
 
     def _check_summary(self, records: Sequence[Row]) -> None:
         """Refuse a table other than the one that the summary of the complete run was made of."""
@@ -202,7 +209,7 @@ class RunFolder:
         records: list[Row] = []
         for number, line in enumerate(lines, start=1):
             try:
-                records.append(from_line(line, self.spec.row_type))
+                records.append(from_line(line, self.game.row_type))
             except (DamagedRows, ValidationError) as error:
                 raise BadInput(
                     f"{path} is corrupt at line {number} ({_first_line(error)}); restore the file, "
@@ -225,7 +232,7 @@ class RunFolder:
     def _read_table(self) -> list[Row]:
         path = self.path / TABLE
         try:
-            return from_table(path.read_bytes(), self.spec.row_type)
+            return from_table(path.read_bytes(), self.game.row_type)
         except (DamagedRows, OSError, ValueError, OverflowError) as error:
             raise BadInput(
                 f"{path} is corrupt or truncated ({_first_line(error)}); restore the file, "

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from threadpoolctl import threadpool_limits
 
 from evaluation.foreign.process import Surroundings, scope
-from evaluation.harness.game import game_of
+from evaluation.harness.game import find_game
 from evaluation.harness.rollout import Episode
 from evaluation.harness.run_folder import RunFolder
 from evaluation.harness.schema import EvalSpec, Row
@@ -88,7 +88,7 @@ def run(
     """
     folder.repair()
     spec = folder.spec
-    size = game_of(spec.engine).batch_size(spec) if num_envs is None else num_envs
+    size = find_game(spec.game).batch_size(spec) if num_envs is None else num_envs
     batches = plan(spec, folder.read(), size, workers)
     outcome, log = Outcome(0, []), _OutputLog(folder)
     for batch, result, output in _results(spec, batches, workers, surroundings or Surroundings.here()):
@@ -177,4 +177,4 @@ def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[Row]:
         PolicyFailure: If the policy raises or answers with something that is no action.
     """
     with threadpool_limits(1, user_api="blas"):  # more of them slow each other down, the more so on a busy machine
-        return game_of(spec.engine).play(spec, batch.policy, batch.episodes, nested)
+        return find_game(spec.game).play(spec, batch.policy, batch.episodes, nested)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 FORMAT_VERSION = 1
 """Version of the run folder; raised when a reader of the old one would misread the new one."""
@@ -18,14 +18,33 @@ Count = Annotated[int, Field(ge=0)]
 """How often something happened."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A frozen model that refuses unknown fields and numbers that are not finite."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class EvalSpec(_Strict):
+FORMER_ENGINES: Final = {"native": "cc4", "cyborg": "cc4", "soc": "soc"}
+"""Engine -> game of specs and summaries that do not name their game."""
+
+
+class _OfAGame(Strict):
+    """What is of a game; documents that do not name it are told by their engine."""
+
+    game: str = Field(default="", description="key of the game, such as cc4")
+    engine: str = Field(min_length=1, description="engine that plays the game, such as native")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_game(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and not given.get("game"):
+            return {**given, "game": FORMER_ENGINES.get(str(given.get("engine")), "")}
+        return given
+
+
+class EvalSpec(_OfAGame):
     """What was asked: everything that decides the numbers, and nothing that does not (such as workers)."""
 
-    engine: Literal["native", "cyborg", "soc"]
     variant: str = Field(description="id of the variant, such as base-v1")
     variant_knobs: dict[str, Any] = Field(description="every knob of the variant")
     steps: int = Field(
@@ -50,7 +69,10 @@ class EvalSpec(_Strict):
     @property
     def id(self) -> str:
         """Ten hexadecimal digits that name this question: equal specs, equal ids."""
-        text = json.dumps({"format": FORMAT_VERSION, **self.model_dump(mode="json")}, sort_keys=True)
+        asked = self.model_dump(mode="json")
+        if FORMER_ENGINES.get(self.engine) == self.game:
+            del asked["game"]  # equal questions keep the id that they had before specs named the game
+        text = json.dumps({"format": FORMAT_VERSION, **asked}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     def episode_seeds(self) -> list[int]:
@@ -66,14 +88,9 @@ class EvalSpec(_Strict):
         digest = hashlib.sha256("\n".join(names).encode()).digest()
         return np.random.default_rng([self.seed, *np.frombuffer(digest, np.dtype("<u4")).tolist()])
 
-    @property
-    def row_type(self) -> type[Row]:
-        """The kind of row that an episode of this engine leaves behind."""
-        return SocRecord if self.engine == "soc" else EpisodeRecord
-
 
 # ------------------------------------------------------------------------------------------- what games share
-class Row(_Strict):
+class Row(Strict):
     """One finished episode: one row of the results. Each game has a kind of its own."""
 
     policy: str
@@ -84,7 +101,7 @@ class Row(_Strict):
     score: float = Field(description="what policies are ranked by; more is better")
 
 
-class ScoreSummary(_Strict):
+class ScoreSummary(Strict):
     """The score of one policy over its episodes."""
 
     n: int
@@ -98,12 +115,11 @@ class ScoreSummary(_Strict):
     maximum: float
 
 
-class RunSummary(_Strict):
+class RunSummary(_OfAGame):
     """Everything a report shows, rebuilt from the spec and the rows at any time; holds no time and no path."""
 
     format: int = FORMAT_VERSION
     run: str = Field(description="EvalSpec.id")
-    engine: str
     variant: str
     steps: int
     seed: int
@@ -119,81 +135,7 @@ class RunSummary(_Strict):
     comparisons: list[dict[str, Any]] = Field(default_factory=list, description="all pairs, with corrected p-values")
 
 
-# -------------------------------------------------------------------------------------------- CAGE Challenge 4
-UNNAMED = "unnamed"
-"""Reason of the fallbacks in recordings that kept their number only."""
-
-
-class EpisodeRecord(Row):
-    """An episode of CC4.
-
-    All rewards are team rewards on the official scale (the mean over the five blue agents, who all receive the
-    team's reward), over the official steps (the step that ends the episode is not counted, see ``cage4.score``).
-    ``score`` is the official score: the sum of ``step_rewards``.
-    """
-
-    phase_scores: tuple[float, float, float]
-    parts: list[list[list[float]]] = Field(
-        description="[3 phases][9 subnets in generation order][LWF, ASF, RIA]: reward lost to each; with the action "
-        "costs they add up to the score"
-    )
-    action_costs: tuple[float, float, float] = Field(description="cost of blue's own actions per phase")
-    length: Count = Field(description="step calls until done (499 of 500)")
-    actions: dict[str, Count] = Field(description="submitted actions of the five agents by verb")
-    invalid: Count = Field(description="submissions under a zero of the mask (played as Sleep)")
-    busy: Count = Field(description="submissions other than Sleep while an action was in progress (dropped)")
-    fallbacks: dict[str, Count] = Field(
-        default_factory=dict, description="reason -> decisions that a policy's adapter could not express"
-    )
-    step_rewards: list[float] = Field(description="reward of each counted step (498 of 500)")
-    wall_s: float = Field(ge=0, description="seconds of this episode's share of the wall time")
-
-    @field_validator("fallbacks", mode="before")
-    @classmethod
-    def _named(cls, found: Any) -> Any:
-        """Take in what a table holds: nothing for no reasons at all, and in older ones a total without names."""
-        if isinstance(found, int):
-            return {UNNAMED: found} if found else {}
-        if isinstance(found, Mapping):
-            return {name: count for name, count in found.items() if count is not None}
-        return {} if found is None else found
-
-
-class PolicySummary(ScoreSummary):
-    """The figures of one policy over its episodes of CC4, on the official scale."""
-
-    phase_means: tuple[float, float, float]
-    mean_sum_over_agents: float = Field(description="five times the mean: the scale of the HMARL-SOC paper")
-    parts: list[list[list[float]]] = Field(description="[phase][subnet][part] means per episode")
-    action_costs: tuple[float, float, float]
-    actions: dict[str, float] = Field(description="mean submissions per episode by verb")
-    invalid: float
-    busy: float
-    fallbacks: dict[str, float] = Field(description="mean per episode by reason")
-    versus_baseline: dict[str, Any] | None = Field(
-        default=None, description="comparison with no-defense on the same seeds"
-    )
-
-
-class Summary(RunSummary):
-    """A run of CC4."""
-
-    policies: dict[str, PolicySummary]
-
-
-# ------------------------------------------------------------------------------------------- the SOC simulator
-class SocRecord(Row):
-    """An episode of the SOC simulator. ``score`` is the sum of its rewards."""
-
-    length: Count = Field(description="steps played")
-    sees_truth: bool = Field(description="whether the policy was shown the true state, which no defender sees")
-    metrics: dict[str, float | None] = Field(
-        description="as docs/soc-simulator.md defines them, fractions as fractions; None where one is not defined"
-    )
-    wall_s: float = Field(ge=0, description="seconds of this episode's share of the wall time")
-
-
-class MetricSummary(_Strict):
+class MetricSummary(Strict):
     """One metric of one policy. All are None, and ``n`` is 0, for a metric that no episode defines."""
 
     mean: float | None = Field(description="mean over the episodes in which the metric is defined")
@@ -209,20 +151,3 @@ class MetricSummary(_Strict):
     def shown(self) -> tuple[float | None, tuple[float, float] | None]:
         """The number to show for the metric, and its interval: pooled where that is known."""
         return (self.mean, self.ci95) if self.pooled is None else (self.pooled, self.pooled_ci95)
-
-
-class SocPolicySummary(ScoreSummary):
-    """The figures of one policy over its episodes of the SOC simulator."""
-
-    sees_truth: bool = Field(description="it was shown the true state: a bound on what knowledge is worth, no defender")
-    metrics: dict[str, MetricSummary]
-    versus_baseline: dict[str, Any] | None = Field(
-        default=None, description="comparison with no-defense on the same seeds"
-    )
-
-
-class SocSummary(RunSummary):
-    """A run of the SOC simulator."""
-
-    knobs: dict[str, Any] = Field(description="every knob of the variant")
-    policies: dict[str, SocPolicySummary]

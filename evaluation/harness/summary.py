@@ -10,14 +10,12 @@ from typing import Any, Final
 import numpy as np
 
 from evaluation.harness import statistics
-from evaluation.harness.game import game_of
+from evaluation.harness.game import find_game
 from evaluation.harness.rows import digests
 from evaluation.harness.schema import EvalSpec, Row, RunSummary
 
 BASELINE: Final = "no-defense"
 """The policy that the others are measured against, when it was played."""
-REFERENCE_GAME: Final = ("base-v1", 500)
-"""Variant and steps of the published scores of CC4; the normalised score has no meaning elsewhere."""
 _Rows = Mapping[int, Row]  # index of the seed -> row
 
 
@@ -33,6 +31,7 @@ def summarise(spec: EvalSpec, records: Iterable[Row]) -> RunSummary:
     rows = _by_policy(spec, records)
     common = {
         "run": spec.id,
+        "game": spec.game,
         "engine": spec.engine,
         "variant": spec.variant,
         "steps": spec.steps,
@@ -43,18 +42,13 @@ def summarise(spec: EvalSpec, records: Iterable[Row]) -> RunSummary:
         "asked": spec.policies,
         "comparisons": _comparisons(spec, rows),
     }
-    return game_of(spec.engine).summarise(
+    return find_game(spec.game).summarise(
         spec,
         {policy: list(played.values()) for policy, played in rows.items()},
         {policy: _score_figures(spec, policy, _scores(played.values())) for policy, played in rows.items()},
         _versus_baseline(spec, rows),
         common,
     )
-
-
-def is_reference_game(summary: EvalSpec | RunSummary) -> bool:
-    """Tell whether this is the game of the published CC4 scores."""
-    return summary.engine != "soc" and (summary.variant, summary.steps) == REFERENCE_GAME
 
 
 def summary_json(summary: RunSummary) -> str:
@@ -131,7 +125,7 @@ def _against(
 
     difference = statistics.paired_difference(scores, baseline, rng("difference"))
     normalised = None
-    if is_reference_game(spec):
+    if find_game(spec.game).has_published_scores(spec.variant, spec.steps):
         normalised = statistics.normalised_score(scores, baseline, rng("normalised"))
     welch = statistics.welch_t(scores, baseline)
     munzel = statistics.brunner_munzel(scores, baseline)

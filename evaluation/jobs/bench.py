@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluation.games.cc4.policies import make_policy
 from evaluation.inputs import ranges
 from evaluation.inputs.errors import BadInput
-from evaluation.policies.registry import make_policy
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.inputs.errors import BadInput
-from native_sim.soc import spec, speed
+from evaluation.jobs import soc_speed as speed
+from native_sim.soc import spec
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,14 +21,15 @@ from adapters.cc4 import features
 from adapters.cc4 import soc_terms as terms
 from adapters.codec import Codec, fit_codec
 from cage4 import spec
+from evaluation.games.cc4.policies import make_policy
 from evaluation.inputs import ranges
 from evaluation.inputs.errors import BadInput
 from evaluation.inputs.looks import hint
-from evaluation.policies.registry import make_policy, soc_registry
+from evaluation.policies.soc_players import soc_players
 from evaluation.policies.weights import load_weights, weights_files
 from evaluation.transfer import soc_terms
-from evaluation.transfer.carried import describe_carried, make_carried
 from evaluation.transfer.lessons import learn_mapper
+from evaluation.transfer.named import describe_carried, make_carried
 from hmarl_soc.checkpoint import MANIFEST
 from native_sim.api import Array, Policy
 from native_sim.names import check_name
@@ -254,7 +255,7 @@ def _make_own(described: Mapping[str, Any], path: Path) -> Policy:
     if described["kind"] != "trained":
         return make_carried(described, path.parent)
     try:
-        return load_weights(path, soc_registry("corrected"))
+        return load_weights(path, soc_players("corrected"))
     except ValueError as error:
         raise BadInput(f"{error}{hint(f'weights:{path}', path)}") from error
 

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from evaluation.foreign.limits import Limits
 from evaluation.foreign.process import Surroundings, scope
-from evaluation.harness.game import game_of
+from evaluation.harness.game import GAMES, find_game
 from evaluation.harness.run_folder import RunFolder, write_atomically
-from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary, SocPolicySummary
+from evaluation.harness.schema import EvalSpec, Row, RunSummary
 from evaluation.inputs import ranges
 from evaluation.inputs.errors import BadInput, PolicyFailure, split_list
-from evaluation.policies.registry import check_policies
+from evaluation.policies.registry import ALL, check_policies, fingerprint
 from native_sim.storage.writing import sweep
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints; scores of CC4 are on the official scale."""
+        game = find_game(self.summary.game)
         return {
-            "policies": {name: _answer(row) for name, row in self.summary.policies.items()},
+            "policies": {name: game.answer(row) for name, row in self.summary.policies.items()},
             "engine": self.summary.engine,
             "variant": self.summary.variant,
             "run": str(self.path),
@@ -43,14 +44,28 @@ class Result:
         }
 
 
-def _answer(row: ScoreSummary) -> dict[str, Any]:
-    answer = {"mean": row.mean, "std": row.std, "ci95": row.ci95, "n": row.n}
-    if isinstance(row, SocPolicySummary):
-        answer["metrics"] = row.model_dump(mode="json")["metrics"]
-    return answer
+def game_and_engine(game: str | None, engine: str) -> tuple[str, str]:
+    """Return game and engine of what was asked; engines that are the name of a game mean that game.
+
+    Args:
+        game: Key of a game, or None for the one that the engine tells, else CC4.
+        engine: One of the game's.
+
+    Raises:
+        BadInput: If the game has no such engine.
+    """
+    if engine in GAMES.names() and game in (None, engine):
+        game, engine = engine, "auto"
+    found = find_game(game or "cc4")
+    if engine not in found.engines:
+        *others, last = found.engines
+        raise BadInput(f"unknown engine {engine!r} of {found.name}; choose {', '.join(others)} or {last}")
+    return found.key, engine
 
 
-def resolve(engine: str, variant: str, steps: int | None, policies: str, episodes: int, seed: int) -> EvalSpec:
+def resolve(
+    engine: str, variant: str, steps: int | None, policies: str, episodes: int, seed: int, game: str | None = None
+) -> EvalSpec:
     """Turn what was asked into a full specification, or refuse it.
 
     Raises:
@@ -59,17 +74,20 @@ def resolve(engine: str, variant: str, steps: int | None, policies: str, episode
     """
     ranges.check("--episodes", episodes, ranges.EPISODES)
     ranges.check("--seed", seed, ranges.SEED)
-    game = game_of(engine)
+    key, engine = game_and_engine(game, engine)
+    found = find_game(key)
     try:
-        setting = game.resolve(engine, variant, steps)
+        setting = found.resolve(engine, variant, steps)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    registry = game.registry(setting.knobs)
+    registry = found.registry(setting.knobs)
     names = tuple(split_list("--policies", policies)) if policies else registry.defaults
+    names = registry.all_names() if names == (ALL,) else names
     check_policies(names, setting.engine, registry)
     try:
         return EvalSpec(
-            engine=setting.engine,  # type: ignore[arg-type]  # checked by pydantic
+            game=key,
+            engine=setting.engine,
             variant=setting.variant,
             variant_knobs=setting.knobs,
             steps=setting.steps,
@@ -92,6 +110,7 @@ def prepare(
     envs: int | None,
     out: Path | None,
     limits: Limits | None = None,
+    game: str | None = None,
 ) -> RunFolder:
     """Check everything and open the run folder for writing; nothing is played yet.
 
@@ -106,12 +125,15 @@ def prepare(
 
     ranges.check("--workers", workers, ranges.WORKERS)
     ranges.check("--envs", envs, ranges.ENVS)
-    variant = game_of(engine).default_variant if variant is None else variant
+    key, engine = game_and_engine(game, engine)
+    variant = find_game(key).default_variant if variant is None else variant
     with scope(Surroundings.here(limits)):
-        spec = resolve(engine, variant, steps, policies, episodes, seed)
-        provenance = describe(spec)
+        spec = resolve(engine, variant, steps, policies, episodes, seed, key)
+        registry = find_game(key).registry(spec.variant_knobs)
+        digests = {name: fingerprint(name, registry) for name in spec.policies}
+        provenance = describe(spec, {name: digest for name, digest in digests.items() if digest})
     path = out or Path("runs") / f"{spec.engine}-{spec.variant}-{spec.id}"
-    asked = {"engine": engine, "variant": variant, "policies": policies or "every registered one"}
+    asked = {"game": key, "engine": engine, "variant": variant, "policies": policies or "the default ones"}
     return RunFolder.create(path, spec, {"asked": asked, **provenance})
 
 
@@ -152,8 +174,7 @@ def publish(folder: RunFolder, console: Console) -> Result:
         BadInput: If there is no finished episode yet, or the rows are corrupt.
     """
     from evaluation.harness.summary import summary_json
-    from evaluation.reporting.plots import figures
-    from evaluation.reporting.report import render_html, render_markdown, terminal_table
+    from evaluation.reporting.report import figures, render_html, render_markdown, terminal_table
 
     records = folder.read()
     if not records:
@@ -217,8 +238,8 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
 
 def _check_same_game(a: RunFolder, b: RunFolder) -> None:
     """Refuse runs whose scores have nothing to do with each other, whatever their variants are called."""
-    games = [game_of(folder.spec.engine) for folder in (a, b)]
-    if games[0].name != games[1].name:
+    games = [folder.game for folder in (a, b)]
+    if games[0].key != games[1].key:
         raise BadInput(
             f"{a.path} is of {games[0].name} and {b.path} of {games[1].name}; only runs of one game can be compared"
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
-from adapters.bundle import POLICY, Bundle, load_bundle
+from adapters.bundle import POLICY, Bundle, bundle_folder, load_bundle
 from adapters.cc4 import mapper_linear as scorer
 from adapters.cc4.environment import CarriedEnv
 from cage4 import spec
@@ -23,8 +23,8 @@ from evaluation.inputs import ranges
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs.calibrate import FIRST_SEED, episode_seeds
 from evaluation.jobs.train import unwritten
-from evaluation.transfer.carried import bundle_folder, make_carried, read_bundle
 from evaluation.transfer.lessons import learn_mapper
+from evaluation.transfer.named import make_carried, read_bundle
 from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import Checkpoint
 from hmarl_soc.hierarchy.acting import HierarchyPolicy

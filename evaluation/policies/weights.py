@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from adapters.bundle import INDEX, POLICY
-from cage4 import spec
+from adapters.bundle import INDEX, POLICY, PREFIX, bundle_folder
+from evaluation.harness.game import game_of_weights
 from evaluation.inputs.errors import BadInput
-from evaluation.transfer.carried import PREFIX, bundle_folder
+from evaluation.policies.registry import Kind, Players
 from hmarl_soc import registry
 from native_sim.api import Policy
-from native_sim.soc.spec import AGENTS
-
-if TYPE_CHECKING:
-    from evaluation.policies.registry import Registry
-
-_PLAYERS: Final = {"soc": AGENTS, "cc4": spec.BLUE_AGENTS}
-_HOMES: Final = {
-    "soc": "the SOC simulator; use --engine soc, or carry them onto CC4 with hmarl-transfer calibrate",
-    "cc4": "CAGE Challenge 4; use --engine native or cyborg",
-}
 
 
 def weights_folder(path: Path) -> Path:
@@ -52,7 +42,7 @@ def soc_name(name: str) -> str:
     return f"weights:{bundle}"
 
 
-def load_weights(path: Path, where: Registry) -> Policy:
+def load_weights(path: Path, where: Players) -> Policy:
     """Load what training saved, without the tensor library.
 
     Args:
@@ -69,13 +59,13 @@ def load_weights(path: Path, where: Registry) -> Policy:
     policy = registry.policy_of(weights, folder)
     agents = weights.interface["agents"]
     names = tuple(agent["name"] for agent in agents)
-    if names != _PLAYERS[where.game]:
-        home = next((home for home, players in _PLAYERS.items() if names == players), None)
-        place = _HOMES[home] if home else f"another game, of {', '.join(names)}"
+    if names != where.agents:
+        game = game_of_weights(names)
+        place = f"{game.name}; {game.weights_advice}" if game else f"another game, of {', '.join(names)}"
         raise ValueError(f"these weights were trained in {place}")
     sizes = tuple(agent["actions"] for agent in agents)
-    if where.game == "cc4" and sizes != spec.NUM_ACTIONS:
-        raise ValueError(f"these weights choose among {sizes} actions; the blue agents have {spec.NUM_ACTIONS}")
+    if where.action_sizes is not None and sizes != where.action_sizes:
+        raise ValueError(f"these weights choose among {sizes} actions; the agents have {where.action_sizes}")
     seen = {agent["name"]: [(name, tuple(shape)) for name, shape in agent["observation"]] for agent in agents}
     for name, layout in (where.observations or {}).items():
         if seen[name] != [(field.name, field.shape) for field in layout]:
@@ -84,3 +74,10 @@ def load_weights(path: Path, where: Registry) -> Policy:
                 "play them under the rules, and with the version, that they were trained with"
             )
     return policy
+
+
+KIND: Final = Kind(
+    lambda path, registry: load_weights(path, registry.players),
+    lambda path: {file.name: file for file in weights_files(path)},
+)
+"""Policies named ``weights:DIR``."""

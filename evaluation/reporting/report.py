@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evaluation.games.cc4 import report as report_cc4
-from evaluation.games.soc import report as report_soc
-from evaluation.harness.schema import RunSummary, SocSummary, Summary
+from evaluation.harness.game import find_game
+from evaluation.harness.schema import Row, RunSummary
 from evaluation.reporting.markdown import escaped
 from evaluation.reporting.parts import Section, caveats
 from evaluation.reporting.theme import VARIABLES
@@ -52,10 +51,17 @@ def render_html(summary: RunSummary, provenance: Mapping[str, Any], figures_svg:
 
 def terminal_table(summary: RunSummary) -> RichTable:
     """Return the scores as a table for the terminal; missing episodes are said in the caption."""
-    if isinstance(summary, SocSummary):
-        return report_soc.terminal_table(summary)
-    assert isinstance(summary, Summary)
-    return report_cc4.terminal_table(summary)
+    return find_game(summary.game).terminal_table(summary)
+
+
+def figures(summary: RunSummary, rows: Sequence[Row]) -> dict[str, str]:
+    """Draw every figure of a report: name -> SVG text; none for a run without a row. Loads matplotlib.
+
+    Args:
+        summary: Gives order of the policies, intervals, and what else the figures of its game show.
+        rows: Those it was made of, for distributions and curves.
+    """
+    return find_game(summary.game).figures(summary, rows) if summary.policies else {}
 
 
 class _Page(NamedTuple):
@@ -69,12 +75,8 @@ class _Page(NamedTuple):
 def _page(summary: RunSummary, provenance: Mapping[str, Any]) -> _Page:
     warnings = caveats(summary, provenance)
     caveat = f"Read with care: {'; '.join(warnings)}." if warnings else ""
-    if isinstance(summary, SocSummary):
-        soc = report_soc
-        return _Page(caveat, soc.title(summary), soc.lead(summary), soc.sections(summary, provenance), soc.FIGURES)
-    assert isinstance(summary, Summary)
-    cc4 = report_cc4
-    return _Page(caveat, cc4.title(summary), cc4.lead(summary), cc4.sections(summary, provenance), cc4.FIGURES)
+    game = find_game(summary.game)
+    return _Page(caveat, game.title(summary), game.lead(summary), game.sections(summary, provenance), game.figure_texts)
 
 
 # -------------------------------------------------------------------------------------------------- rendering

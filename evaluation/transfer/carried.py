@@ -10,51 +10,26 @@ from typing import Any, Final
 
 import numpy as np
 
-from adapters.bundle import POLICY as POLICY_FOLDER
 from adapters.bundle import Bundle, BundleError, MakeCarried, load_bundle
 from adapters.cc4.carrier import LinearMap
 from adapters.cc4.own_draws import OwnDraws
 from evaluation.inputs.errors import BadInput
-from evaluation.inputs.looks import hint
 from evaluation.policies.silenced import Dicing, Silenced
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
 
-PREFIX: Final = "bundle:"
-PACKAGED: Final = Path(__file__).resolve().parents[2] / "adapters" / "bundles"
-"""Bundles that ship with the package; each may be named without its path."""
 SCRIPTED: Final = ("adaptive", "rule-soar", "best-constant", "random", "no-defense")
 
 
-def describe_carried(name: str) -> dict[str, Any]:
-    """Return how a bundle says which policy it carries.
+def make_scripted(described: Mapping[str, Any]) -> Policy:
+    """Make a scripted carried policy.
 
     Raises:
-        BadInput: If the name is neither a scripted SOC policy nor a folder.
+        BadInput: If the description means nothing here.
     """
-    if name in SCRIPTED:
-        return {"kind": "scripted", "name": name}
-    if Path(name).is_dir():
-        return {"kind": "trained", "name": Path(name).name}
-    raise BadInput(f"unknown SOC policy {name!r}; give a trained policy's folder or one of {', '.join(SCRIPTED)}")
-
-
-def make_carried(described: Mapping[str, Any], folder: Path) -> Policy:
-    """Make a carried policy; a trained one lies in ``folder/policy``, or in ``folder/NAME`` before it is bundled.
-
-    Raises:
-        BadInput: If the description means nothing here, or the files cannot be read.
-    """
-    kind, name = described.get("kind"), str(described.get("name"))
-    if kind == "scripted" and name in SCRIPTED:
-        return soc_policies.make_policy(name)
-    if kind == "trained":
-        from evaluation.policies.registry import soc_registry  # these import this module
-        from evaluation.policies.weights import load_weights
-
-        inside = folder / POLICY_FOLDER
-        return load_weights(inside if inside.is_dir() else folder / name, soc_registry("corrected"))
+    if described.get("kind") == "scripted" and described.get("name") in SCRIPTED:
+        return soc_policies.make_policy(str(described["name"]))
     raise BadInput(f"a bundle carries a scripted or a trained SOC policy; this one says {dict(described)}")
 
 
@@ -202,53 +177,6 @@ PAPER: Final = "paper"
 """Before a control or alone: the paper's assignment, as in ``@paper`` or ``@paper+ops-only``."""
 OWN_DRAWS: Final = "own-draws"
 """Before everything else or alone: the policy makes its draws itself from what it sees, as an exported one does."""
-
-
-def bundle_folder(name: str) -> Path:
-    """Return the folder that a packaged name or a path means, ``@CONTROL`` left aside; it need not be there."""
-    path = Path(name.removeprefix(PREFIX).partition("@")[0])
-    packaged = PACKAGED / path
-    return packaged if not path.exists() and packaged.is_dir() else path
-
-
-def with_own_draws(name: str) -> str:
-    """Return the name under which the same policy makes its draws itself."""
-    bundle, _, wanted = name.partition("@")
-    if wanted.partition("+")[0] == OWN_DRAWS:
-        return name
-    return f"{bundle}@{OWN_DRAWS}" + (f"+{wanted}" if wanted else "")
-
-
-def read_bundle(name: str) -> Bundle:
-    """Read a bundle by path or packaged name.
-
-    Raises:
-        BadInput: If there is none; the sentence says what is there instead.
-    """
-    folder = bundle_folder(name)
-    try:
-        return load_bundle(folder)
-    except BundleError as error:
-        raise BadInput(f"{error}{_hint(folder)}") from error
-
-
-def _hint(folder: Path) -> str:
-    return hint(f"{PREFIX}{folder}", folder)
-
-
-def make_transferred(name: str) -> Policy:
-    """Make the policy of a bundle by path or packaged name, or of a control of it.
-
-    The name is ``bundle:PATH`` or ``bundle:PATH@[own-draws+][paper+][CONTROL[.SEED]]``.
-
-    Raises:
-        BadInput: If there is no such bundle or control.
-    """
-    folder = bundle_folder(name)
-    try:
-        return make_played(folder, name.partition("@")[2], make_carried)
-    except BadInput as error:
-        raise BadInput(f"{error}{_hint(folder)}") from error
 
 
 def make_played(folder: Path, wanted: str, make: MakeCarried) -> Policy:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from cage4 import spec as cc4
-from evaluation.harness.schema import EpisodeRecord, EvalSpec
+from evaluation.games.cc4.schema import EpisodeRecord
+from evaluation.harness.schema import EvalSpec
 
 MEANS = {"no-defense": -900.0, "random": -600.0, "ops-only": -300.0, "full": -180.0}
 

@@ -2,7 +2,8 @@
 
 from cage4.spec import Verb
 from cage4.variants import get_variant
-from evaluation.harness.schema import EpisodeRecord, EvalSpec
+from evaluation.games.cc4.schema import EpisodeRecord
+from evaluation.harness.schema import EvalSpec
 
 PROVENANCE = {"version": "1", "commit": "abc", "tree": None, "policies": {}}
 

@@ -23,7 +23,7 @@ PRELOADED = (
     "evaluation.jobs.evaluate",
     "evaluation.export.submission",
     "evaluation.jobs.finetune",
-    "evaluation.reporting.plots",
+    "evaluation.games.cc4.plots",
     "evaluation.reporting.report",
     "evaluation.harness.runner",
     "evaluation.studies.command",

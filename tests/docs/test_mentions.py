@@ -10,17 +10,19 @@ from pages import PAGES, ROOT, SHELLS, Command, anchors, blocks, commands, first
 from shrinking import PROGRAM
 from typer.main import get_command
 
+from adapters.bundle import PACKAGED
 from cage4 import variants
 from cage4.parity.drivers import DRIVERS
 from cage4.policies.rule_based import HostDefender
 from cage4.spec import REFERENCE_COMMIT
 from evaluation.cli.app import app
-from evaluation.harness.game import ENGINES
+from evaluation.games.cc4.policies import CC4, POLICIES, make_policy
+from evaluation.games.soc.policies import soc_registry
 from evaluation.jobs.finetune import METHOD as FINETUNE
-from evaluation.policies.registry import CC4, LOADERS, POLICIES, Registry, make_policy, soc_registry
+from evaluation.policies.registry import Registry
 from evaluation.studies.command import STUDIES
 from evaluation.studies.transfer.finetuning import PARTS, STARTS
-from evaluation.transfer.carried import CONTROLS, OWN_DRAWS, PACKAGED, PAPER, SCRIPTED
+from evaluation.transfer.carried import CONTROLS, OWN_DRAWS, PAPER, SCRIPTED
 from hmarl_soc.config import read_toml
 from hmarl_soc.registry import METHODS
 from native_sim.soc.config import LEVELS
@@ -100,7 +102,7 @@ def known_policy(page, name, registry: Registry):
         packaged = folder if (PACKAGED / folder).is_dir() else "hmarl-soc"
         make_policy(f"bundle:{packaged}{at}{control}")
         return True
-    if kind in LOADERS:
+    if kind in CC4.kinds:
         return path in made(page) or (PACKAGED / path / "policy").is_dir()
     return f"{kind}.py" in made(page) if colon else name in made(page)
 
@@ -143,7 +145,7 @@ def check_value(command, option, value):
 
 KNOWN = {
     "--method": METHODS,
-    "--engine": (*ENGINES, "cc4"),
+    "--engine": ("auto", "native", "cyborg", "soc", "cc4"),
     "--base": ("tuned", "table2"),
     "--drivers": DRIVERS,
     "--reds": variants.RED_AGENTS,
@@ -185,7 +187,7 @@ def test_a_policy_that_is_not_there_would_be_found(name):
 def test_names_of_policies_in_the_text_exist(page):
     """KIND:PATH in a code span, in whichever game: bundle:hmarl-soc, weights:hmarl-soc, bundle:PATH@CONTROL."""
     for _, text in spans(page):
-        if re.fullmatch(r"[a-z]+:[\w./@+-]+", text) and text.partition(":")[0] in LOADERS:
+        if re.fullmatch(r"[a-z]+:[\w./@+-]+", text) and text.partition(":")[0] in CC4.kinds:
             assert known_policy(page, text, CC4), f"{page}: {text}"
 
 

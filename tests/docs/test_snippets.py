@@ -17,7 +17,7 @@ import pytest
 import shrinking
 from pages import PAGES, ROOT, SHELLS, Block, Command, blocks, commands, indented, spans
 
-from evaluation.harness.game import game_of
+from evaluation.harness.game import find_game
 from evaluation.jobs import finetune
 from evaluation.jobs.train import _resolve
 from hmarl_soc.config import read_toml
@@ -162,7 +162,7 @@ def test_settings_load_as_they_stand(block, command, tmp_path):
             f"{block}: how does {command} read it?"
         )
         engine = option["engine"] or "native"
-        game_of(engine).resolve(engine, str(path), None)
+        find_game(engine if engine == "soc" else "cc4").resolve("auto", str(path), None)
 
 
 @pytest.mark.parametrize("page", PAGES)

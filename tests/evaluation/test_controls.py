@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 import cage4
+from adapters.bundle import bundle_folder, load_bundle
 from adapters.cc4.environment import CarriedEnv
 from adapters.cc4.policy import TransferredPolicy
 from cage4 import spec
-from evaluation.policies.registry import LOADERS, make_policy, soc_registry
+from evaluation.games.cc4.policies import make_policy
+from evaluation.games.soc.policies import soc_registry
+from evaluation.policies import registry
 from evaluation.policies.silenced import Dicing, Grafted, Silenced
 from evaluation.transfer import carried as transfer
+from evaluation.transfer.named import make_carried
 from hmarl_soc import checkpoint
 from hmarl_soc.config import NetworkConfig
 from hmarl_soc.finetuning.learner import FinetuneConfig, Finetuner
@@ -31,7 +35,7 @@ from native_sim.soc.spec import AGENTS
 
 ENVS, STEPS = 2, 60
 LOWER = AGENTS[1:]
-FOLDER = transfer.bundle_folder("hmarl-soc")
+FOLDER = bundle_folder("hmarl-soc")
 SHIPPED = "shipped"
 TOYS = ("hmarl-soc", "hmarl-soc-ppo", "iql")
 
@@ -73,7 +77,7 @@ def perturbed(policy, *roles):
 @pytest.fixture(scope="module")
 def carried():
     """Name -> policy; each is made once."""
-    made = {SHIPPED: transfer.make_carried({"kind": "trained", "name": "hmarl-soc"}, FOLDER)}
+    made = {SHIPPED: make_carried({"kind": "trained", "name": "hmarl-soc"}, FOLDER)}
     return made | {method: toy(method) for method in TOYS}
 
 
@@ -99,7 +103,7 @@ def changed(bundle, part):
 
 def make(control, policy, *parts):
     """Make a control of the shipped bundle that carries a policy, with parts of either perturbed."""
-    bundle = transfer.load_bundle(FOLDER)
+    bundle = load_bundle(FOLDER)
     for part in parts:
         bundle = changed(bundle, part.bundle)
         policy = perturbed(policy, *part.roles) if part.roles else policy
@@ -249,10 +253,10 @@ def test_mapper_and_roles_of_an_agent_hear_the_same(carried, control, name, monk
     if "ops-only" in control or control == "without-coordinator":
         assert not roles.any()
     elif control == "constant-directive":
-        assert np.allclose(roles, transfer.load_bundle(FOLDER).usual_directive, atol=1e-6)
+        assert np.allclose(roles, load_bundle(FOLDER).usual_directive, atol=1e-6)
     else:  # agents 0 to 3 hear what agent 4 has said one step before
         said = played[:-1, :, -8:]
-        told = transfer.load_bundle(FOLDER).directive_codec.decode(said)
+        told = load_bundle(FOLDER).directive_codec.decode(said)
         assert np.allclose(roles[1:, :, :4], told[:, :, None], atol=1e-6)
         every = 1 if control == "random-coordinator" else carried[name].config.coordinator.every
         moved = (np.diff(roles[:, :, 4], axis=0) != 0).any(axis=(1, 2))
@@ -316,9 +320,10 @@ def test_without_a_role_by_name_its_weights_have_no_say(carried, role, tmp_path)
     for part in (role, *(name for name in AGENTS if name != role)):
         arrays = perturbed(carried[SHIPPED], part).weights()
         checkpoint.save(tmp_path / part, saved._replace(state={**saved.state, "arrays": dict(arrays)}))
-        played[part] = soc_episode(make_policy(f"without:{role}/weights:{tmp_path / part}", soc_registry("corrected")))
-    before = soc_episode(make_policy(f"without:{role}/weights:hmarl-soc", soc_registry("corrected")))
-    assert "without" in LOADERS
+        played[part] = soc_episode(
+            registry.make_policy(f"without:{role}/weights:{tmp_path / part}", soc_registry("corrected"))
+        )
+    before = soc_episode(registry.make_policy(f"without:{role}/weights:hmarl-soc", soc_registry("corrected")))
     for part, found in played.items():
         assert np.array_equal(found, before) == (part == role), part
 
@@ -378,7 +383,7 @@ class Recorder:
 @pytest.mark.parametrize("name", [SHIPPED, "hmarl-soc"])
 def test_a_defender_is_tuned_under_the_directives_under_which_it_plays(carried, name):
     """Who learns takes, without exploration, every action that its bundle takes, and sends every message."""
-    bundle = transfer.load_bundle(transfer.bundle_folder("hmarl-soc-tuned"))
+    bundle = load_bundle(bundle_folder("hmarl-soc-tuned"))
     bundle = replace(bundle, mapper=replace(bundle.mapper, temperature=0.0))
     engine = cage4.vector_env("native", num_envs=ENVS, steps=STEPS + 2, rich=True)
     learned = Recorder(engine)

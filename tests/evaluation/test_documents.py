@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import evaluation
+from adapters.bundle import bundle_folder
 from evaluation.harness.run_folder import SPEC
 from evaluation.studies.behaviour import explain
 from evaluation.studies.recorded import with_recorded
@@ -18,7 +19,6 @@ from evaluation.studies.training.tables import summarise
 from evaluation.studies.transfer import cross_simulator, zero_shot
 from evaluation.studies.transfer.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.transfer.finetuning_report import render
-from evaluation.transfer.carried import bundle_folder
 from hmarl_soc.config import HmarlConfig, read_toml
 from hmarl_soc.tuned import complete
 

@@ -55,7 +55,7 @@ HELPED = """
     from pathlib import Path
     sys.path.insert(0, str(Path(__file__).parent))
     from brain import CHOICE
-    from evaluation.policies.registry import NoDefense, RandomValid
+    from cage4.policies.baselines import NoDefense, RandomValid
     Mine = {"sleep": NoDefense, "random": RandomValid}[CHOICE]
 """
 
@@ -102,7 +102,7 @@ def test_helpers_of_one_name_are_each_policys_own(tmp_path, workers):
         (tmp_path / folder / "policy.py").write_text(textwrap.dedent(HELPED))
         (tmp_path / folder / "brain.py").write_text(f"CHOICE = {choice!r}\n")
     (tmp_path / "rich.py").write_text(
-        "from evaluation.policies.registry import RandomValid as Mine\n"
+        "from cage4.policies.baselines import RandomValid as Mine\n"
     )  # as an installed one
     names = ["random", "b.policy:Mine", "a.policy:Mine", "no-defense", "rich:Mine"]
     done = evaluate(tmp_path, names, "--workers", workers, "--envs", "2")

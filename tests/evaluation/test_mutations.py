@@ -11,20 +11,22 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from adapters.bundle import PACKAGED
 from cage4.variants import Variant
 from cage4.variants import get_variant as cc4_variant
 from evaluation.cli.app import app
+from evaluation.games.cc4.policies import CC4
+from evaluation.games.soc.policies import soc_registry
 from evaluation.harness.schema import EvalSpec
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs.finetune import configure
 from evaluation.jobs.train import _resolve
-from evaluation.policies.registry import CC4, make_policy, soc_registry
+from evaluation.policies.registry import make_policy
 from evaluation.studies.behaviour.behaviours import _measured
 from evaluation.studies.behaviour.explain import _read as read_explained
 from evaluation.studies.behaviour.roles import _read as read_returns
 from evaluation.studies.files import read_object, read_validations
 from evaluation.studies.training.runs import Job, read_held_out, read_trained
-from evaluation.transfer.carried import PACKAGED
 from hmarl_soc.config import RunConfig
 from hmarl_soc.training.runs import make_env, make_teacher
 from native_sim.soc.config import SocConfig
@@ -125,7 +127,7 @@ def report(folder):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave the figures out, which take most of the time."""
-    monkeypatch.setattr("evaluation.reporting.plots.figures", lambda summary, rows: {})
+    monkeypatch.setattr("evaluation.reporting.report.figures", lambda summary, rows: {})
 
 
 def copied(run, tmp_path):

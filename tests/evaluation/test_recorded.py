@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 import evaluation
-from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.games.cc4.policies import POLICIES, make_policy
+from evaluation.harness.rollout import Episode, Labels
 from evaluation.harness.run_folder import SPEC, RunFolder
 from evaluation.harness.summary import summarise, summary_json
-from evaluation.policies.registry import POLICIES, make_policy
+from tests.builders.playing import play
 
 RECORDED = sorted(path.parent for path in (Path(evaluation.__file__).parent / "recorded").glob(f"*/{SPEC}"))
 

@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from evaluation.games.soc import plots as plots_soc
-from evaluation.harness.schema import EvalSpec, SocRecord, SocSummary
+from evaluation.games.soc.schema import SocRecord, SocSummary
+from evaluation.harness.schema import EvalSpec
 from evaluation.harness.summary import summarise, summary_json
-from evaluation.reporting import plots, report
+from evaluation.reporting import report
 from native_sim.soc.config import make_config
 from tests.builders.figure_checks import check_layout, check_svg
 
@@ -102,8 +103,8 @@ def test_figures_of_all_cases(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     summary, rows = case(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = plots.figures(summary, rows)
-    assert drawn == plots.figures(summary, rows[::-1])
+        drawn = report.figures(summary, rows)
+    assert drawn == report.figures(summary, rows[::-1])
     for figure, svg in drawn.items():
         check_svg(figure, svg)
     with monkeypatch.context() as patch:

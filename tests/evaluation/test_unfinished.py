@@ -15,13 +15,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from adapters.bundle import load_bundle
+from adapters.bundle import bundle_folder, load_bundle
 from evaluation.export.submission import Labels, export
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs import calibrate, finetune
 from evaluation.studies.training import runs
 from evaluation.studies.training.plans import SMOKE, Arm
-from evaluation.transfer.carried import bundle_folder
 from hmarl_soc import checkpoint
 from hmarl_soc.registry import load_policy
 from native_sim.storage.writing import LOCK, FolderLock, is_left_over

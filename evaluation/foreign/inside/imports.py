@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Final
 
-from evaluation.foreign.inside.child import ROOT
+from evaluation.inputs.names import ROOT
 
 KEPT: Final = frozenset({"__main__", "numpy", *sys.builtin_module_names, *sys.stdlib_module_names})
 """Modules that stay as they are: numpy cannot be loaded twice, and too much depends on the standard library."""

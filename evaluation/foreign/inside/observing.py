@@ -6,7 +6,7 @@ import os
 import sys
 
 from evaluation.foreign import wire
-from evaluation.foreign.inside.answering import Channel
+from evaluation.foreign.inside.channel import Channel
 from evaluation.foreign.inside.imports import settle
 from evaluation.foreign.inside.serving import Unusable, load
 from evaluation.foreign.sources.observed import Recorder

@@ -19,9 +19,9 @@ from cage4 import spec
 from cage4.spec import Verb
 from cage4.variants import Variant
 from evaluation.foreign import wire
-from evaluation.foreign.inside.answering import Channel
-from evaluation.foreign.inside.child import OURS
+from evaluation.foreign.inside.channel import Channel
 from evaluation.foreign.inside.imports import settle
+from evaluation.inputs.names import OURS
 
 VERBS: Final = {verb.cyborg_name: verb for verb in Verb}
 NEEDED: Final = ("NAME", "TEAM", "TECHNIQUE", "AGENTS", "wrap")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from evaluation.foreign import wire
-from evaluation.foreign.inside.answering import Channel
+from evaluation.foreign.inside.channel import Channel
 from evaluation.foreign.inside.imports import settle
 from native_sim.api import Policy
 from native_sim.memory import put, take

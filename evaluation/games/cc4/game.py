@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from cage4.spec import BLUE_AGENTS
+from evaluation.games.cc4 import policies, report
+from evaluation.games.cc4.row_checks import contradictions
+from evaluation.games.cc4.schema import PUBLISHED_GAME, EpisodeRecord, PolicySummary, Summary
+from evaluation.games.cc4.submissions import play_submission
 from evaluation.games.cc4.tally import CC4Tally
 from evaluation.harness.game import Game, Setting
 from evaluation.harness.rollout import Episode, Labels, play
-from evaluation.harness.schema import EpisodeRecord, EvalSpec, PolicySummary, Row, Summary
+from evaluation.harness.schema import EvalSpec, Row, RunSummary
 from evaluation.inputs import ranges
-from evaluation.policies import registry as policies
+from evaluation.policies.registry import Registry, program_of
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from cage4.variants import Variant
-    from native_sim.api import Policy, VectorEnv
+    from evaluation.reporting.parts import Section
+    from native_sim.api import VectorEnv
 
 NATIVE_ENVS: Final = 128
 """Environments of the compiled engine per batch unless told otherwise; CybORG plays one at a time per process."""
@@ -30,8 +38,14 @@ STEPS: Final = 500
 class CC4(Game):
     """Five blue agents on CybORG, or on the compiled engine that equals it."""
 
+    key = "cc4"
     name = "CAGE Challenge 4"
+    engines = ("auto", "native", "cyborg")
     default_variant = "base"
+    agents = BLUE_AGENTS
+    weights_advice = "use --game cc4"
+    row_type = EpisodeRecord
+    figure_texts = report.FIGURES
 
     def resolve(self, engine: str, variant: str, steps: int | None) -> Setting:
         """Look up engine and variant."""
@@ -50,7 +64,7 @@ class CC4(Game):
 
         return Variant.from_dict(knobs)
 
-    def registry(self, knobs: Mapping[str, Any]) -> policies.Registry:
+    def registry(self, knobs: Mapping[str, Any]) -> Registry:
         """Return the same policies for every variant."""
         del knobs
         return policies.CC4
@@ -63,19 +77,29 @@ class CC4(Game):
         """Play a policy, or let a submission drive CybORG."""
         variant = self.variant(spec.variant_knobs)
         labels = Labels(policy, spec.engine, spec.variant, spec.steps)
-        if policies.is_submission(policy):
-            from evaluation.foreign.submissions import play_submission
-
+        if program_of(policy, policies.CC4):
             return list(play_submission(policy, episodes, labels, variant))
         made = policies.make_policy(policy)
         rich = "rich" in made.wants
         env = _environment(spec.engine, variant, spec.steps, len(episodes), rich, nested, os.getpid())
-        return list(play(env, made, episodes, labels))
+        return list(play(env, made, episodes, labels, CC4Tally(env, labels)))
 
-    def tally(self, env: VectorEnv, policy: Policy, labels: Labels) -> CC4Tally:
-        """Count rewards and submissions."""
-        del policy
-        return CC4Tally(env, labels)
+    def provenance(self, spec: EvalSpec) -> dict[str, Any]:
+        """Say which CybORG played."""
+        if spec.engine != "cyborg":
+            return {}
+        from cage4.cyborg.engine import locate
+
+        found = locate()
+        return {"cyborg": found.version, "cyborg_commit": found.commit}
+
+    def contradiction(self, row: Row, spec: EvalSpec) -> str | None:
+        """Check sums and counts."""
+        return next(contradictions(row, spec), None) if isinstance(row, EpisodeRecord) else None
+
+    def has_published_scores(self, variant: str, steps: int) -> bool:
+        """Return whether this is the official game."""
+        return (variant, steps) == PUBLISHED_GAME
 
     def summarise(
         self,
@@ -94,6 +118,33 @@ class CC4(Game):
                 for policy, played in rows.items()
             },
         )
+
+    def title(self, summary: RunSummary) -> str:
+        """Return the title of the report."""
+        return report.title(_of_cc4(summary))
+
+    def lead(self, summary: RunSummary) -> str:
+        """Return the first paragraph of the report."""
+        return report.lead(_of_cc4(summary))
+
+    def sections(self, summary: RunSummary, provenance: Mapping[str, Any]) -> list[Section]:
+        """Return the sections of the report."""
+        return report.sections(_of_cc4(summary), provenance)
+
+    def terminal_table(self, summary: RunSummary) -> Table:
+        """Return the scores as a table for the terminal."""
+        return report.terminal_table(_of_cc4(summary))
+
+    def figures(self, summary: RunSummary, rows: Sequence[Row]) -> dict[str, str]:
+        """Draw the figures of a report."""
+        from evaluation.games.cc4 import plots
+
+        return plots.figures(_of_cc4(summary), _episodes(rows))
+
+
+def _of_cc4(summary: RunSummary) -> Summary:
+    assert isinstance(summary, Summary)
+    return summary
 
 
 def _episodes(rows: Sequence[Row]) -> list[EpisodeRecord]:

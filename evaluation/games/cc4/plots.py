@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cage4 import spec as cc4
+from evaluation.games.cc4.schema import PUBLISHED_GAME, EpisodeRecord, Summary
 from evaluation.harness import statistics
-from evaluation.harness.schema import EpisodeRecord, Summary
-from evaluation.harness.summary import is_reference_game
 from evaluation.reporting.canvas import (
     MAX_POINTS,
     ON_DARK,
@@ -88,7 +87,7 @@ def _decades(low: float, small: float) -> tuple[float, list[float]]:
 
 def _reference(axes: Axes, summary: Summary) -> None:
     """Mark the best published score where it was played on the same game."""
-    if not is_reference_game(summary):
+    if (summary.variant, summary.steps) != PUBLISHED_GAME:
         return
     axes.axvline(statistics.UC_SCORE, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     place = axes.transAxes.inverted().transform(axes.transData.transform((statistics.UC_SCORE, 0)))[0]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluation.harness.schema import PolicySummary, Summary
+from evaluation.games.cc4.schema import PUBLISHED_GAME, PolicySummary, Summary
 from evaluation.harness.statistics import UC_SCORE
-from evaluation.harness.summary import BASELINE, is_reference_game
+from evaluation.harness.summary import BASELINE
 from evaluation.reporting.parts import (
     NONE,
     Section,
@@ -167,7 +167,7 @@ def _fallback_table(summary: Summary) -> Table | None:
 
 
 def _published_table(summary: Summary) -> Table | None:
-    if not is_reference_game(summary) or not summary.policies:
+    if (summary.variant, summary.steps) != PUBLISHED_GAME or not summary.policies:
         return None
     ours = []
     for name, found in summary.policies.items():

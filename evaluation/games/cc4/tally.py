@@ -9,8 +9,8 @@ import numpy as np
 
 from cage4 import actions, score, spec
 from cage4.spec import Verb
+from evaluation.games.cc4.schema import EpisodeRecord
 from evaluation.harness.rollout import Episode, Labels, Tally
-from evaluation.harness.schema import EpisodeRecord
 from evaluation.inputs.errors import InvalidAnswer
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, StepBatch, VectorEnv
 

@@ -8,19 +8,27 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from evaluation.games.soc import policies, report
 from evaluation.games.soc.metrics import metric_summaries
+from evaluation.games.soc.row_checks import contradictions
+from evaluation.games.soc.schema import SocPolicySummary, SocRecord, SocSummary
 from evaluation.games.soc.tally import SocTally
 from evaluation.harness.game import Game, Setting
 from evaluation.harness.rollout import Episode, Labels, play
-from evaluation.harness.schema import EvalSpec, Row, SocPolicySummary, SocRecord, SocSummary
-from evaluation.policies import registry as policies
+from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary
+from evaluation.policies.registry import Registry, make_policy
 from native_sim.soc.config import SocConfig
+from native_sim.soc.spec import AGENTS
 from native_sim.soc.variants import get_variant
 
 if TYPE_CHECKING:
-    from native_sim.api import Policy, VectorEnv
+    from rich.table import Table
+
+    from evaluation.reporting.parts import Section
     from native_sim.soc.env import SocVectorEnv
 
+ENGINE: Final = "soc"
+"""What specs and rows call the engine, of which there is one."""
 MOST_ENVS: Final = 500
 """Environments per batch unless told otherwise; fewer where their networks or the draws of long episodes grow large."""
 MOST_HOSTS: Final = 5_000_000
@@ -32,17 +40,25 @@ MOST_STEPS: Final = 200_000
 class Soc(Game):
     """Four roles defend an enterprise of five segments, under the corrected or the reference rules."""
 
+    key = "soc"
     name = "the SOC simulator"
+    engines = ("auto", "native")
     default_variant = "corrected"
+    agents = AGENTS
+    weights_advice = "use --game soc, or carry them onto CC4 with hmarl-transfer calibrate"
+    row_type = SocRecord
+    figure_texts = report.FIGURES
 
     def resolve(self, engine: str, variant: str, steps: int | None) -> Setting:
         """Look up the variant; networks and campaigns are held-out ones unless a file says otherwise."""
+        if engine not in (*self.engines, ENGINE):
+            raise ValueError(f"the SOC simulator has no engine {engine!r}; leave --engine out")
         found = get_variant(variant, held_out=True)
         try:
             config = found.config if steps is None else replace(found.config, max_steps=steps)
         except ValueError as error:
             raise ValueError(f"--steps sets max_steps: {error}") from error
-        return Setting(engine, found.id, config.to_dict(), config.max_steps)
+        return Setting(ENGINE, found.id, config.to_dict(), config.max_steps)
 
     def variant(self, knobs: Mapping[str, Any]) -> SocConfig:
         """Return the configuration."""
@@ -51,7 +67,7 @@ class Soc(Game):
         except TypeError as error:
             raise ValueError(f"this version of the SOC simulator has other knobs ({error})") from error
 
-    def registry(self, knobs: Mapping[str, Any]) -> policies.Registry:
+    def registry(self, knobs: Mapping[str, Any]) -> Registry:
         """Return the policies of the rule set."""
         return policies.soc_registry(self.variant(knobs).rules)
 
@@ -62,14 +78,15 @@ class Soc(Game):
 
     def play(self, spec: EvalSpec, policy: str, episodes: Sequence[Episode], nested: bool) -> list[Row]:
         """Play a policy."""
-        made = policies.make_policy(policy, self.registry(spec.variant_knobs))
+        made = make_policy(policy, self.registry(spec.variant_knobs))
         config = self.variant(spec.variant_knobs)
         env = _environment(config, len(episodes), 1 if nested else None, "state" in made.wants, os.getpid())
-        return list(play(env, made, episodes, Labels(policy, spec.engine, spec.variant, spec.steps)))
+        labels = Labels(policy, spec.engine, spec.variant, spec.steps)
+        return list(play(env, made, episodes, labels, SocTally(env, made, labels)))
 
-    def tally(self, env: VectorEnv, policy: Policy, labels: Labels) -> SocTally:
-        """Keep the metrics."""
-        return SocTally(env, policy, labels)  # type: ignore[arg-type]  # the environment of this game
+    def contradiction(self, row: Row, spec: EvalSpec) -> str | None:
+        """Check sums, counts and ranges."""
+        return next(contradictions(row, spec), None) if isinstance(row, SocRecord) else None
 
     def summarise(
         self,
@@ -92,6 +109,38 @@ class Soc(Game):
                 versus_baseline=versus.get(policy),
             )
         return SocSummary(**common, knobs={**config.to_dict(), **spec.variant_knobs}, policies=summaries)
+
+    def title(self, summary: RunSummary) -> str:
+        """Return the title of the report."""
+        return report.title(_of_soc(summary))
+
+    def lead(self, summary: RunSummary) -> str:
+        """Return the first paragraph of the report."""
+        return report.lead(_of_soc(summary))
+
+    def sections(self, summary: RunSummary, provenance: Mapping[str, Any]) -> list[Section]:
+        """Return the sections of the report."""
+        return report.sections(_of_soc(summary), provenance)
+
+    def terminal_table(self, summary: RunSummary) -> Table:
+        """Return the scores as a table for the terminal."""
+        return report.terminal_table(_of_soc(summary))
+
+    def figures(self, summary: RunSummary, rows: Sequence[Row]) -> dict[str, str]:
+        """Draw the figures of a report."""
+        from evaluation.games.soc import plots
+
+        return plots.figures(_of_soc(summary), [row for row in rows if isinstance(row, SocRecord)])
+
+    def answer(self, found: ScoreSummary) -> dict[str, Any]:
+        """Return what ``--json`` prints of one policy, metrics included."""
+        assert isinstance(found, SocPolicySummary)
+        return {**super().answer(found), "metrics": found.model_dump(mode="json")["metrics"]}
+
+
+def _of_soc(summary: RunSummary) -> SocSummary:
+    assert isinstance(summary, SocSummary)
+    return summary
 
 
 @lru_cache(maxsize=2)

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from evaluation.games.soc.schema import SocRecord
 from evaluation.harness import statistics
-from evaluation.harness.schema import MetricSummary, SocRecord
+from evaluation.harness.schema import MetricSummary
 from evaluation.harness.statistics import FloatArray, Interval
 
 YES_NO: Final = ("csr", "exfiltrated")

@@ -9,7 +9,8 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evaluation.harness.schema import MetricSummary, SocPolicySummary, SocRecord, SocSummary
+from evaluation.games.soc.schema import SocPolicySummary, SocRecord, SocSummary
+from evaluation.harness.schema import MetricSummary
 from evaluation.reporting.canvas import (
     BASELINE_COLOUR,
     by_policy,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluation.harness.schema import MetricSummary, SocPolicySummary, SocSummary
+from evaluation.games.soc.schema import SocPolicySummary, SocSummary
+from evaluation.harness.schema import MetricSummary
 from evaluation.harness.summary import BASELINE
 from evaluation.reporting.parts import (
     NONE,

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from evaluation.games.soc.schema import SocRecord
 from evaluation.harness.rollout import Episode, Labels, Tally
-from evaluation.harness.schema import SocRecord
 from evaluation.inputs.errors import InvalidAnswer
 from native_sim.api import Array, Decision, Policy, StepBatch
 from native_sim.soc.env import SocVectorEnv

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from evaluation.games.soc.policies import soc_registry
 from evaluation.harness import statistics
 from evaluation.harness.provenance import describe_tree
 from evaluation.harness.run_folder import write_atomically
 from evaluation.inputs.errors import BadInput
-from evaluation.policies.registry import make_policy, soc_registry
+from evaluation.policies.registry import make_policy
 from evaluation.policies.silenced import Grafted
 from evaluation.reporting.markdown import escaped
 from evaluation.studies.behaviour.soc_policies import log_file, make_policies, nothing_played

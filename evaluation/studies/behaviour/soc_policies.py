@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from evaluation.games.soc.policies import soc_registry
 from evaluation.inputs import ranges
 from evaluation.inputs.errors import BadInput
-from evaluation.policies.registry import fingerprint, make_policy, soc_registry
+from evaluation.policies.registry import fingerprint, make_policy
 from evaluation.policies.weights import soc_name
 from native_sim.api import Policy
 

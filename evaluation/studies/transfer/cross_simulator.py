@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from evaluation.correlation import kendall, spearman
+from adapters.bundle import PREFIX
 from evaluation.harness.provenance import TREE
 from evaluation.harness.run_folder import RunFolder, write_atomically
 from evaluation.harness.statistics import FloatArray
@@ -22,7 +22,8 @@ from evaluation.inputs.errors import BadInput
 from evaluation.jobs.evaluate import evaluate, prepare
 from evaluation.reporting.markdown import escaped
 from evaluation.studies.recorded import SUMMARY
-from evaluation.transfer.carried import PREFIX, make_transferred, read_bundle
+from evaluation.studies.transfer.correlation import kendall, spearman
+from evaluation.transfer.named import make_transferred, read_bundle
 from native_sim.soc.spec import AGENTS
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from adapters.bundle import INDEX, POLICY
+from adapters.bundle import INDEX, POLICY, PREFIX, bundle_folder
+from evaluation.games.cc4.policies import CC4
 from evaluation.harness.provenance import describe_tree
 from evaluation.harness.run_folder import RunFolder, write_atomically
 from evaluation.inputs import ranges
@@ -39,7 +40,7 @@ from evaluation.studies.transfer.finetuning_report import (
     render,
     results_of,
 )
-from evaluation.transfer.carried import PREFIX, bundle_folder, make_transferred
+from evaluation.transfer.named import make_transferred
 from hmarl_soc.training.runs import LAST, has_checkpoint
 from native_sim.storage.files import MISFITS
 from native_sim.storage.seals import sealed
@@ -187,7 +188,7 @@ def _read_recorded(bundle: str, size: Size, seed: int) -> dict[Run, Result]:
     summary = read_shipped(path)
     if summary is None:
         return {}
-    same = {"bundle": fingerprint(f"{PREFIX}{bundle}"), "seed": seed, "size": _size_of_runs(size)}
+    same = {"bundle": fingerprint(f"{PREFIX}{bundle}", CC4), "seed": seed, "size": _size_of_runs(size)}
     try:
         return results_of(summary) if same.items() <= summary.items() else {}
     except MISFITS as error:
@@ -297,7 +298,7 @@ def _report(
     summary = {
         "study": NAME,
         "name": Path(bundle).name,
-        "bundle": fingerprint(f"{PREFIX}{bundle}"),
+        "bundle": fingerprint(f"{PREFIX}{bundle}", CC4),
         "episodes": size.episodes,
         "seed": seed,
         "size": _size_of_runs(size),

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from adapters.bundle import PREFIX, bundle_folder
+from evaluation.games.cc4.schema import EpisodeRecord
 from evaluation.harness import statistics
 from evaluation.harness.provenance import TREE
 from evaluation.harness.run_folder import RunFolder, write_atomically
-from evaluation.harness.schema import EpisodeRecord
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs.evaluate import evaluate, prepare
 from evaluation.reporting.markdown import escaped
 from evaluation.studies.recorded import SUMMARY
-from evaluation.transfer.carried import PREFIX, bundle_folder, make_transferred
+from evaluation.transfer.named import make_transferred
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -118,7 +118,7 @@ def test_a_damaged_row_is_refused_on_resume_and_nothing_is_lost(run_folder, tmp_
 
 def test_only_failing_policies_are_told_with_their_reasons(tmp_path, monkeypatch):
     (tmp_path / "failing_policy.py").write_text(
-        "from evaluation.policies.registry import NoDefense\n"
+        "from cage4.policies.baselines import NoDefense\n"
         "class Fails(NoDefense):\n"
         "    def act(self, *_):\n"
         "        raise ValueError('no [red] \\udcff :smile:')\n"

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.bundle import load_bundle
+from adapters.bundle import bundle_folder, load_bundle
 from cage4 import score
 from cage4.cyborg.engine import CyborgEpisode, locate
 from evaluation.export import judge as exported
 from evaluation.export.submission import EXPORTERS, Entry, Labels, entry_of, export
+from evaluation.games.cc4.policies import CC4, POLICIES, make_policy
 from evaluation.harness.rollout import Episode
 from evaluation.harness.rollout import Labels as RowLabels
 from evaluation.inputs.errors import BadInput
-from evaluation.policies import registry as policies
-from evaluation.policies.registry import POLICIES, make_policy
-from evaluation.transfer.carried import bundle_folder, with_own_draws
+from evaluation.policies.registry import Kind
+from evaluation.transfer.named import with_own_draws
 from native_sim.soc.spec import AGENTS, OBSERVATION_SIZES
 from tests.builders.judging import judge
 
@@ -174,8 +174,8 @@ def test_a_users_policy_brings_its_helpers_along(workplace):
 def test_data_files_reach_the_factory_even_from_a_zip(workplace, monkeypatch):
     write_policy(workplace)
     weights = {"deep/w.bin": b"12"}
-    kept = policies.Kind(lambda path, game: make_policy("no-defense"))
-    monkeypatch.setitem(policies.LOADERS, "kept", kept)
+    kept = Kind(lambda path, game: make_policy("no-defense"))
+    monkeypatch.setitem(CC4.kinds, "kept", kept)
     with (workplace / "own.py").open("a") as file:
         file.write(
             "\ndef load(folder):\n    assert (folder / 'deep' / 'w.bin').read_bytes() == b'12'\n    return Own()\n"
@@ -230,7 +230,7 @@ def test_nonsense_is_refused(tmp_path):
 @pytest.mark.parametrize("policy", ["sentinel", "uc", "bundle:soc-adaptive"])
 def test_it_plays_the_rows_of_the_policy_itself(tmp_path, policy):
     import cage4
-    from evaluation.foreign.submissions import play_submission
+    from evaluation.games.cc4.submissions import play_submission
     from evaluation.harness.rollout import play
 
     export(policy, tmp_path / "a.zip", LABELS)

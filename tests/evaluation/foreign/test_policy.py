@@ -10,10 +10,12 @@ import cage4
 from evaluation.foreign.limits import Limits
 from evaluation.foreign.policy import ForeignPolicy
 from evaluation.foreign.process import Surroundings, scope
-from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.games.soc.policies import soc_registry
+from evaluation.harness.rollout import Episode, Labels
 from evaluation.inputs.errors import PolicyFailure
-from evaluation.policies.registry import make_policy, soc_registry
+from evaluation.policies.registry import make_policy
 from native_sim import make_vec
+from tests.builders.playing import play
 
 STEPS = 30
 EPISODES = tuple(Episode(i, 100 + i) for i in range(7))

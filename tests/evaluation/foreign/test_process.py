@@ -262,12 +262,13 @@ def test_the_harness_stays_where_it_is(play, tmp_path):
     ],
 )
 def test_what_cannot_be_loaded_is_bad_input(tmp_path, monkeypatch, source, name, sentence):
+    from evaluation.games.cc4.policies import CC4
     from evaluation.policies.registry import check_policies
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.py").write_text(textwrap.dedent(source))
     with pytest.raises(BadInput) as caught:
-        check_policies((name,), "native")
+        check_policies((name,), "native", CC4)
     assert sentence in str(caught.value) and f"policy '{name}' " in str(caught.value)
 
 

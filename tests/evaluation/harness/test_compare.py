@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from evaluation.games.cc4.schema import EpisodeRecord
 from evaluation.harness.compare import Run, compare, comparison_dict, comparison_table
-from evaluation.harness.schema import EpisodeRecord
 from evaluation.harness.summary import summarise
 from tests.builders.factories import make_records, make_spec, with_scores
 

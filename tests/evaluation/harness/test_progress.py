@@ -8,12 +8,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 import cage4
-from evaluation.harness import progress
-from evaluation.harness.rollout import Episode, Labels, play
-from evaluation.policies.registry import NoDefense, RandomValid
+from cage4.policies.baselines import NoDefense, RandomValid
+from evaluation.games.soc.tally import SocTally
+from evaluation.harness import progress, rollout
+from evaluation.harness.rollout import Episode, Labels
 from native_sim.soc.config import make_config
 from native_sim.soc.env import SocVectorEnv
 from native_sim.soc.policies import make_policy
+from tests.builders.playing import play
 
 
 @pytest.fixture
@@ -58,7 +60,9 @@ def test_more_episodes_than_rows_add_up(heard):
 def test_episodes_that_end_early_count_whole(heard):
     env = SocVectorEnv(make_config(), 3, 1)
     labels = Labels("none", "soc", "corrected", 200)
-    records = list(play(env, make_policy("no-defense"), [Episode(i, i) for i in range(3)], labels))
+    policy = make_policy("no-defense")
+    tally = SocTally(env, policy, labels)
+    records = list(rollout.play(env, policy, [Episode(i, i) for i in range(3)], labels, tally))
     assert len({record.length for record in records}) > 1  # one after the other
     assert heard[-1] == ("none", 3.0) and max(episodes for _, episodes in heard) == 3.0
 

@@ -5,11 +5,12 @@ import pytest
 
 import cage4
 from cage4 import actions, spec
+from cage4.policies.baselines import NoDefense, RandomUnmasked, RandomValid
 from cage4.policies.scripted import Investigator, Reactive
-from evaluation.harness.rollout import Episode, Labels, play
+from evaluation.harness.rollout import Episode, Labels
 from evaluation.inputs.errors import PolicyFailure
-from evaluation.policies.registry import NoDefense, RandomUnmasked, RandomValid
 from native_sim.api import Decision, Policy
+from tests.builders.playing import play
 
 STEPS = 40
 LABELS = Labels("test", "native", "base-v1", STEPS)

@@ -8,9 +8,10 @@ import pyarrow.parquet as parquet
 import pytest
 from rich.console import Console
 
+from evaluation.games.cc4.schema import EpisodeRecord
+from evaluation.games.soc.schema import SocRecord
 from evaluation.harness.rows import DamagedRows, digests, from_line, from_table, to_line, to_table
 from evaluation.harness.run_folder import ROWS, SUMMARY, TABLE, RunFolder
-from evaluation.harness.schema import EpisodeRecord, SocRecord
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs.evaluate import compare_runs, publish
 from tests.builders.rows import PROVENANCE, every_record, make_record, make_spec

@@ -7,8 +7,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
+from evaluation.games.cc4.schema import UNNAMED, EpisodeRecord
 from evaluation.harness.run_folder import LOCK, ROWS, SPEC, TABLE, RunFolder
-from evaluation.harness.schema import UNNAMED, EpisodeRecord
 from evaluation.inputs.errors import BadInput
 from tests.builders.rows import PROVENANCE, every_record, make_record, make_spec
 

@@ -18,7 +18,7 @@ from tests.builders.factories import make_spec
 ROOT = Path(__file__).resolve().parents[3]
 POLICY = """
     import os, signal
-    from evaluation.policies.registry import RandomValid
+    from cage4.policies.baselines import RandomValid
 
     def calls():
         # counted in a file: every batch is played by a process of its own
@@ -164,7 +164,7 @@ def test_a_batch_is_played_with_one_thread_per_matrix_product(monkeypatch):
         def play(self, *_):
             return [blas()]
 
-    monkeypatch.setattr(runner, "game_of", lambda engine: Game())
+    monkeypatch.setattr(runner, "find_game", lambda key: Game())
     with threadpool_limits(2, user_api="blas"):
         before = blas()
         assert runner.play_batch(make_spec(), runner.Batch("full", ())) == [{1}]

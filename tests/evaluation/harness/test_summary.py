@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluation.games.cc4.schema import Summary
 from evaluation.harness import statistics
-from evaluation.harness.schema import Summary
 from evaluation.harness.summary import summarise, summary_json
 from tests.builders.factories import make_record, make_records, make_spec, with_scores
 

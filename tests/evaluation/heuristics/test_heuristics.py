@@ -8,8 +8,9 @@ from cage4 import actions, spec
 from cage4.observations import flat as observation
 from cage4.observations import rich
 from cage4.spec import Verb
-from evaluation.harness.rollout import Episode, Labels, play
-from evaluation.policies.registry import make_policy
+from evaluation.games.cc4.policies import make_policy
+from evaluation.harness.rollout import Episode, Labels
+from tests.builders.playing import play
 
 NAMES = ("punch", "lancer", "uc", "hmarl-expert", "sentinel")
 

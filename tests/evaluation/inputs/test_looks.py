@@ -7,11 +7,14 @@ import zipfile
 import pytest
 from typer.testing import CliRunner
 
+from adapters.bundle import bundle_folder
 from evaluation.cli.app import app
+from evaluation.games.cc4.policies import make_policy
+from evaluation.games.soc.policies import soc_registry
 from evaluation.inputs.errors import BadInput, split_list
 from evaluation.inputs.looks import hint, look
-from evaluation.policies.registry import check_policies, make_policy, soc_registry
-from evaluation.transfer.carried import bundle_folder
+from evaluation.policies import registry
+from evaluation.policies.registry import check_policies
 
 
 @pytest.fixture
@@ -152,7 +155,7 @@ def test_in_the_soc_simulator_too(places):
 def test_what_fits_is_refused_for_its_own_reason_alone(places):
     (places / "weights" / "manifest.json").write_text("{}")
     with pytest.raises(BadInput) as caught:
-        make_policy(f"weights:{places / 'weights'}", soc_registry("corrected"))
+        registry.make_policy(f"weights:{places / 'weights'}", soc_registry("corrected"))
     assert "it looks like" not in str(caught.value)
 
 

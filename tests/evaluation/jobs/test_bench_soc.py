@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from evaluation.cli.app import app
 from evaluation.jobs import bench_soc
-from native_sim.soc import speed
+from evaluation.jobs import soc_speed as speed
 
 
 def test_everything_is_measured_once_per_rule_set(monkeypatch):

@@ -8,16 +8,18 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from adapters.bundle import load_bundle
+import cage4
+from adapters.bundle import bundle_folder, load_bundle
 from adapters.cc4 import features
 from adapters.cc4 import soc_terms as terms
 from evaluation.cli.app import app
+from evaluation.games.cc4 import policies
+from evaluation.harness.rollout import Episode, Labels
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs import calibrate as calibrating
 from evaluation.jobs.calibrate import collect, episode_seeds, make_bundle, soc_rows
-from evaluation.policies import registry as policies
-from evaluation.transfer.carried import bundle_folder
 from native_sim.soc import policies as soc_policies
+from tests.builders.playing import play
 
 QUIET = Console(file=io.StringIO())
 
@@ -116,9 +118,6 @@ def test_the_command_writes_a_bundle_that_plays(tmp_path, mapper):
     calibration = json.loads(done.stdout.splitlines()[-1])["provenance"]["calibration"]
     assert calibration == bundle.provenance["calibration"] and calibration["rewards used"] is False
     assert calibration["episodes"] == 8 and (bundle.mapper_weights is None) == (mapper == "table")
-    import cage4
-    from evaluation.harness.rollout import Episode, Labels, play
-
     env = cage4.vector_env("native", num_envs=2, steps=60, rich=True)
     labels = Labels("x", "native", "base-v1", 60)
     records = list(play(env, policies.make_policy(f"bundle:{out}"), [Episode(0, 1), Episode(1, 2)], labels))

@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from adapters.bundle import load_bundle
 from evaluation.cli.app import app
+from evaluation.games.cc4.policies import make_policy
 from evaluation.games.cc4.training import make_env
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs import finetune
-from evaluation.policies.registry import make_policy
 from hmarl_soc import checkpoint
 from hmarl_soc.training.validation import Validator
 

@@ -10,9 +10,9 @@ import pytest
 
 from evaluation.games.cc4 import plots as plots_cc4
 from evaluation.games.cc4.report import FIGURES
-from evaluation.harness.schema import EpisodeRecord, Summary
+from evaluation.games.cc4.schema import EpisodeRecord, Summary
 from evaluation.harness.summary import summarise
-from evaluation.reporting import canvas, plots
+from evaluation.reporting import canvas, report
 from tests.builders.factories import make_records, make_spec, with_scores
 from tests.builders.figure_checks import check_layout, check_svg
 
@@ -40,7 +40,7 @@ def case(name: str) -> tuple[Summary, list[EpisodeRecord]]:
 def test_figures_are_well_formed_and_say_nothing_of_the_outside(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = plots.figures(*case(name))
+        drawn = report.figures(*case(name))
     assert set(drawn) == set(FIGURES)
     for figure, svg in drawn.items():
         check_svg(figure, svg)
@@ -48,13 +48,13 @@ def test_figures_are_well_formed_and_say_nothing_of_the_outside(name: str) -> No
 
 def test_equal_input_gives_equal_text() -> None:
     summary, records = case("one policy")
-    assert plots.figures(summary, records) == plots.figures(summary, records[::-1])
+    assert report.figures(summary, records) == report.figures(summary, records[::-1])
 
 
 def test_other_scores_give_another_figure() -> None:
     summary, records = case("one policy")
     moved = [with_scores(records[0], records[0].score - 50), *records[1:]]
-    assert plots.figures(summary, records)["scores"] != plots.figures(summary, moved)["scores"]
+    assert report.figures(summary, records)["scores"] != report.figures(summary, moved)["scores"]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -65,13 +65,13 @@ def test_no_text_overlaps_another_or_leaves_the_figure(name: str, figure: str, m
 
 def test_no_episode_no_figure() -> None:
     spec = make_spec()
-    assert plots.figures(summarise(spec, []), []) == {}
+    assert report.figures(summarise(spec, []), []) == {}
 
 
 def test_a_summary_without_its_rows_is_refused() -> None:
     summary, records = case("one episode")
     with pytest.raises(ValueError, match="no row of them"):
-        plots.figures(summary, records[:1])
+        report.figures(summary, records[:1])
 
 
 def test_moving_average_by_hand() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from evaluation.harness.schema import Summary
+from evaluation.games.cc4.schema import Summary
 from evaluation.harness.summary import summarise
 from evaluation.reporting import report
 from tests.builders.factories import make_records, make_spec, with_scores

@@ -4,17 +4,19 @@ import shutil
 import numpy as np
 import pytest
 
-from adapters.bundle import Bundle
+from adapters.bundle import PACKAGED, Bundle, bundle_folder, load_bundle
 from adapters.cc4 import features
 from adapters.cc4 import soc_terms as terms
 from adapters.cc4.carrier import LinearMap
 from adapters.cc4.own_draws import OwnDraws
 from adapters.cc4.policy import TransferredPolicy
 from adapters.codec import Codec
+from evaluation.games.cc4 import policies
 from evaluation.inputs.errors import BadInput
-from evaluation.policies import registry as policies
+from evaluation.policies.registry import fingerprint
 from evaluation.policies.silenced import Dicing, Silenced
 from evaluation.transfer import carried as transfer
+from evaluation.transfer.named import describe_carried, make_carried, with_own_draws
 from native_sim.soc import policies as soc_policies
 from native_sim.soc import spec as soc
 
@@ -71,10 +73,10 @@ def test_own_draws_go_before_everything_else(folder):
         assert policy.policy.carrier.assignment.name == ("paper" if "paper" in rest else "natural")
         assert (policy.policy.carrier.constant is not None) == ("ops-only" in rest)
     name = f"bundle:{folder}"
-    assert transfer.with_own_draws(name) == f"{name}@own-draws"
-    assert transfer.with_own_draws(f"{name}@paper+ops-only") == f"{name}@own-draws+paper+ops-only"
+    assert with_own_draws(name) == f"{name}@own-draws"
+    assert with_own_draws(f"{name}@paper+ops-only") == f"{name}@own-draws+paper+ops-only"
     for already in (f"{name}@own-draws", f"{name}@own-draws+ops-only"):
-        assert transfer.with_own_draws(already) == already
+        assert with_own_draws(already) == already
 
 
 def test_a_seed_decides_a_random_control(folder):
@@ -168,42 +170,42 @@ def test_what_is_no_bundle_is_refused(tmp_path):
     with pytest.raises(BadInput, match="is not a bundle"):
         policies.make_policy(f"bundle:{tmp_path}")
     with pytest.raises(BadInput, match="unknown SOC policy 'magic'; give a trained policy's folder or one of adaptive"):
-        transfer.describe_carried("magic")
+        describe_carried("magic")
     save(tmp_path / "other", name="magic")
     with pytest.raises(BadInput, match="carries a scripted or a trained SOC policy; this one says"):
         policies.make_policy(f"bundle:{tmp_path / 'other'}")
 
 
 def test_weights_that_saw_something_else_are_not_carried(tmp_path):
-    shutil.copytree(transfer.bundle_folder("hmarl-soc") / "policy", tmp_path / "run")
-    transfer.make_carried({"kind": "trained", "name": "run"}, tmp_path)
+    shutil.copytree(bundle_folder("hmarl-soc") / "policy", tmp_path / "run")
+    make_carried({"kind": "trained", "name": "run"}, tmp_path)
     manifest = tmp_path / "run" / "manifest.json"
     told = json.loads(manifest.read_text(encoding="utf-8"))
     told["interface"]["agents"][1]["observation"][0][0] = "weather"
     manifest.write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(ValueError, match="where the hunter sees other things than under the corrected rules"):
-        transfer.make_carried({"kind": "trained", "name": "run"}, tmp_path)
+        make_carried({"kind": "trained", "name": "run"}, tmp_path)
 
 
 def test_a_changed_bundle_has_another_fingerprint(folder):
     name = f"bundle:{folder}@ops-only"
-    before = policies.fingerprint(name)
+    before = fingerprint(name, policies.CC4)
     save(folder, name="random")
-    assert before is not None and policies.fingerprint(name) != before
+    assert before is not None and fingerprint(name, policies.CC4) != before
 
 
 def test_full_is_registered_only_with_a_learned_default():
-    default = transfer.PACKAGED / policies.BUNDLES["full"]
+    default = PACKAGED / policies.BUNDLES["full"]
     assert ("full" in policies.POLICIES) == ("ops-only" in policies.POLICIES) == default.is_dir()
     if default.is_dir():
-        assert transfer.load_bundle(default).carried["kind"] == "trained"
+        assert load_bundle(default).carried["kind"] == "trained"
 
 
-@pytest.mark.parametrize("path", sorted(transfer.PACKAGED.glob("*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(PACKAGED.glob("*")), ids=lambda path: path.name)
 def test_packaged_bundles_can_be_named_without_their_path_and_say_where_they_come_from(path):
     policy = policies.make_policy(f"bundle:{path.name}")
     assert isinstance(policy, TransferredPolicy)
-    calibration = transfer.load_bundle(path).provenance["calibration"]
+    calibration = load_bundle(path).provenance["calibration"]
     assert calibration["base seed"] >= 1000 and calibration["true state used"] and not calibration["rewards used"]
 
 

@@ -11,7 +11,7 @@ from evaluation.foreign import process
 from evaluation.foreign.inside.child import OURS
 from evaluation.foreign.limits import Limits
 from evaluation.foreign.process import Surroundings, scope
-from evaluation.foreign.submissions import play_submission
+from evaluation.games.cc4.submissions import play_submission
 from evaluation.harness.rollout import Episode, Labels
 from evaluation.inputs.errors import PolicyFailure
 

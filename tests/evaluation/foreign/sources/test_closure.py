@@ -12,15 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.bundle import bundle_folder
 from evaluation.foreign.sources import closure
 from evaluation.foreign.sources.imports import read_source
 from evaluation.foreign.sources.modules import Modules, Whose, whose
 from evaluation.foreign.sources.observed import Recorder
+from evaluation.games.cc4.policies import CC4
+from evaluation.games.soc.policies import soc_registry
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs.evaluate import prepare
 from evaluation.policies import registry as policies
-from evaluation.policies.registry import closure_of, fingerprint, soc_registry
-from evaluation.transfer.carried import bundle_folder
+from evaluation.policies.registry import closure_of, fingerprint
 from tests.builders.shapes import ANSWER, SHAPES, policy
 
 
@@ -63,7 +65,7 @@ def test_what_a_policy_writes_is_no_part_of_it(workplace):
 def test_what_a_compiler_keeps_of_a_policy_is_no_part_of_it(workplace):
     top = "import numba\n@numba.njit(cache=True)\ndef one():\n    return 1\none()"
     (workplace / "own.py").write_text(policy(top))
-    prints = [fingerprint("own:Own") for _ in range(3)]
+    prints = [fingerprint("own:Own", CC4) for _ in range(3)]
     assert list((workplace / "__pycache__").glob("*.nbi")), "the cache was not used"
     assert prints[0] == prints[1] == prints[2]
 
@@ -74,17 +76,17 @@ def test_what_a_compiler_keeps_of_a_policy_is_no_part_of_it(workplace):
 def test_any_change_of_a_used_file_changes_the_fingerprint(workplace, name):
     shape = SHAPES[name]
     shape.write(workplace)
-    before = fingerprint(shape.name)
+    before = fingerprint(shape.name, CC4)
     for path in shape.unused:
         (workplace / path).write_text("changed")
-    assert fingerprint(shape.name) == before
+    assert fingerprint(shape.name, CC4) == before
     for path in shape.used:
         place = workplace / path
         content = place.read_bytes()
         place.write_bytes(content + (b"# changed\n" if path.endswith(".py") else b"x"))
-        assert fingerprint(shape.name) != before, path
+        assert fingerprint(shape.name, CC4) != before, path
         place.write_bytes(content)
-    assert fingerprint(shape.name) == before
+    assert fingerprint(shape.name, CC4) == before
 
 
 def test_a_moved_project_is_the_same_and_exchanged_files_are_not(tmp_path, monkeypatch):
@@ -93,15 +95,15 @@ def test_a_moved_project_is_the_same_and_exchanged_files_are_not(tmp_path, monke
         (tmp_path / place).mkdir()
         SHAPES["data in a folder, with a computed name"].write(tmp_path / place)
         monkeypatch.chdir(tmp_path / place)
-        prints.append(fingerprint("own:Own"))
+        prints.append(fingerprint("own:Own", CC4))
     assert prints[0] == prints[1]
     (tmp_path / "there" / "own.py").write_text(policy("import a, b"))
     (tmp_path / "there" / "a.py").write_text("X = 1")
     (tmp_path / "there" / "b.py").write_text("X = 2")
-    first = fingerprint("own:Own")
+    first = fingerprint("own:Own", CC4)
     (tmp_path / "there" / "a.py").write_text("X = 2")
     (tmp_path / "there" / "b.py").write_text("X = 1")
-    assert fingerprint("own:Own") != first
+    assert fingerprint("own:Own", CC4) != first
 
 
 # ------------------------------------------------------------------------------------------------ any graph of imports
@@ -239,17 +241,17 @@ def test_a_policy_that_loads_only_once_is_told(workplace):
     (workplace / "own.py").write_text(policy("import pathlib\npathlib.Path('once').mkdir()"))
     policies.make_policy("own:Own")
     with pytest.raises(BadInput, match=r"can be made once but not a second time.*FileExistsError") as caught:
-        fingerprint("own:Own")
+        fingerprint("own:Own", CC4)
     assert "\n" not in str(caught.value)
 
 
 def test_results_in_the_same_folder_are_no_data_of_a_policy(workplace):
     (workplace / "own.py").write_text(policy("OUT = 'runs'; LOGS = '.'; UP = '..'"))
-    before = fingerprint("own:Own")
+    before = fingerprint("own:Own", CC4)
     for name in ("spec.json", "episodes.jsonl"):
         (workplace / "runs" / "one").mkdir(parents=True, exist_ok=True)
         (workplace / "runs" / "one" / name).write_text("{}")
-    assert fingerprint("own:Own") == before
+    assert fingerprint("own:Own", CC4) == before
 
 
 def test_a_changed_policy_never_joins_an_old_run(workplace):
@@ -281,24 +283,24 @@ def test_a_submission_is_its_whole_folder(tmp_path, monkeypatch):
     (tmp_path / "elsewhere" / "w.bin").write_text("1")
     (folder / "linked").symlink_to(tmp_path / "elsewhere")
     (folder / "loop").symlink_to(folder)
-    prints = [fingerprint(str(folder))]
+    prints = [fingerprint(str(folder), CC4)]
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "x.pyc").write_text("")
     (folder / ".git").mkdir()
     (folder / ".git" / "index").write_text("")
-    assert fingerprint(str(folder)) == prints[0]
+    assert fingerprint(str(folder), CC4) == prints[0]
     for name, content in (("brain.py", "X = 2"), ("deep/w.bin", "2"), ("linked/w.bin", "2"), ("new.txt", "")):
         (folder / name).write_text(content)
-        prints.append(fingerprint(str(folder)))
+        prints.append(fingerprint(str(folder), CC4))
     (folder / "deep" / "w.bin").rename(folder / "w.bin")
-    prints.append(fingerprint(str(folder)))
+    prints.append(fingerprint(str(folder), CC4))
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "outside.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path / "path"))
     (folder / "submission.py").write_text("import outside\n")
-    prints.append(fingerprint(str(folder)))
+    prints.append(fingerprint(str(folder), CC4))
     (tmp_path / "path" / "outside.py").write_text("X = 1")
-    prints.append(fingerprint(str(folder)))
+    prints.append(fingerprint(str(folder), CC4))
     assert len(set(prints)) == len(prints)
 
 
@@ -306,9 +308,9 @@ def test_a_zip_is_its_bytes(tmp_path):
     for text in "ab":
         with zipfile.ZipFile(tmp_path / f"{text}.zip", "w") as file:
             file.writestr("submission.py", text)
-    first = fingerprint(str(tmp_path / "a.zip"))
+    first = fingerprint(str(tmp_path / "a.zip"), CC4)
     shutil.copy(tmp_path / "b.zip", tmp_path / "a.zip")
-    assert fingerprint(str(tmp_path / "a.zip")) != first
+    assert fingerprint(str(tmp_path / "a.zip"), CC4) != first
 
 
 def test_weights_and_bundles_count_by_what_is_loaded_of_them(tmp_path):
@@ -320,27 +322,27 @@ def test_weights_and_bundles_count_by_what_is_loaded_of_them(tmp_path):
         f"weights:{tmp_path / 'run'}",
         f"without:hunter/weights:{tmp_path / 'run'}",
     )
-    before = [fingerprint(name, soc) for name in names]
+    before = [fingerprint(name, soc, CC4) for name in names]
     assert before[1] == before[2] != before[0]
-    assert fingerprint("bundle:hmarl-soc") == before[0]
+    assert fingerprint("bundle:hmarl-soc", CC4) == before[0]
     (tmp_path / "b" / "notes.txt").write_text("")
     (tmp_path / "run" / "log.jsonl").write_text("")
-    assert [fingerprint(name, soc) for name in names] == before
+    assert [fingerprint(name, soc, CC4) for name in names] == before
     for file in (*(tmp_path / "b").rglob("*.*"), *(tmp_path / "run" / "best").iterdir()):
         content = file.read_bytes()
         if file.suffix == ".txt":
             continue
         file.write_bytes(content + b" ")
-        assert [fingerprint(name, soc) for name in names] != before, file
+        assert [fingerprint(name, soc, CC4) for name in names] != before, file
         file.write_bytes(content)
     with pytest.raises(BadInput, match="holds no checkpoint"):
-        fingerprint(f"weights:{tmp_path}", soc)
+        fingerprint(f"weights:{tmp_path}", soc, CC4)
 
 
 def test_files_of_a_constant_policy_count(tmp_path):
     (tmp_path / "c.json").write_text("{}")
     soc = soc_registry("corrected")
-    before = fingerprint(f"constant:{tmp_path / 'c.json'}", soc)
+    before = fingerprint(f"constant:{tmp_path / 'c.json'}", soc, CC4)
     (tmp_path / "c.json").write_text('{"a": 1}')
-    assert fingerprint(f"constant:{tmp_path / 'c.json'}", soc) != before
+    assert fingerprint(f"constant:{tmp_path / 'c.json'}", soc, CC4) != before
     assert ANSWER

@@ -6,14 +6,14 @@ import math
 import pytest
 
 from cage4.variants import VARIANTS
-from evaluation.games.cc4.row_checks import contradiction
-from evaluation.harness.game import game_of
+from evaluation.games.cc4 import policies
+from evaluation.games.soc.policies import soc_registry
+from evaluation.harness.game import find_game
 from evaluation.harness.rollout import Episode
 from evaluation.harness.run_folder import ROWS, SPEC, RunFolder
 from evaluation.harness.schema import EvalSpec
 from evaluation.inputs.errors import BadInput
 from evaluation.jobs.evaluate import resolve
-from evaluation.policies import registry as policies
 from evaluation.studies.recorded import RECORDED
 from native_sim.soc.config import LEVELS
 from tests.builders.rows import PROVENANCE
@@ -25,7 +25,7 @@ def played(engine, variant, names, steps, episodes=EPISODES):
     """Return what was asked, and the rows of short episodes."""
     spec = resolve(engine, variant, steps, ",".join(names), episodes, 5)
     batch = [Episode(index, seed) for index, seed in enumerate(spec.episode_seeds())]
-    return spec, [row for name in names for row in game_of(spec.engine).play(spec, name, batch, nested=False)]
+    return spec, [row for name in names for row in find_game(spec.game).play(spec, name, batch, nested=False)]
 
 
 def at(row, *path):
@@ -129,16 +129,22 @@ def refuse(folder, spec, row, path, value, sentence):
 
 def test_sums_may_differ_by_rounding_alone(cc4):
     spec, row = cc4
-    kind = spec.row_type
-    assert contradiction(kind.model_validate({**row, "score": row["score"] * (1 + 1e-12)}), spec) is None
-    assert contradiction(kind.model_validate({**row, "score": row["score"] - 0.001}), spec) is not None
+    kind = find_game(spec.game).row_type
+    assert (
+        find_game(spec.game).contradiction(kind.model_validate({**row, "score": row["score"] * (1 + 1e-12)}), spec)
+        is None
+    )
+    assert (
+        find_game(spec.game).contradiction(kind.model_validate({**row, "score": row["score"] - 0.001}), spec)
+        is not None
+    )
 
 
 def fine(spec, rows):
     assert rows
     for row in rows:
-        again = spec.row_type.model_validate_json(row.model_dump_json())
-        assert again == row and contradiction(again, spec) is None, (row.policy, row.index)
+        again = find_game(spec.game).row_type.model_validate_json(row.model_dump_json())
+        assert again == row and find_game(spec.game).contradiction(again, spec) is None, (row.policy, row.index)
 
 
 @pytest.mark.parametrize("path", sorted(RECORDED.glob(f"*/{SPEC}")), ids=lambda path: path.parent.name)
@@ -163,7 +169,7 @@ def test_what_any_policy_plays_on_cc4_is_possible():
 def test_what_any_policy_plays_in_the_soc_is_possible(variant):
     rules = variant.partition(":")[0]
     for steps in (1, 200):
-        fine(*played("soc", variant, list(policies.soc_registry(rules).named), steps, 40))
+        fine(*played("soc", variant, list(soc_registry(rules).named), steps, 40))
 
 
 def test_weights_of_the_reward_may_be_anything(tmp_path):
@@ -176,4 +182,5 @@ def test_an_unknown_metric_says_nothing(soc):
     spec, row = soc
     assert isinstance(spec, EvalSpec)
     metrics = {**row["metrics"], "of tomorrow": -1e9}
-    assert contradiction(spec.row_type.model_validate({**row, "metrics": metrics}), spec) is None
+    game = find_game(spec.game)
+    assert game.contradiction(game.row_type.model_validate({**row, "metrics": metrics}), spec) is None

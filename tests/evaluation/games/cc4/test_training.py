@@ -6,12 +6,15 @@ import shutil
 import numpy as np
 import pytest
 
+from adapters.bundle import PACKAGED
 from cage4 import spec
 from evaluation.games.cc4 import training as training_cc4
+from evaluation.games.cc4.policies import make_policy
+from evaluation.games.soc.policies import soc_registry
 from evaluation.harness.schema import EvalSpec
 from evaluation.inputs.errors import BadInput
-from evaluation.policies.registry import fingerprint, make_policy, soc_registry
-from evaluation.transfer.carried import PACKAGED
+from evaluation.policies import registry
+from evaluation.policies.registry import fingerprint
 from hmarl_soc import checkpoint
 from hmarl_soc.registry import METHODS
 from hmarl_soc.training.playing import TRAINING, VALIDATION, episode_seeds
@@ -109,8 +112,8 @@ def test_train_resume_and_play(tmp_path, small, method):
         assert all((chosen[name] < size).all() for name, size in zip(spec.BLUE_AGENTS, spec.NUM_ACTIONS, strict=True))
         seen.add(tuple(int(chosen[name][0]) for name in spec.BLUE_AGENTS))
     assert len(seen) == 3
-    with pytest.raises(BadInput, match="were trained in CAGE Challenge 4; use --engine native or cyborg"):
-        make_policy(f"weights:{tmp_path / 'run'}", soc_registry("corrected"))
+    with pytest.raises(BadInput, match="were trained in CAGE Challenge 4; use --game cc4"):
+        registry.make_policy(f"weights:{tmp_path / 'run'}", soc_registry("corrected"))
 
 
 def test_weights_of_the_soc_simulator_do_not_play_cc4(tmp_path):
@@ -127,8 +130,8 @@ def test_weights_of_the_soc_simulator_do_not_play_cc4(tmp_path):
     weights = {"steps": 1, "score": 0.0, "arrays": policy.weights()}
     settings = RunConfig(method=config).to_dict()
     checkpoint.save(tmp_path, checkpoint.Checkpoint("weights", "ippo", interface.to_dict(), settings, weights))
-    assert make_policy(f"weights:{tmp_path}", soc_registry("corrected")).wants == ()
-    with pytest.raises(BadInput, match="trained in the SOC simulator; use --engine soc, or carry them"):
+    assert registry.make_policy(f"weights:{tmp_path}", soc_registry("corrected")).wants == ()
+    with pytest.raises(BadInput, match="trained in the SOC simulator; use --game soc, or carry them"):
         make_policy(f"weights:{tmp_path}")
     with pytest.raises(BadInput, match="holds no checkpoint"):
         make_policy(f"weights:{tmp_path / 'nothing'}")
@@ -138,7 +141,7 @@ def test_a_bundle_names_the_weights_that_it_carries(tmp_path):
     soc = soc_registry("corrected")
     shutil.copytree(PACKAGED / "hmarl-soc", tmp_path / "mine")
     packaged, mine = "weights:hmarl-soc", f"weights:{tmp_path / 'mine'}"
-    arrays = [make_policy(name, soc).weights() for name in (packaged, mine)]
+    arrays = [registry.make_policy(name, soc).weights() for name in (packaged, mine)]
     assert arrays[0].keys() == arrays[1].keys() and all(np.array_equal(arrays[0][n], arrays[1][n]) for n in arrays[0])
     assert fingerprint(packaged, soc) == fingerprint(mine, soc) == fingerprint(f"without:hunter/{mine}", soc)
     assert fingerprint("without:hunter/adaptive", soc) is None
@@ -148,16 +151,16 @@ def test_a_bundle_names_the_weights_that_it_carries(tmp_path):
     manifest.write_text("{}", encoding="utf-8")
     for name in (mine, f"without:hunter/{mine}", "weights:hmarl-soc@ops-only"):
         with pytest.raises(BadInput):
-            make_policy(name, soc)
+            registry.make_policy(name, soc)
     with pytest.raises(BadInput, match="carries no trained weights; give one that does"):
-        make_policy("weights:soc-adaptive", soc)
+        registry.make_policy("weights:soc-adaptive", soc)
 
 
 @pytest.mark.parametrize("name", ["weights:hmarl-soc", "without:hunter/weights:hmarl-soc"])
 def test_weights_play_only_under_the_rules_they_were_trained_by(name):
-    make_policy(name, soc_registry("corrected"))
+    registry.make_policy(name, soc_registry("corrected"))
     with pytest.raises(BadInput, match="coordinator sees other things than under the reference rules of the SOC sim"):
-        make_policy(name, soc_registry("reference"))
+        registry.make_policy(name, soc_registry("reference"))
 
 
 def test_contradictions_are_refused(tmp_path, small):

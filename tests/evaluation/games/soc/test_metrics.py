@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluation.games.soc.metrics import metric_summaries, ratio_intervals
-from evaluation.harness.schema import SocRecord
+from evaluation.games.soc.schema import SocRecord
 from evaluation.harness.statistics import wilson_interval
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from evaluation.games.soc.policies import soc_registry
 from evaluation.inputs.errors import BadInput
-from evaluation.policies.registry import make_policy, soc_registry
+from evaluation.policies.registry import make_policy
 from evaluation.policies.silenced import Grafted
 from evaluation.studies.behaviour import roles
 from native_sim import make_vec

@@ -8,8 +8,10 @@ from typer.testing import CliRunner
 
 from cage4.variants import VARIANTS
 from evaluation.cli.app import app
+from evaluation.games.cc4.policies import CC4, make_policy
+from evaluation.games.soc.policies import soc_registry
 from evaluation.inputs.errors import BadInput
-from evaluation.policies.registry import CC4, make_policy, soc_registry
+from evaluation.policies import registry
 from evaluation.policies.silenced import Silenced
 from evaluation.studies import plots as plots_studies
 from evaluation.studies.transfer import cross_simulator
@@ -25,15 +27,15 @@ def test_every_pair_exists_in_both_games(bundle, own, count):
     assert [pair.label for pair in pairs[:2]] == ["no-defense", own]
     assert len({pair.soc for pair in pairs}) == len({pair.cc4 for pair in pairs}) == len(pairs) == count
     for pair in pairs:
-        make_policy(pair.soc, soc_registry("corrected"))
-        make_policy(pair.cc4, CC4)
+        registry.make_policy(pair.soc, soc_registry("corrected"))
+        registry.make_policy(pair.cc4, CC4)
 
 
 @pytest.mark.parametrize("role", AGENTS)
 def test_a_silenced_role_is_the_ablation_of_the_policy(role):
     generator = np.random.default_rng(0)
     shown = {name: generator.random((4, n)) for name, n in zip(AGENTS, OBSERVATION_SIZES, strict=True)}
-    silenced = make_policy(f"without:{role}/adaptive", soc_registry("corrected"))
+    silenced = registry.make_policy(f"without:{role}/adaptive", soc_registry("corrected"))
     found = silenced.act(shown, {}, silenced.initial_memory(4), np.zeros((4, 4, 0))).actions
     expected = Adaptive(without=(role,)).act(shown, {}, None, np.zeros((4, 4, 0))).actions
     assert found.keys() == expected.keys() == set(AGENTS) - {role}
@@ -44,7 +46,7 @@ def test_a_silenced_role_is_the_ablation_of_the_policy(role):
 
 def test_unknown_roles_and_games_are_refused():
     with pytest.raises(BadInput, match="unknown role 'cook'; roles are coordinator"):
-        make_policy("without:cook/adaptive", soc_registry("corrected"))
+        registry.make_policy("without:cook/adaptive", soc_registry("corrected"))
     with pytest.raises(BadInput, match="use bundle:PATH@without-ROLE"):
         make_policy("without:hunter/adaptive")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.correlation import kendall, spearman
+from evaluation.studies.transfer.correlation import kendall, spearman
 
 
 @pytest.mark.parametrize("ties", [False, True])

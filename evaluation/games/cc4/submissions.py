@@ -26,11 +26,13 @@ from cage4.spec import Verb
 from cage4.variants import Variant, get_variant
 from evaluation.foreign import wire
 from evaluation.foreign.process import ForeignProcess
+from evaluation.foreign.sources import closure
+from evaluation.games.cc4.schema import EpisodeRecord
 from evaluation.games.cc4.tally import make_record
 from evaluation.harness.rollout import Episode, Labels
-from evaluation.harness.schema import EpisodeRecord
 from evaluation.inputs.errors import BadInput, ForeignFailure, PolicyFailure, told
 from evaluation.inputs.looks import hint, look
+from evaluation.policies.registry import search_path
 
 _LOADING = "loading"
 _SHAPE = (spec.NUM_PHASES, spec.NUM_SUBNETS, spec.NUM_REWARD_PARTS)
@@ -118,6 +120,14 @@ def _record(found: wire.Header, episode: Episode, labels: Labels, wall_s: float)
         )
     except (KeyError, TypeError, ValueError, OverflowError, ValidationError) as error:
         raise ForeignFailure(f"played what is no episode ({told(error)})") from error
+
+
+def submission_files(path: Path) -> dict[str, Path]:
+    """Return name -> file of a submission: its zip; or all of its folder, and what it imports from elsewhere."""
+    if path.is_file():
+        return {path.name: path}
+    found = closure.find("submission", [str(path), *search_path()])
+    return (found.files() if found else {}) | closure.folder_files(path)
 
 
 @contextlib.contextmanager

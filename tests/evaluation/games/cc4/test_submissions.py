@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evaluation.cli.app import app
-from evaluation.foreign.submissions import check_submission, play_submission
+from evaluation.games.cc4.submissions import check_submission, play_submission
 from evaluation.harness.rollout import Episode, Labels
 from evaluation.inputs.errors import BadInput, PolicyFailure
 from tests.builders.factories import make_spec
@@ -59,8 +59,8 @@ def play(path, episodes=EPISODES):
 @pytest.mark.cyborg
 def test_a_sleeping_submission_is_paired_with_no_defense(tmp_path):
     import cage4
+    from cage4.policies.baselines import NoDefense
     from evaluation.harness.rollout import play as play_policy
-    from evaluation.policies.registry import NoDefense
 
     env = cage4.vector_env("cyborg", num_envs=1, steps=STEPS)
     labels = Labels("no-defense", "cyborg", "base-v1", STEPS)

@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
+from evaluation.jobs.soc_speed import growth, measure
 from native_sim import make_vec
 from native_sim.soc import spec
-from native_sim.soc.speed import growth, measure
 
 
 def step_seconds(rules, hosts_per_segment, steps=40):

@@ -1,0 +1,66 @@
+"""What a row of the SOC simulator cannot say: parts that do not add up to its score, and impossible counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from evaluation.games.soc.schema import SocRecord
+from evaluation.harness.row_checks import close_sums
+from evaluation.harness.schema import EvalSpec
+
+_REWARD_PARTS: Final = {
+    "reward_detection": "alpha",
+    "reward_response": "beta",
+    "reward_cost": "delta",
+    "reward_false_positive": "lambda_fp",
+}
+"""Part of the reward -> knob of its weight."""
+_SHARES: Final = (
+    *("fpr", "csr", "exfiltrated", "detected_share", "scan_fpr", "alert_fpr", "isolation_precision"),
+    "escalation_precision",
+)
+_COUNTS: Final = (
+    *("compromised", "footholds", "returns", "false_flags", "clean_scans", "wrong_escalations", "background_handled"),
+    *("isolations", "false_isolations", "true_positives", "false_positives", "scans", "phase"),
+)
+_DELAYS: Final = ("mttd", "mttr", "length", "detection_delay", "detection_delay_censored", "response_delay")
+"""Metrics in steps."""
+
+
+def contradictions(row: SocRecord, asked: EvalSpec) -> Iterator[str]:
+    """Yield in a few words what is impossible about a row of a run.
+
+    Args:
+        row: As it was read.
+        asked: What the run asks for.
+    """
+    known = row.metrics
+    if not 1 <= row.length <= asked.steps:
+        yield f"it has {row.length} steps, and an episode has 1 to {asked.steps}"
+    for name, value in (("reward", row.score), ("length", row.length)):
+        if known.get(name, value) != value:
+            yield f"its metric {name} is {known[name]}, and the row says {value}"
+    parts = _weighted(known, asked.variant_knobs)
+    if parts is not None and not close_sums(row.score, math.fsum(parts), parts):
+        yield f"its parts add up to {math.fsum(parts):g} and not to its score, {row.score:g}"
+    limits = {
+        **dict.fromkeys(_SHARES, (0.0, 1.0)),
+        **dict.fromkeys(_COUNTS, (0.0, math.inf)),
+        **dict.fromkeys(
+            _DELAYS, (-asked.steps, asked.steps)
+        ),  # a containment may begin before what it is measured from
+    }
+    for name, (low, high) in limits.items():
+        found = known.get(name)
+        if found is not None and not low <= found <= high:
+            yield f"its metric {name} is {found:g}, which no episode of {asked.steps} steps has"
+
+
+def _weighted(metrics: Mapping[str, float | None], knobs: Mapping[str, Any]) -> list[float] | None:
+    """Return the weighted parts of the reward; None where a part or its weight is not told."""
+    found = [(metrics.get(part), knobs.get(weight)) for part, weight in _REWARD_PARTS.items()]
+    if any(value is None or not isinstance(weight, int | float) for value, weight in found):
+        return None
+    return [float(weight) * value for value, weight in found if value is not None and weight is not None]
