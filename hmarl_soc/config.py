@@ -249,7 +249,9 @@ class HmarlConfig(MethodConfig):
 class EnvironmentConfig(Settings):
     """The simulation that is trained in."""
 
-    engine: Literal["soc", "cc4"] = Field(default="soc", description="the SOC simulator, or CAGE Challenge 4")
+    engine: str = Field(
+        default="soc", min_length=1, description="game to train in: soc, the SOC simulator; cc4, CAGE Challenge 4"
+    )
     level: str = Field(default="default", description="complexity level of the SOC simulator")
     num_envs: int = Field(default=128, ge=1, le=65_536, description="environments that play at once")
     threads: int = Field(default=1, ge=1, description="threads of the simulator")

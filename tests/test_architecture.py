@@ -29,7 +29,10 @@ TOP_LEVEL = {
 }
 CONTRACTS = {
     "native_sim",
-    *(f"native_sim.{name}" for name in ("api", "checks", "finite", "memory", "names", "rows", "kernels", "storage")),
+    *(
+        f"native_sim.{name}"
+        for name in ("api", "checks", "finite", "memory", "names", "plugins", "rows", "kernels", "storage")
+    ),
     *(f"native_sim.kernels.{name}" for name in ("cache", "jit", "rng", "threads")),
     *(f"native_sim.storage.{name}" for name in ("files", "seals", "tensors", "writing")),
 }

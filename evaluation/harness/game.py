@@ -10,13 +10,14 @@ group :data:`GROUP`, each entry ``key = "module:Class"``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from evaluation.harness.metrics import Metric, added_metrics, measure
 from evaluation.inputs.errors import BadInput
-from evaluation.inputs.plugins import Plugins
+from native_sim.plugins import PluginError, Plugins
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary
     from evaluation.policies.registry import Registry
     from evaluation.reporting.parts import Section
+    from hmarl_soc.config import RunConfig
+    from hmarl_soc.training.runs import TrainingGame
 
 GROUP: Final = "hmarl_transfer.games"
 """Entry point group of games."""
@@ -101,7 +104,47 @@ class Game(ABC):
         del spec
         return {}
 
+    # ------------------------------------------------------------------------------------------------ training
+    def training(self) -> TrainingGame | None:
+        """Return how learners are trained in this game; None if they are not."""
+        return None
+
+    def training_settings(self, method: str, given: Mapping[str, Any], base: str | None) -> RunConfig:
+        """Return the settings of a training run.
+
+        Args:
+            method: What learns.
+            given: Any of ``environment``, ``trainer`` and ``method``; wins over the game's defaults.
+            base: Settings to start from, or None for the game's own choice.
+
+        Raises:
+            ValueError: If the method cannot learn in this game, or a setting means nothing there.
+        """
+        del given, base
+        raise ValueError(f"method {method!r} cannot be trained in {self.name}: nothing can")
+
     # ----------------------------------------------------------------------------------------------- measuring
+    def own_metrics(self, knobs: Mapping[str, Any]) -> tuple[Metric, ...]:
+        """Return the metrics of a variant beside the score that the game declares itself."""
+        del knobs
+        return ()
+
+    def metrics(self, knobs: Mapping[str, Any]) -> tuple[Metric, ...]:
+        """Return all metrics of a variant: the game's own, and those that installed packages add.
+
+        Raises:
+            BadInput: If a metric of another package cannot be used.
+        """
+        own = self.own_metrics(knobs)
+        return (*own, *added_metrics(self.key, own))
+
+    def measured(self, rows: Iterable[Row], spec: EvalSpec) -> list[Row]:
+        """Return finished rows with the metrics that are functions of them."""
+        metrics = [metric for metric in self.metrics(spec.variant_knobs) if metric.of is not None]
+        if not metrics:
+            return list(rows)
+        return [row.model_copy(update={"metrics": {**row.metrics, **measure(row, metrics)}}) for row in rows]
+
     def contradiction(self, row: Row, spec: EvalSpec) -> str | None:
         """Return in a few words what is impossible about a row of a run, or None."""
         del row, spec
@@ -172,7 +215,10 @@ def find_game(key: str) -> Game:
     Raises:
         BadInput: If there is no such game, or the package that brings it is broken.
     """
-    made = GAMES.load(key)
+    try:
+        made = GAMES.load(key)
+    except PluginError as error:
+        raise BadInput(str(error)) from error
     try:
         game: object = made()
     except TypeError as error:

@@ -177,4 +177,5 @@ def play_batch(spec: EvalSpec, batch: Batch, nested: bool = False) -> list[Row]:
         PolicyFailure: If the policy raises or answers with something that is no action.
     """
     with threadpool_limits(1, user_api="blas"):  # more of them slow each other down, the more so on a busy machine
-        return find_game(spec.game).play(spec, batch.policy, batch.episodes, nested)
+        game = find_game(spec.game)
+        return game.measured(game.play(spec, batch.policy, batch.episodes, nested), spec)

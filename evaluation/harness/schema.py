@@ -99,6 +99,49 @@ class Row(Strict):
     engine: str
     variant: str
     score: float = Field(description="what policies are ranked by; more is better")
+    metrics: dict[str, float | None] = Field(
+        default_factory=dict, description="metric of the game -> value; None where one is not defined"
+    )
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _none_at_all(cls, found: Any) -> Any:
+        """Take in what a table holds where there is no metric at all."""
+        return {} if found is None else found
+
+
+class MeasuredRow(Row):
+    """An episode of a game that says all it has to say by its score and its metrics."""
+
+    length: Count = Field(description="steps played")
+    fallbacks: dict[str, Count] = Field(
+        default_factory=dict, description="reason -> decisions that a policy's adapter could not express"
+    )
+    wall_s: float = Field(ge=0, description="seconds of this episode's share of the wall time")
+
+    @field_validator("fallbacks", mode="before")
+    @classmethod
+    def _no_fallbacks(cls, found: Any) -> Any:
+        """Take in what a table holds where nothing was counted."""
+        return {name: count for name, count in (found or {}).items() if count is not None}
+
+
+class MetricSummary(Strict):
+    """One metric of one policy. All are None, and ``n`` is 0, for a metric that no episode defines."""
+
+    mean: float | None = Field(description="mean over the episodes in which the metric is defined")
+    std: float | None = Field(description="sample standard deviation between them; None below two episodes")
+    ci95: tuple[float, float] | None = Field(description="95 % interval of the mean; None below two episodes")
+    n: int = Field(description="episodes in which the metric is defined")
+    pooled: float | None = Field(
+        default=None, description="of a ratio: the ratio of its counts summed over all episodes; None for others"
+    )
+    pooled_ci95: tuple[float, float] | None = None
+
+    @property
+    def shown(self) -> tuple[float | None, tuple[float, float] | None]:
+        """The number to show for the metric, and its interval: pooled where that is known."""
+        return (self.mean, self.ci95) if self.pooled is None else (self.pooled, self.pooled_ci95)
 
 
 class ScoreSummary(Strict):
@@ -113,6 +156,10 @@ class ScoreSummary(Strict):
     iqm_ci95: tuple[float, float] | None
     minimum: float
     maximum: float
+    metrics: dict[str, MetricSummary] = Field(default_factory=dict)
+    versus_baseline: dict[str, Any] | None = Field(
+        default=None, description="comparison with no-defense on the same seeds"
+    )
 
 
 class RunSummary(_OfAGame):
@@ -133,21 +180,3 @@ class RunSummary(_OfAGame):
     )
     policies: Mapping[str, ScoreSummary]
     comparisons: list[dict[str, Any]] = Field(default_factory=list, description="all pairs, with corrected p-values")
-
-
-class MetricSummary(Strict):
-    """One metric of one policy. All are None, and ``n`` is 0, for a metric that no episode defines."""
-
-    mean: float | None = Field(description="mean over the episodes in which the metric is defined")
-    std: float | None = Field(description="sample standard deviation between them; None below two episodes")
-    ci95: tuple[float, float] | None = Field(description="95 % interval of the mean; None below two episodes")
-    n: int = Field(description="episodes in which the metric is defined")
-    pooled: float | None = Field(
-        default=None, description="of a ratio: the ratio of its counts summed over all episodes; None for others"
-    )
-    pooled_ci95: tuple[float, float] | None = None
-
-    @property
-    def shown(self) -> tuple[float | None, tuple[float, float] | None]:
-        """The number to show for the metric, and its interval: pooled where that is known."""
-        return (self.mean, self.ci95) if self.pooled is None else (self.pooled, self.pooled_ci95)

@@ -9,7 +9,7 @@ answer the question (one episode, no spread) gives ``None``, not a number; each 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -501,3 +501,8 @@ def _back(stepped: FloatArray, order: npt.NDArray[np.intp], known: list[int], le
     for value, position in zip(stepped, order, strict=True):
         corrected[known[position]] = min(1.0, float(value))
     return corrected
+
+
+def close_sums(one: float, other: float, parts: Iterable[float] = ()) -> bool:
+    """Tell whether two sums of the same numbers, added in another order, can differ by this much."""
+    return abs(one - other) <= 1e-6 * max(1.0, abs(one), abs(other), *map(abs, parts))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluation.harness.game import find_game
 from evaluation.inputs import ranges
 from evaluation.inputs.errors import BadInput
 
@@ -39,7 +40,7 @@ def train(
         steps: Environment steps, or None for as many as configured.
         resume: Go on with the run in the folder.
         console: Where progress is shown.
-        engine: "soc", "cc4", or None for the one configured.
+        engine: Key of the game to train in, or None for the one configured.
 
     Returns:
         ``{"out", "steps", "episodes", "best_score", "interrupted", "failure"}``; ``failure`` is a sentence or None.
@@ -92,9 +93,7 @@ def _resolve(
         ValueError: If something given is wrong.
     """
     from hmarl_soc.config import read_toml
-    from hmarl_soc.registry import config_class
-    from hmarl_soc.training import runs
-    from hmarl_soc.tuned import complete, merge
+    from hmarl_soc.tuned import merge
 
     given = {} if config is None else read_toml(config)
     configured = _section(given, "environment").get("engine")
@@ -104,15 +103,11 @@ def _resolve(
         given = merge(given, {"environment": {"engine": engine}})
     if steps is not None:
         given = {**given, "trainer": {**_section(given, "trainer"), "steps": steps}}
-    if (engine or configured) != "cc4":
-        return complete(method, config_class(method), given, "tuned" if base is None else base), runs.SOC
-    from evaluation.games.cc4 import training as training_cc4
-
-    if base is not None:
-        raise ValueError(
-            f"--base {base} was given, but CAGE Challenge 4 has settings of its own to start from; leave --base out"
-        )
-    return training_cc4.settings(given, method), training_cc4.GAME
+    game = find_game(str(engine or configured or "soc"))
+    training = game.training()
+    if training is None:
+        raise ValueError(f"nothing can be trained in {game.name}; choose another --game")
+    return game.training_settings(method, given, base), training
 
 
 def _section(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:

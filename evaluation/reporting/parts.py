@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluation.harness.schema import RunSummary
+from evaluation.harness.metrics import Metric
+from evaluation.harness.schema import MetricSummary, RunSummary
 from evaluation.harness.summary import BASELINE
 
 if TYPE_CHECKING:
@@ -88,6 +89,59 @@ def versus_table(
     rows = [row(name, versus) for name, versus in found.items() if versus]
     caption = f"Each policy against {BASELINE}"
     return Table(caption, [*columns, "P(better)", "Welch p", "Brunner-Munzel p"], rows) if rows else None
+
+
+def metric_table(summary: RunSummary, metrics: Sequence[Metric], digits: int = 2) -> Table | None:
+    """Return policy -> metrics as a table; None if no policy has any.
+
+    Args:
+        summary: What was measured.
+        metrics: Those to show, in this order, with unit and direction.
+        digits: Decimals.
+    """
+    shown = [m for m in metrics if any(m.name in found.metrics for found in summary.policies.values())]
+    rows = [
+        [name, *(_metric_cell(found.metrics.get(metric.name), found.n, digits) for metric in shown)]
+        for name, found in summary.policies.items()
+    ]
+    return Table("Metrics", ["policy", *map(metric_heading, shown)], rows) if shown and rows else None
+
+
+def metric_heading(metric: Metric) -> str:
+    """Return a metric as the heading of a column: its name, its unit and which way is better."""
+    arrow = {"more": " \u2191", "less": " \u2193", "neither": ""}[metric.better]
+    return f"{metric.name}, {metric.unit}{arrow}"
+
+
+def _metric_cell(found: MetricSummary | None, episodes: int, digits: int) -> str:
+    if found is None:
+        return NONE
+    text = interval(*found.shown, digits=digits)
+    return text if found.n in (0, episodes) else f"{text} (n {found.n})"
+
+
+def metrics_note(metrics: Sequence[Metric]) -> str:
+    """Say what the metrics mean."""
+    return " ".join(f"{metric.name}: {metric.meaning}." for metric in metrics)
+
+
+def score_table(summary: RunSummary, digits: int = 2) -> Table | None:
+    """Return policy -> score as a table; None without a policy."""
+    rows = [
+        [
+            name,
+            str(found.n),
+            interval(found.mean, found.ci95, digits),
+            number(found.std, digits),
+            number(found.median, digits),
+            interval(found.iqm, found.iqm_ci95, digits),
+            number(found.minimum, digits),
+            number(found.maximum, digits),
+        ]
+        for name, found in summary.policies.items()
+    ]
+    columns = ["policy", "n", "mean", "std", "median", "interquartile mean", "minimum", "maximum"]
+    return Table("Score per episode", columns, rows) if rows else None
 
 
 def pair_table(summary: RunSummary, digits: int = 1) -> Table | None:

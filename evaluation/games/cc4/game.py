@@ -16,6 +16,7 @@ from evaluation.games.cc4.schema import PUBLISHED_GAME, EpisodeRecord, PolicySum
 from evaluation.games.cc4.submissions import play_submission
 from evaluation.games.cc4.tally import CC4Tally
 from evaluation.harness.game import Game, Setting
+from evaluation.harness.metrics import metric_summaries
 from evaluation.harness.rollout import Episode, Labels, play
 from evaluation.harness.schema import EvalSpec, Row, RunSummary
 from evaluation.inputs import ranges
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from cage4.variants import Variant
     from evaluation.reporting.parts import Section
+    from hmarl_soc.config import RunConfig
+    from hmarl_soc.training.runs import TrainingGame
     from native_sim.api import VectorEnv
 
 NATIVE_ENVS: Final = 128
@@ -84,6 +87,22 @@ class CC4(Game):
         env = _environment(spec.engine, variant, spec.steps, len(episodes), rich, nested, os.getpid())
         return list(play(env, made, episodes, labels, CC4Tally(env, labels)))
 
+    def training(self) -> TrainingGame:
+        """Train on the compiled engine."""
+        from evaluation.games.cc4 import training
+
+        return training.GAME
+
+    def training_settings(self, method: str, given: Mapping[str, Any], base: str | None) -> RunConfig:
+        """Start from the settings of CC4."""
+        from evaluation.games.cc4 import training
+
+        if base is not None:
+            raise ValueError(
+                f"--base {base} was given, but CAGE Challenge 4 has settings of its own to start from; leave --base out"
+            )
+        return training.settings(given, method)
+
     def provenance(self, spec: EvalSpec) -> dict[str, Any]:
         """Say which CybORG played."""
         if spec.engine != "cyborg":
@@ -110,14 +129,13 @@ class CC4(Game):
         common: dict[str, Any],
     ) -> Summary:
         """Add means by phase, subnet, cause and verb."""
-        del spec
-        return Summary(
-            **common,
-            policies={
-                policy: _policy_summary(_episodes(played), scores[policy], versus.get(policy))
-                for policy, played in rows.items()
-            },
-        )
+        metrics = self.metrics(spec.variant_knobs)
+        found = {}
+        for policy, played in rows.items():
+            measured = metric_summaries(played, metrics, scores[policy]["ci95"], spec.generator("metrics", policy))
+            figures = {**scores[policy], "metrics": measured}
+            found[policy] = _policy_summary(_episodes(played), figures, versus.get(policy))
+        return Summary(**common, policies=found)
 
     def title(self, summary: RunSummary) -> str:
         """Return the title of the report."""
@@ -129,7 +147,7 @@ class CC4(Game):
 
     def sections(self, summary: RunSummary, provenance: Mapping[str, Any]) -> list[Section]:
         """Return the sections of the report."""
-        return report.sections(_of_cc4(summary), provenance)
+        return report.sections(_of_cc4(summary), provenance, self.metrics({}))
 
     def terminal_table(self, summary: RunSummary) -> Table:
         """Return the scores as a table for the terminal."""

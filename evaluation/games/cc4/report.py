@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.games.cc4.schema import PUBLISHED_GAME, PolicySummary, Summary
+from evaluation.harness.metrics import Metric
 from evaluation.harness.statistics import UC_SCORE
 from evaluation.harness.summary import BASELINE
 from evaluation.reporting.parts import (
@@ -14,6 +15,8 @@ from evaluation.reporting.parts import (
     Table,
     caveats,
     interval,
+    metric_table,
+    metrics_note,
     number,
     pair_table,
     pairs_note,
@@ -80,7 +83,7 @@ def lead(summary: Summary) -> str:
     return f"{text} Scores are losses: 0 is the best possible. Brackets are 95 % intervals."
 
 
-def sections(summary: Summary, provenance: Mapping[str, Any]) -> list[Section]:
+def sections(summary: Summary, provenance: Mapping[str, Any], metrics: Sequence[Metric] = ()) -> list[Section]:
     """Return the report in the order of a reader's questions; sections without content are left out."""
     found = [
         Section("Scores", table=_score_table(summary), figures=("scores", "profile")),
@@ -89,6 +92,7 @@ def sections(summary: Summary, provenance: Mapping[str, Any]) -> list[Section]:
         Section("Where the reward goes", figures=("parts", "zones")),
         Section("What the policies did", text=_ACTIONS_NOTE, table=_action_table(summary)),
         Section("Fallbacks", text=_FALLBACKS_NOTE, table=_fallback_table(summary)),
+        Section("Metrics", text=metrics_note(metrics), table=metric_table(summary, metrics)),
         Section("All pairs", text=pairs_note(summary), table=pair_table(summary)),
         Section("Published scores, for orientation", text=_PUBLISHED_NOTE, table=_published_table(summary)),
     ]

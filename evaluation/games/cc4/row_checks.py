@@ -9,8 +9,8 @@ import numpy as np
 
 from cage4 import score, spec
 from evaluation.games.cc4.schema import EpisodeRecord
-from evaluation.harness.row_checks import close_sums
 from evaluation.harness.schema import EvalSpec
+from evaluation.harness.statistics import close_sums
 
 
 def contradictions(row: EpisodeRecord, asked: EvalSpec) -> Iterator[str]:

@@ -61,9 +61,6 @@ class PolicySummary(ScoreSummary):
     invalid: float
     busy: float
     fallbacks: dict[str, float] = Field(description="mean per episode by reason")
-    versus_baseline: dict[str, Any] | None = Field(
-        default=None, description="comparison with no-defense on the same seeds"
-    )
 
 
 class Summary(RunSummary):

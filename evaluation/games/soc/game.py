@@ -9,11 +9,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.games.soc import policies, report
-from evaluation.games.soc.metrics import metric_summaries
+from evaluation.games.soc.metrics import METRICS
 from evaluation.games.soc.row_checks import contradictions
 from evaluation.games.soc.schema import SocPolicySummary, SocRecord, SocSummary
 from evaluation.games.soc.tally import SocTally
 from evaluation.harness.game import Game, Setting
+from evaluation.harness.metrics import Metric, metric_summaries
 from evaluation.harness.rollout import Episode, Labels, play
 from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary
 from evaluation.policies.registry import Registry, make_policy
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from evaluation.reporting.parts import Section
+    from hmarl_soc.config import RunConfig
+    from hmarl_soc.training.runs import TrainingGame
     from native_sim.soc.env import SocVectorEnv
 
 ENGINE: Final = "soc"
@@ -84,6 +87,23 @@ class Soc(Game):
         labels = Labels(policy, spec.engine, spec.variant, spec.steps)
         return list(play(env, made, episodes, labels, SocTally(env, made, labels)))
 
+    def training(self) -> TrainingGame:
+        """Train under either rule set."""
+        from hmarl_soc.training import runs
+
+        return runs.SOC
+
+    def training_settings(self, method: str, given: Mapping[str, Any], base: str | None) -> RunConfig:
+        """Start from the settings found by tuning, or from those of the paper."""
+        from hmarl_soc.registry import config_class
+        from hmarl_soc.tuned import complete
+
+        return complete(method, config_class(method), given, "tuned" if base is None else base)
+
+    def own_metrics(self, knobs: Mapping[str, Any]) -> tuple[Metric, ...]:
+        """Return the metrics of the rule set."""
+        return METRICS[self.variant(knobs).rules]
+
     def contradiction(self, row: Row, spec: EvalSpec) -> str | None:
         """Check sums, counts and ranges."""
         return next(contradictions(row, spec), None) if isinstance(row, SocRecord) else None
@@ -98,14 +118,13 @@ class Soc(Game):
     ) -> SocSummary:
         """Add every metric."""
         summaries, config = {}, self.variant(spec.variant_knobs)
+        metrics = self.metrics(spec.variant_knobs)
         for policy, played in rows.items():
             episodes = [row for row in played if isinstance(row, SocRecord)]
             summaries[policy] = SocPolicySummary(
                 **scores[policy],
                 sees_truth=any(row.sees_truth for row in episodes),
-                metrics=metric_summaries(
-                    episodes, scores[policy]["ci95"], config.rules, spec.generator("metrics", policy)
-                ),
+                metrics=metric_summaries(episodes, metrics, scores[policy]["ci95"], spec.generator("metrics", policy)),
                 versus_baseline=versus.get(policy),
             )
         return SocSummary(**common, knobs={**config.to_dict(), **spec.variant_knobs}, policies=summaries)

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from evaluation.games.soc.metrics import METRICS
 from evaluation.games.soc.schema import SocRecord
-from evaluation.harness.row_checks import close_sums
+from evaluation.harness.metrics import Metric
 from evaluation.harness.schema import EvalSpec
+from evaluation.harness.statistics import close_sums
 
 _REWARD_PARTS: Final = {
     "reward_detection": "alpha",
@@ -17,16 +19,6 @@ _REWARD_PARTS: Final = {
     "reward_false_positive": "lambda_fp",
 }
 """Part of the reward -> knob of its weight."""
-_SHARES: Final = (
-    *("fpr", "csr", "exfiltrated", "detected_share", "scan_fpr", "alert_fpr", "isolation_precision"),
-    "escalation_precision",
-)
-_COUNTS: Final = (
-    *("compromised", "footholds", "returns", "false_flags", "clean_scans", "wrong_escalations", "background_handled"),
-    *("isolations", "false_isolations", "true_positives", "false_positives", "scans", "phase"),
-)
-_DELAYS: Final = ("mttd", "mttr", "length", "detection_delay", "detection_delay_censored", "response_delay")
-"""Metrics in steps."""
 
 
 def contradictions(row: SocRecord, asked: EvalSpec) -> Iterator[str]:
@@ -45,17 +37,21 @@ def contradictions(row: SocRecord, asked: EvalSpec) -> Iterator[str]:
     parts = _weighted(known, asked.variant_knobs)
     if parts is not None and not close_sums(row.score, math.fsum(parts), parts):
         yield f"its parts add up to {math.fsum(parts):g} and not to its score, {row.score:g}"
-    limits = {
-        **dict.fromkeys(_SHARES, (0.0, 1.0)),
-        **dict.fromkeys(_COUNTS, (0.0, math.inf)),
-        **dict.fromkeys(
-            _DELAYS, (-asked.steps, asked.steps)
-        ),  # a containment may begin before what it is measured from
-    }
-    for name, (low, high) in limits.items():
-        found = known.get(name)
+    for metric in METRICS[str(asked.variant_knobs.get("rules", "corrected"))]:
+        found, (low, high) = known.get(metric.name), _limits(metric, asked.steps)
         if found is not None and not low <= found <= high:
-            yield f"its metric {name} is {found:g}, which no episode of {asked.steps} steps has"
+            yield f"its metric {metric.name} is {found:g}, which no episode of {asked.steps} steps has"
+
+
+def _limits(metric: Metric, steps: int) -> tuple[float, float]:
+    """Return the smallest and the largest value that a metric can have."""
+    if metric.unit in ("share", "yes or no"):
+        return 0.0, 1.0
+    if metric.unit == "count":
+        return 0.0, math.inf
+    if metric.unit == "steps":
+        return -steps, steps  # a containment may begin before what it is measured from
+    return -math.inf, math.inf
 
 
 def _weighted(metrics: Mapping[str, float | None], knobs: Mapping[str, Any]) -> list[float] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from evaluation.harness.schema import Count, MetricSummary, Row, RunSummary, ScoreSummary
+from evaluation.harness.schema import Count, Row, RunSummary, ScoreSummary
 
 
 class SocRecord(Row):
@@ -14,9 +14,6 @@ class SocRecord(Row):
 
     length: Count = Field(description="steps played")
     sees_truth: bool = Field(description="whether the policy was shown the true state, which no defender sees")
-    metrics: dict[str, float | None] = Field(
-        description="as docs/soc-simulator.md defines them, fractions as fractions; None where one is not defined"
-    )
     wall_s: float = Field(ge=0, description="seconds of this episode's share of the wall time")
 
 
@@ -24,10 +21,6 @@ class SocPolicySummary(ScoreSummary):
     """The figures of one policy over its episodes of the SOC simulator."""
 
     sees_truth: bool = Field(description="it was shown the true state: a bound on what knowledge is worth, no defender")
-    metrics: dict[str, MetricSummary]
-    versus_baseline: dict[str, Any] | None = Field(
-        default=None, description="comparison with no-defense on the same seeds"
-    )
 
 
 class SocSummary(RunSummary):

@@ -7,11 +7,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from evaluation.games.soc.metrics import POOLED
+from evaluation.games.soc.metrics import METRICS
 from evaluation.harness import statistics
 from evaluation.harness.statistics import FloatArray
 from evaluation.studies.training.plans import REFERENCE, Plan
 from evaluation.studies.training.runs import Job, read_held_out
+
+_COUNTS = {metric.name: metric.counts for metric in METRICS["corrected"] if metric.counts is not None}
+"""Ratio -> the counts that it is pooled from."""
 
 
 class Column(NamedTuple):
@@ -38,7 +41,7 @@ COLUMNS: Final = (
 
 def run_value(metrics: Mapping[str, FloatArray], name: str) -> float:
     """Return the number of one run: the mean over episodes that define it, or the ratio of the summed counts."""
-    counts = POOLED["corrected"].get(name)
+    counts = _COUNTS.get(name)
     if counts is None:
         known = metrics[name][~np.isnan(metrics[name])]
         return float(known.mean()) if len(known) else float("nan")
@@ -94,7 +97,7 @@ def _figure(
 ) -> dict[str, Any]:
     """Return the figures of a column: over runs, or over the episodes of a scripted arm, which has one run."""
     values = np.array([run[name] for run in runs])
-    spread = values if episodes is None or name in POOLED["corrected"] else episodes[name]
+    spread = values if episodes is None or name in _COUNTS else episodes[name]
     known = spread[~np.isnan(spread)]
     interval = statistics.t_interval(known) if len(known) > 1 else None
     mean = float(np.nanmean(values)) if not np.isnan(values).all() else None

@@ -239,7 +239,7 @@ def test_a_recorder_hears_nothing_outside_its_block(tmp_path):
 # ---------------------------------------------------------------------------------------------------- in the run folder
 def test_a_policy_that_loads_only_once_is_told(workplace):
     (workplace / "own.py").write_text(policy("import pathlib\npathlib.Path('once').mkdir()"))
-    policies.make_policy("own:Own")
+    policies.make_policy("own:Own", CC4)
     with pytest.raises(BadInput, match=r"can be made once but not a second time.*FileExistsError") as caught:
         fingerprint("own:Own", CC4)
     assert "\n" not in str(caught.value)

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.games.soc.metrics import metric_summaries, ratio_intervals
+from evaluation.games.soc.metrics import METRICS
 from evaluation.games.soc.schema import SocRecord
+from evaluation.harness.metrics import metric_summaries, ratio_intervals
 from evaluation.harness.statistics import wilson_interval
+from native_sim import make_vec
 
 
 def record(index, **metrics):
@@ -19,7 +21,7 @@ def record(index, **metrics):
 
 
 def summaries(rows, rules="corrected"):
-    return metric_summaries(rows, (-1.0, 1.0), rules, np.random.default_rng(0))
+    return metric_summaries(rows, METRICS[rules], (-1.0, 1.0), np.random.default_rng(0))
 
 
 def test_by_hand():
@@ -91,3 +93,12 @@ def test_equal_generators_give_equal_intervals_and_columns_do_not_disturb_each_o
     second = ratio_intervals([(part, whole), (2 * part, whole)], np.random.default_rng(2))
     assert first[0] == second[0]
     assert second[1] == tuple(2 * bound for bound in first[0])
+
+
+def test_every_metric_of_the_simulator_is_declared_once_and_no_other():
+    for rules, metrics in METRICS.items():
+        names = [metric.name for metric in metrics]
+        assert sorted(names) == sorted(make_vec(rules).metric_names)
+        for metric in metrics:
+            counted = metric.counts or ((), ())
+            assert {name for part in counted for name in part} <= set(names)

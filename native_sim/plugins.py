@@ -8,7 +8,9 @@ from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from evaluation.inputs.errors import BadInput
+
+class PluginError(ValueError):
+    """A name that nothing can be loaded for; one sentence."""
 
 
 class Plugins:
@@ -46,19 +48,19 @@ class Plugins:
         """Import what a name stands for.
 
         Raises:
-            BadInput: If the name is unknown, is given by two packages, or cannot be imported.
+            PluginError: If the name is unknown, is given by two packages, or cannot be imported.
         """
         self._check_taken(name)
         if name in self.ours:
             module, _, attribute = self.ours[name].partition(":")
             return getattr(importlib.import_module(module), attribute)
         if name not in self._theirs:
-            raise BadInput(f"unknown {self.what} {name!r}; known are {', '.join(self.names())}")
+            raise PluginError(f"unknown {self.what} {name!r}; known are {', '.join(self.names())}")
         try:
             return self._theirs[name][0].load()
         except Exception as error:
             told = " ".join(str(error).split()) or type(error).__name__
-            raise BadInput(
+            raise PluginError(
                 f"{self.what} {name!r} of {self.origin(name)} cannot be imported ({type(error).__name__}: {told}); "
                 f"repair or remove that package"
             ) from error
@@ -68,4 +70,4 @@ class Plugins:
         if givers and (name in self.ours or len(givers) > 1):
             who = " and ".join(sorted(entry.dist.name if entry.dist else entry.value for entry in givers))
             also = " beside this project" if name in self.ours else ""
-            raise BadInput(f"the name of {self.what} {name!r} is taken twice: by {who}{also}; remove or rename one")
+            raise PluginError(f"the name of {self.what} {name!r} is taken twice: by {who}{also}; remove or rename one")
