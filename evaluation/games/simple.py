@@ -184,10 +184,6 @@ class SimpleGame(Game):
         columns = ["score [95 %]", "n", *map(parts.metric_heading, metrics)]
         return parts.terminal_scores(self.title(summary), parts.caveats(summary, {}), columns, rows, 8)
 
-    def answer(self, found: ScoreSummary) -> dict[str, Any]:
-        """Return what ``--json`` prints of one policy, metrics included."""
-        return {**super().answer(found), "metrics": found.model_dump(mode="json")["metrics"]}
-
 
 class _SimpleTally(Tally):
     """Adds up rewards, and keeps the metrics that the step gives that ends an episode. E rows."""

@@ -37,6 +37,26 @@ class Run:
         """Return seed -> score of a policy; empty without rows."""
         return {row.seed: row.score for row in self.records if row.policy == policy}
 
+    def values(self, policy: str, metric: str) -> dict[int, float]:
+        """Return seed -> value of a metric of a policy, where it is defined; empty without rows."""
+        found = {row.seed: row.metrics.get(metric) for row in self.records if row.policy == policy}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class MetricComparison:
+    """One metric of one policy in both runs. The difference is B minus A; no verdict follows from it."""
+
+    name: str
+    mean_a: float | None
+    mean_b: float | None
+    n: int
+    """Pairs in which both runs define the metric; 0 where the runs are not paired."""
+    difference: float | None
+    """Mean over the pairs; of the two means where the runs are not paired; None where a side has no value."""
+    interval: tuple[float, float] | None
+    """95 % bootstrap interval of the pairs."""
+
 
 @dataclass(frozen=True)
 class PolicyComparison:
@@ -55,6 +75,7 @@ class PolicyComparison:
     equivalence_p: float | None
     """Two one-sided t tests of |difference| < margin; None without a margin or with too few episodes."""
     verdict: Verdict
+    metrics: tuple[MetricComparison, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +182,25 @@ def _compare_policy(a: Run, b: Run, policy: str, margin: float) -> PolicyCompari
         interval=interval,
         equivalence_p=None if equivalence is None else equivalence.p,
         verdict="identical" if identical else _verdict(interval, margin, equivalence),
+        metrics=tuple(_compare_metric(a, b, policy, name, bool(seeds)) for name in _common_metrics(a, b, policy)),
     )
+
+
+def _common_metrics(a: Run, b: Run, policy: str) -> list[str]:
+    """Return the metrics that both summaries have of a policy."""
+    return [name for name in a.summary.policies[policy].metrics if name in b.summary.policies[policy].metrics]
+
+
+def _compare_metric(a: Run, b: Run, policy: str, name: str, paired: bool) -> MetricComparison:
+    mean_a, mean_b = (run.summary.policies[policy].metrics[name].shown[0] for run in (a, b))
+    values_a, values_b = (run.values(policy, name) if paired else {} for run in (a, b))
+    seeds = [seed for seed in values_a if seed in values_b]
+    interval: statistics.Interval | None = None
+    difference = None if mean_a is None or mean_b is None else mean_b - mean_a
+    if seeds:
+        x, y = (np.array([values[seed] for seed in seeds]) for values in (values_a, values_b))
+        difference, interval = statistics.paired_difference(y, x, np.random.default_rng(_BOOTSTRAP_SEED))
+    return MetricComparison(name, mean_a, mean_b, len(seeds), difference, interval)
 
 
 def _moments(found: ScoreSummary) -> statistics.Moments:

@@ -61,8 +61,12 @@ class Game(ABC):
     default_variant: ClassVar[str]
     agents: ClassVar[tuple[str, ...]]
     """Names of the agents that a policy decides for; trained weights belong to the game whose agents they name."""
-    weights_advice: ClassVar[str] = ""
-    """What to do with trained weights of this game that were given to another one."""
+
+    @property
+    def weights_advice(self) -> str:
+        """What to do with trained weights of this game that were given to another one."""
+        return f"use --game {self.key}"
+
     row_type: ClassVar[type[Row]]
     """The kind of row that an episode leaves behind."""
 
@@ -200,8 +204,9 @@ class Game(ABC):
         return {}
 
     def answer(self, found: ScoreSummary) -> dict[str, Any]:
-        """Return what ``--json`` prints of one policy."""
-        return {"mean": found.mean, "std": found.std, "ci95": found.ci95, "n": found.n}
+        """Return what ``--json`` prints of one policy: its score, and its metrics if it has any."""
+        answer = {"mean": found.mean, "std": found.std, "ci95": found.ci95, "n": found.n}
+        return {**answer, "metrics": found.model_dump(mode="json")["metrics"]} if found.metrics else answer
 
 
 _DECLARED: Final = ("key", "name", "engines", "default_variant", "agents", "row_type")

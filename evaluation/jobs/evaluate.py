@@ -57,9 +57,10 @@ def game_and_engine(game: str | None, engine: str) -> tuple[str, str]:
     if engine in GAMES.names() and game in (None, engine):
         game, engine = engine, "auto"
     found = find_game(game or "cc4")
+    if engine == "auto" and engine not in found.engines:
+        engine = found.engines[0]
     if engine not in found.engines:
-        *others, last = found.engines
-        raise BadInput(f"unknown engine {engine!r} of {found.name}; choose {', '.join(others)} or {last}")
+        raise BadInput(f"unknown engine {engine!r} of {found.name}; choose {' or '.join(found.engines)}")
     return found.key, engine
 
 

@@ -46,7 +46,6 @@ class CC4(Game):
     engines = ("auto", "native", "cyborg")
     default_variant = "base"
     agents = BLUE_AGENTS
-    weights_advice = "use --game cc4"
     row_type = EpisodeRecord
     figure_texts = report.FIGURES
 

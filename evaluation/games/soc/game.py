@@ -16,7 +16,7 @@ from evaluation.games.soc.tally import SocTally
 from evaluation.harness.game import Game, Setting
 from evaluation.harness.metrics import Metric, metric_summaries
 from evaluation.harness.rollout import Episode, Labels, play
-from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary
+from evaluation.harness.schema import EvalSpec, Row, RunSummary
 from evaluation.policies.registry import Registry, make_policy
 from native_sim.soc.config import SocConfig
 from native_sim.soc.spec import AGENTS
@@ -48,7 +48,6 @@ class Soc(Game):
     engines = ("auto", "native")
     default_variant = "corrected"
     agents = AGENTS
-    weights_advice = "use --game soc, or carry them onto CC4 with hmarl-transfer calibrate"
     row_type = SocRecord
     figure_texts = report.FIGURES
 
@@ -62,6 +61,11 @@ class Soc(Game):
         except ValueError as error:
             raise ValueError(f"--steps sets max_steps: {error}") from error
         return Setting(ENGINE, found.id, config.to_dict(), config.max_steps)
+
+    @property
+    def weights_advice(self) -> str:
+        """Such weights may also be carried onto CC4."""
+        return f"{super().weights_advice}, or carry them onto CC4 with hmarl-transfer calibrate"
 
     def variant(self, knobs: Mapping[str, Any]) -> SocConfig:
         """Return the configuration."""
@@ -150,11 +154,6 @@ class Soc(Game):
         from evaluation.games.soc import plots
 
         return plots.figures(_of_soc(summary), [row for row in rows if isinstance(row, SocRecord)])
-
-    def answer(self, found: ScoreSummary) -> dict[str, Any]:
-        """Return what ``--json`` prints of one policy, metrics included."""
-        assert isinstance(found, SocPolicySummary)
-        return {**super().answer(found), "metrics": found.model_dump(mode="json")["metrics"]}
 
 
 def _of_soc(summary: RunSummary) -> SocSummary:
