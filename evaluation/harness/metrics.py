@@ -47,7 +47,8 @@ class Metric:
 
     name: str
     """Key in rows, summaries and JSON: lower case, digits and underscores."""
-    unit: Literal["points", "steps", "count", "share", "yes or no"]
+    unit: Literal["points", "steps", "count", "ratio", "share", "yes or no"]
+    """A share is from 0 to 1; a ratio is at least 0."""
     better: Literal["more", "less", "neither"]
     """Which way is better for the defender."""
     meaning: str
@@ -69,7 +70,7 @@ class Metric:
                 )
 
 
-_UNITS: Final = ("points", "steps", "count", "share", "yes or no")
+_UNITS: Final = ("points", "steps", "count", "ratio", "share", "yes or no")
 _BETTER: Final = ("more", "less", "neither")
 _PLUGINS: Final = Plugins("metric", GROUP, {})
 

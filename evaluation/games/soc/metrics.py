@@ -7,6 +7,7 @@ from typing import Final
 from evaluation.harness.metrics import Counts, Metric
 
 _SCAN_FPR: Final = Counts(("false_flags",), ("clean_scans",))
+"""May exceed 1: a sweep of low intensity counts the hosts that it looks at rounded down."""
 _SHARED: Final = (
     Metric("mttd", "steps", "less", "steps from the first compromise to the first confirmed foothold"),
     Metric("mttr", "steps", "less", "steps from that confirmation to the containment that held"),
@@ -19,8 +20,8 @@ _SHARED: Final = (
 METRICS: Final[dict[str, tuple[Metric, ...]]] = {
     "corrected": (
         *_SHARED,
-        Metric("fpr", "share", "less", "clean hosts flagged per clean host looked at", counts=_SCAN_FPR),
-        Metric("scan_fpr", "share", "less", "another name of fpr", counts=_SCAN_FPR),
+        Metric("fpr", "ratio", "less", "clean hosts flagged per clean host looked at", counts=_SCAN_FPR),
+        Metric("scan_fpr", "ratio", "less", "another name of fpr", counts=_SCAN_FPR),
         Metric(
             "alert_fpr",
             "share",

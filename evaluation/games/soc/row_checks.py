@@ -47,7 +47,7 @@ def _limits(metric: Metric, steps: int) -> tuple[float, float]:
     """Return the smallest and the largest value that a metric can have."""
     if metric.unit in ("share", "yes or no"):
         return 0.0, 1.0
-    if metric.unit == "count":
+    if metric.unit in ("count", "ratio"):
         return 0.0, math.inf
     if metric.unit == "steps":
         return -steps, steps  # a containment may begin before what it is measured from

@@ -99,7 +99,7 @@ SOC = [
     (("metrics", "exfiltrated"), -1.0, "its metric exfiltrated is -1"),
     (("metrics", "false_flags"), -1.0, "its metric false_flags is -1"),
     (("metrics", "mttd"), 51.0, "its metric mttd is 51"),
-    (("metrics", "fpr"), 1.5, "its metric fpr is 1.5"),
+    (("metrics", "alert_fpr"), 1.5, "its metric alert_fpr is 1.5"),
 ]
 
 
@@ -170,6 +170,13 @@ def test_what_any_policy_plays_in_the_soc_is_possible(variant):
     rules = variant.partition(":")[0]
     for steps in (1, 200):
         fine(*played("soc", variant, list(soc_registry(rules).named), steps, 40))
+
+
+def test_a_sweep_that_flags_more_hosts_than_it_counts_is_possible():
+    spec = resolve("soc", "corrected", 200, "adaptive", 94, 0)
+    episode = Episode(93, spec.episode_seeds()[93])
+    (row,) = find_game("soc").play(spec, "adaptive", [episode], nested=False)
+    assert row.metrics["fpr"] > 1 and find_game("soc").contradiction(row, spec) is None
 
 
 def test_weights_of_the_reward_may_be_anything(tmp_path):
