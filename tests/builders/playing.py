@@ -1,9 +1,11 @@
-"""Playing episodes of CC4 as the harness does."""
+"""Playing episodes as the harness does."""
 
 from evaluation.games.cc4.tally import CC4Tally
+from evaluation.games.soc.tally import SocTally
 from evaluation.harness import rollout
 
 
 def play(env, policy, episodes, labels):
-    """Play episodes of CC4 and yield their rows."""
-    return rollout.play(env, policy, episodes, labels, CC4Tally(env, labels))
+    """Play episodes of CC4, or of the SOC simulator where the labels say so, and yield their rows."""
+    tally = SocTally(env, policy, labels) if labels.engine == "soc" else CC4Tally(env, labels)
+    return rollout.play(env, policy, episodes, labels, tally)

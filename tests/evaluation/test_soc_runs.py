@@ -234,9 +234,9 @@ def test_a_wrong_answer_is_the_policys_failure(here, monkeypatch, wrong, sentenc
         (("--steps", "0"), "--steps sets max_steps: max_steps must lie in 1 to 10000; given 0"),
         (("--policies", "constant:nowhere.json"), "cannot be read"),
         (("--policies", "constant:"), "cannot be read"),
-        (("--engine", "socc"), "unknown engine 'socc'; choose auto, native, cyborg or soc"),
+        (("--engine", "socc"), "unknown engine 'socc' of CAGE Challenge 4; choose auto or native or cyborg"),
         (("--engine", "native", "--variant", "corrected"), "unknown variant 'corrected'"),
-        (("--engine", "native", "--policies", "constant:x.json"), "is a policy of the SOC simulator; use --engine soc"),
+        (("--engine", "native", "--policies", "constant:x.json"), "is a policy of the SOC simulator; use --game soc"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, options, sentence):

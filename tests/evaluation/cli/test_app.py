@@ -81,7 +81,12 @@ def test_what_was_asked_is_kept_beside_what_it_came_to(tmp_path):
         call("evaluate", "--steps", "10", "--episodes", "1", "--policies", "random", "--out", tmp_path).exit_code == 0
     )
     document = json.loads((tmp_path / SPEC).read_text())
-    assert document["provenance"]["asked"] == {"engine": "auto", "variant": "base", "policies": "random"}
+    assert document["provenance"]["asked"] == {
+        "game": "cc4",
+        "engine": "auto",
+        "variant": "base",
+        "policies": "random",
+    }
     assert (document["spec"]["engine"], document["spec"]["variant"]) == ("native", "base-v1")
     assert len(document["seeds"]) == 1
 

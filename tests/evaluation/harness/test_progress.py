@@ -9,8 +9,7 @@ from rich.progress import Progress
 
 import cage4
 from cage4.policies.baselines import NoDefense, RandomValid
-from evaluation.games.soc.tally import SocTally
-from evaluation.harness import progress, rollout
+from evaluation.harness import progress
 from evaluation.harness.rollout import Episode, Labels
 from native_sim.soc.config import make_config
 from native_sim.soc.env import SocVectorEnv
@@ -60,9 +59,7 @@ def test_more_episodes_than_rows_add_up(heard):
 def test_episodes_that_end_early_count_whole(heard):
     env = SocVectorEnv(make_config(), 3, 1)
     labels = Labels("none", "soc", "corrected", 200)
-    policy = make_policy("no-defense")
-    tally = SocTally(env, policy, labels)
-    records = list(rollout.play(env, policy, [Episode(i, i) for i in range(3)], labels, tally))
+    records = list(play(env, make_policy("no-defense"), [Episode(i, i) for i in range(3)], labels))
     assert len({record.length for record in records}) > 1  # one after the other
     assert heard[-1] == ("none", 3.0) and max(episodes for _, episodes in heard) == 3.0
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from adapters.bundle import bundle_folder
 from evaluation.cli.app import app
-from evaluation.games.cc4.policies import make_policy
+from evaluation.games.cc4.policies import CC4, make_policy
 from evaluation.games.soc.policies import soc_registry
 from evaluation.inputs.errors import BadInput, split_list
 from evaluation.inputs.looks import hint, look
@@ -114,7 +114,7 @@ def test_weights_of_cc4_are_spelled_without_an_engine(places):
 def test_a_policy_that_is_none_is_told_what_it_is(places, name, engine):
     path = places / name
     with pytest.raises(BadInput) as caught:
-        check_policies((str(path),), engine)
+        check_policies((str(path),), engine, CC4)
     sentence = str(caught.value)
     assert f"it looks like {KINDS[name][0]}" in sentence and "\n" not in sentence
     assert KINDS[name][1].format(path, parent=path.parent) in sentence

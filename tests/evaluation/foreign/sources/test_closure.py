@@ -322,27 +322,27 @@ def test_weights_and_bundles_count_by_what_is_loaded_of_them(tmp_path):
         f"weights:{tmp_path / 'run'}",
         f"without:hunter/weights:{tmp_path / 'run'}",
     )
-    before = [fingerprint(name, soc, CC4) for name in names]
+    before = [fingerprint(name, soc) for name in names]
     assert before[1] == before[2] != before[0]
     assert fingerprint("bundle:hmarl-soc", CC4) == before[0]
     (tmp_path / "b" / "notes.txt").write_text("")
     (tmp_path / "run" / "log.jsonl").write_text("")
-    assert [fingerprint(name, soc, CC4) for name in names] == before
+    assert [fingerprint(name, soc) for name in names] == before
     for file in (*(tmp_path / "b").rglob("*.*"), *(tmp_path / "run" / "best").iterdir()):
         content = file.read_bytes()
         if file.suffix == ".txt":
             continue
         file.write_bytes(content + b" ")
-        assert [fingerprint(name, soc, CC4) for name in names] != before, file
+        assert [fingerprint(name, soc) for name in names] != before, file
         file.write_bytes(content)
     with pytest.raises(BadInput, match="holds no checkpoint"):
-        fingerprint(f"weights:{tmp_path}", soc, CC4)
+        fingerprint(f"weights:{tmp_path}", soc)
 
 
 def test_files_of_a_constant_policy_count(tmp_path):
     (tmp_path / "c.json").write_text("{}")
     soc = soc_registry("corrected")
-    before = fingerprint(f"constant:{tmp_path / 'c.json'}", soc, CC4)
+    before = fingerprint(f"constant:{tmp_path / 'c.json'}", soc)
     (tmp_path / "c.json").write_text('{"a": 1}')
-    assert fingerprint(f"constant:{tmp_path / 'c.json'}", soc, CC4) != before
+    assert fingerprint(f"constant:{tmp_path / 'c.json'}", soc) != before
     assert ANSWER
