@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from evaluation.harness.metrics import Metric, added_metrics, measure
 from evaluation.inputs.errors import BadInput
@@ -47,6 +47,27 @@ class Setting:
     variant: str  # id, such as base-v1
     knobs: dict[str, Any]  # every knob of the variant
     steps: int  # step limit of an episode
+
+
+class Column(NamedTuple):
+    """A column of a table of episodes."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+COLUMNS: Final = (
+    Column("policy", "name", "what played"),
+    Column("index", "count", "position of the seed among those of the run"),
+    Column("seed", "count", "seed of the episode"),
+    Column("engine", "name", "engine that played"),
+    Column("variant", "name", "variant that was played"),
+    Column("score", "points", "what policies are ranked by; more is better"),
+    Column("length", "steps", "steps of the episode"),
+    Column("wall_s", "seconds", "share of the wall time"),
+)
+"""What rows of all games have."""
 
 
 class Game(ABC):
@@ -177,6 +198,15 @@ class Game(ABC):
         """Return whether the literature has scores of this variant, to which ours are then normalised."""
         del variant, steps
         return False
+
+    def columns(self, knobs: Mapping[str, Any]) -> list[Column]:
+        """Return the columns of a table of episodes, those of :meth:`cells`."""
+        return [*COLUMNS, *(Column(metric.name, metric.unit, metric.meaning) for metric in self.metrics(knobs))]
+
+    def cells(self, row: Row) -> dict[str, Any]:
+        """Return column -> value of an episode, for tables; nested values are left out or spread."""
+        found = row.model_dump(exclude={"metrics"})
+        return {name: found[name] for name in found if not isinstance(found[name], dict | list | tuple)} | row.metrics
 
     # ----------------------------------------------------------------------------------------------- reporting
     figure_texts: ClassVar[Mapping[str, tuple[str, str]]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,8 +143,6 @@ def evaluate(
     folder: RunFolder, workers: int, envs: int | None, console: Console, limits: Limits | None = None
 ) -> Result:
     """Play what the folder is missing, with a progress bar, and publish the results."""
-    from evaluation.harness.progress import episodes_bar
-    from evaluation.harness.runner import run
     from evaluation.harness.summary import summarise
 
     spec, done = folder.spec, folder.read()
@@ -159,13 +158,23 @@ def evaluate(
         console.print(notice, style="yellow", markup=False)
     if done:
         console.print(f"{len(done)} of {total} episodes are there already.")
-    with episodes_bar(console, spec, done) as advance:
-        outcome = run(folder, workers, envs, advance, Surroundings.here(limits))
-    if outcome.failures and not folder.read():  # nothing to publish, but the reasons are to be told
-        return Result(summarise(spec, []), folder.path, outcome.failures)
+    failures = play_missing(folder, workers, envs, console, limits)
+    if failures and not folder.read():  # nothing to publish, but the reasons are to be told
+        return Result(summarise(spec, []), folder.path, failures)
     result = publish(folder, console)
-    result.failures = outcome.failures
+    result.failures = failures
     return result
+
+
+def play_missing(
+    folder: RunFolder, workers: int, envs: int | None, console: Console, limits: Limits | None = None
+) -> list[PolicyFailure]:
+    """Play what a run folder is missing, with a progress bar, and return the policies that failed."""
+    from evaluation.harness.progress import episodes_bar
+    from evaluation.harness.runner import run
+
+    with episodes_bar(console, folder.spec, folder.read()) as advance:
+        return run(folder, workers, envs, advance, Surroundings.here(limits)).failures
 
 
 def publish(folder: RunFolder, console: Console) -> Result:
@@ -180,7 +189,7 @@ def publish(folder: RunFolder, console: Console) -> Result:
     records = folder.read()
     if not records:
         raise BadInput(f"{folder.path} holds no finished episode yet; run the evaluation first")
-    summary = _summary(folder, records)
+    summary = summary_of(folder.spec, records, folder.path)
     drawn = figures(summary, records)
     sweep(folder.path)  # of what a killed report left half-written
     (folder.path / "figures").mkdir(exist_ok=True)
@@ -195,8 +204,8 @@ def publish(folder: RunFolder, console: Console) -> Result:
     return Result(summary, folder.path)
 
 
-def _summary(folder: RunFolder, records: list[Row]) -> RunSummary:
-    """Summarise rows of a run.
+def summary_of(spec: EvalSpec, records: Sequence[Row], where: Path | str) -> RunSummary:
+    """Summarise the rows of a run, which messages say to lie ``where``.
 
     Raises:
         BadInput: If they are not what an episode of the run can come to.
@@ -204,10 +213,10 @@ def _summary(folder: RunFolder, records: list[Row]) -> RunSummary:
     from evaluation.harness.summary import summarise
 
     try:
-        return summarise(folder.spec, records)
+        return summarise(spec, records)
     except ValueError as error:
         raise BadInput(
-            f"the rows of {folder.path} are not of its run ({error}); restore the folder, or evaluate again into "
+            f"the rows of {where} are not of its run ({error}); restore the folder, or evaluate again into "
             "another --out"
         ) from error
 
@@ -223,12 +232,12 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
     ranges.check("--margin", margin, ranges.MARGIN)
     runs = []
     folders = [RunFolder.open(path) for path in (run_a, run_b)]
-    _check_same_game(folders[0], folders[1])
+    check_same_game([(str(folder.path), folder.spec) for folder in folders])
     for path, folder in zip((run_a, run_b), folders, strict=True):
         records = folder.read()
         if not records:
             raise BadInput(f"{path} holds no finished episode yet; run the evaluation first")
-        runs.append(Run(_summary(folder, records), records, str(path)))
+        runs.append(Run(summary_of(folder.spec, records, folder.path), records, str(path)))
     try:
         result = compare(runs[0], runs[1], margin)
     except ValueError as error:
@@ -237,19 +246,24 @@ def compare_runs(run_a: Path, run_b: Path, margin: float, console: Console) -> C
     return result
 
 
-def _check_same_game(a: RunFolder, b: RunFolder) -> None:
-    """Refuse runs whose scores have nothing to do with each other, whatever their variants are called."""
-    games = [folder.game for folder in (a, b)]
+def check_same_game(runs: Sequence[tuple[str, EvalSpec]]) -> None:
+    """Refuse two runs whose scores have nothing to do with each other, whatever their variants are called.
+
+    Args:
+        runs: What to call each of the two, and what it asked.
+
+    Raises:
+        BadInput: If they are of different games or settings.
+    """
+    (a, first), (b, second) = runs
+    games = [find_game(spec.game) for spec in (first, second)]
     if games[0].key != games[1].key:
-        raise BadInput(
-            f"{a.path} is of {games[0].name} and {b.path} of {games[1].name}; only runs of one game can be compared"
-        )
+        raise BadInput(f"{a} is of {games[0].name} and {b} of {games[1].name}; only runs of one game can be compared")
     try:
-        first, second = (game.variant(folder.spec.variant_knobs) for game, folder in zip(games, (a, b), strict=True))
+        settings = [game.variant(spec.variant_knobs) for game, (_, spec) in zip(games, runs, strict=True)]
     except ValueError as error:
         raise BadInput(f"these runs cannot be compared by this version: {error}") from error
-    if a.spec.variant == b.spec.variant and first != second:
+    if first.variant == second.variant and settings[0] != settings[1]:
         raise BadInput(
-            f"{a.path} and {b.path} call two different settings {a.spec.variant}; only runs of the same game can be "
-            f"compared"
+            f"{a} and {b} call two different settings {first.variant}; only runs of the same game can be compared"
         )

@@ -6,9 +6,13 @@ object; or the path of a :class:`Program` that plays by itself, if the game know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn
 
 from evaluation.foreign.sources import closure
@@ -101,7 +105,21 @@ def _kept(name: str, registry: Registry) -> tuple[Kind, Path] | None:
 def program_of(name: str, registry: Registry) -> Program | None:
     """Return how to play a policy that is a program of its own; None for all others."""
     found = registry.program
-    return found if found is not None and name not in registry.named and found.is_one(Path(name)) else None
+    known = name in registry.named or name in _GIVEN.get()
+    return found if found is not None and not known and found.is_one(Path(name)) else None
+
+
+_GIVEN: ContextVar[Mapping[str, Policy]] = ContextVar("policies given as objects", default=MappingProxyType({}))
+
+
+@contextmanager
+def given_policies(objects: Mapping[str, Policy]) -> Iterator[None]:
+    """Let names stand for policy objects inside the block, in this process; they come before all other names."""
+    token = _GIVEN.set({**_GIVEN.get(), **objects})
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
 
 
 def make_policy(name: str, registry: Registry) -> Policy:
@@ -110,6 +128,8 @@ def make_policy(name: str, registry: Registry) -> Policy:
     Raises:
         BadInput: If the name is unknown, or the object is not a policy.
     """
+    if name in _GIVEN.get():
+        return _GIVEN.get()[name]
     if name in registry.named:
         return registry.named[name]()
     kept = _kept(name, registry)
@@ -187,6 +207,8 @@ def fingerprint(name: str, registry: Registry) -> str | None:
     Raises:
         BadInput: If one of the files cannot be read, or a policy cannot be made a second time.
     """
+    if name in _GIVEN.get():
+        return f"an object of this process, {uuid.uuid4().hex[:12]}"  # what it is cannot be told in another one
     if name in registry.named:
         return None
     if kept := _kept(name, registry):

@@ -12,10 +12,17 @@ import numpy as np
 from cage4.spec import BLUE_AGENTS
 from evaluation.games.cc4 import policies, report
 from evaluation.games.cc4.row_checks import contradictions
-from evaluation.games.cc4.schema import PUBLISHED_GAME, EpisodeRecord, PolicySummary, Summary
+from evaluation.games.cc4.schema import (
+    EPISODE_COLUMNS,
+    PUBLISHED_GAME,
+    EpisodeRecord,
+    PolicySummary,
+    Summary,
+    episode_cells,
+)
 from evaluation.games.cc4.submissions import play_submission
 from evaluation.games.cc4.tally import CC4Tally
-from evaluation.harness.game import Game, Setting
+from evaluation.harness.game import Column, Game, Setting
 from evaluation.harness.metrics import metric_summaries
 from evaluation.harness.rollout import Episode, Labels, play
 from evaluation.harness.schema import EvalSpec, Row, RunSummary
@@ -114,6 +121,15 @@ class CC4(Game):
     def contradiction(self, row: Row, spec: EvalSpec) -> str | None:
         """Check sums and counts."""
         return next(contradictions(row, spec), None) if isinstance(row, EpisodeRecord) else None
+
+    def columns(self, knobs: Mapping[str, Any]) -> list[Column]:
+        """Add phases, causes, costs and submissions."""
+        return [*super().columns(knobs), *EPISODE_COLUMNS]
+
+    def cells(self, row: Row) -> dict[str, Any]:
+        """Spread phases, causes and submissions over columns of their own."""
+        assert isinstance(row, EpisodeRecord)
+        return super().cells(row) | episode_cells(row)
 
     def has_published_scores(self, variant: str, steps: int) -> bool:
         """Return whether this is the official game."""

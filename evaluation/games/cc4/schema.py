@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 from pydantic import Field, field_validator
 
+from cage4.spec import NUM_PHASES, RewardPart, Verb
+from evaluation.harness.game import Column
 from evaluation.harness.schema import Count, Row, RunSummary, ScoreSummary
 
 PUBLISHED_GAME: Final = ("base-v1", 500)
 """Variant and steps of the published scores; the normalised score has no meaning elsewhere."""
+CAUSES: Final = tuple(part.short for part in RewardPart)
+"""What rewards are lost to, in CybORG's letters."""
 UNNAMED = "unnamed"
 """Reason of the fallbacks in recordings that kept their number only."""
 
@@ -67,3 +72,34 @@ class Summary(RunSummary):
     """A run of CC4."""
 
     policies: dict[str, PolicySummary]
+
+
+def _actions(verb: Verb) -> str:
+    """Return the name of the column that counts a verb."""
+    return f"actions_{verb.name.lower()}"
+
+
+EPISODE_COLUMNS: Final = (
+    Column("invalid", "count", "submissions under a zero of the mask"),
+    Column("busy", "count", "submissions while an action was in progress"),
+    *(Column(f"phase_{phase}", "points", f"score of phase {phase}") for phase in range(NUM_PHASES)),
+    *(Column(cause.lower(), "points", f"reward lost to {cause}") for cause in CAUSES),
+    Column("action_cost", "points", "cost of blue's own actions"),
+    *(Column(_actions(verb), "count", f"submissions of {verb.cyborg_name}") for verb in Verb),
+    Column("fallbacks", "count", "decisions that a policy's adapter could not express"),
+)
+"""Columns of a table of episodes beside those of all games."""
+
+
+def episode_cells(row: EpisodeRecord) -> dict[str, Any]:
+    """Return column -> value of an episode, of :data:`EPISODE_COLUMNS`."""
+    causes = np.asarray(row.parts).sum(axis=(0, 1))
+    return {
+        "invalid": row.invalid,
+        "busy": row.busy,
+        **{f"phase_{phase}": score for phase, score in enumerate(row.phase_scores)},
+        **{cause.lower(): float(lost) for cause, lost in zip(CAUSES, causes, strict=True)},
+        "action_cost": float(sum(row.action_costs)),
+        **{_actions(verb): row.actions.get(verb.cyborg_name, 0) for verb in Verb},
+        "fallbacks": sum(row.fallbacks.values()),
+    }
