@@ -49,7 +49,7 @@ def game_to_train(game: str | None, engine: str | None, notify: Notify) -> str |
     if engine is not None and engine in ENGINES:
         return _old_spelling(game, engine, notify)
     if engine not in (None, "auto", "native"):
-        raise BadInput(f"training plays on the engine native, and {engine!r} was given; leave --engine out")
+        raise BadInput(f"training plays on the compiled engine; choose native or auto; given {engine!r}")
     return None if game is None else _known(game)
 
 

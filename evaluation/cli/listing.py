@@ -11,7 +11,7 @@ import typer
 from evaluation.cli import options, study
 from evaluation.cli.game import CC4, ENGINES, SOC, engine_to_play
 from evaluation.cli.output import Output, command
-from evaluation.cli.sentences import Group
+from evaluation.cli.sentences import Members
 
 if TYPE_CHECKING:
     from evaluation.harness.game import Game
@@ -25,7 +25,7 @@ OneGame = Annotated[
 ]
 
 
-class Lists(Group):
+class Lists(Members):
     """The kinds of names."""
 
     noun = "list"
@@ -170,7 +170,7 @@ def _show(output: Output, kind: str, rows: Sequence[Row]) -> None:
 
     table = Table(title=kind)
     for number, heading in enumerate(rows[0]):
-        table.add_column(heading, no_wrap=number < 2, overflow="fold")  # names stay whole
+        table.add_column(heading, no_wrap=number < min(2, len(rows[0]) - 1), overflow="fold")  # names stay whole
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     output.console().print(table)

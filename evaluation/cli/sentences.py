@@ -46,9 +46,11 @@ class Group(TyperGroup):
             BadInput: If there is none.
         """
         if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            from native_sim.names import shortened
+
             known = self.list_commands(ctx)
             meant = _meant(get_close_matches(args[0], known))
-            raise BadInput(f"unknown {self.noun} {args[0]!r}; known: {', '.join(known)}{meant}")
+            raise BadInput(f"unknown {self.noun} {shortened(repr(args[0]))}; known: {', '.join(known)}{meant}")
         return super().resolve_command(ctx, args)
 
 
@@ -85,8 +87,9 @@ class Commands(Group):
         try:
             return super().main(*args, **extra)
         finally:
-            if before is None:
-                os.environ.pop(NO_COLOR, None)
+            os.environ.pop(NO_COLOR, None)
+            if before is not None:
+                os.environ[NO_COLOR] = before
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remember whether an object was asked for, which an error must answer with too."""
@@ -146,8 +149,10 @@ def usage(error: Any, words: Sequence[str] = ()) -> str:
         takes = ", ".join(name for name in options if not name.endswith("-completion"))
         meant = _meant(sorted(error.possibilities or ()))
         return f"{where or DISTRIBUTION} does not take {error.option_name}; it takes {takes or _HELP[0]}{meant}"
+    from native_sim.names import shortened
+
     given = _given(getattr(error, "param", None), words)
-    told = f"; given {given!r}" if given is not None else ""
+    told = f"; given {shortened(repr(given))}" if given is not None else ""
     return f"{error.format_message().rstrip('.')}{told}; see {' '.join((DISTRIBUTION, *where.split(), _HELP[0]))}"
 
 

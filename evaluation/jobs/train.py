@@ -99,7 +99,7 @@ def _resolve(
     configured = _section(given, "environment").get("engine")
     if engine is not None:
         if configured not in (None, engine):
-            raise ValueError(f"--engine {engine} was given, but {config} says {configured}; leave one of them out")
+            raise ValueError(f"--game {engine} was given, but {config} says {configured}; leave one of them out")
         given = merge(given, {"environment": {"engine": engine}})
     if steps is not None:
         given = {**given, "trainer": {**_section(given, "trainer"), "steps": steps}}
