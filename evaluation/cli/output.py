@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,20 +22,12 @@ if TYPE_CHECKING:
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 KEPT: Final = "what is kept"
 """Key of the context's ``meta``: a sentence on what is kept if the command ends early."""
-NO_COLOR: Final = "NO_COLOR"
-"""Environment variable that rich obeys, and our worker processes too."""
 _QUIET: Final = "quiet"
 
 
 def _set_quiet(context: typer.Context, value: bool) -> bool:
     if value:
         context.meta[_QUIET] = True
-    return value
-
-
-def _set_no_color(value: bool) -> bool:
-    if value:
-        os.environ[NO_COLOR] = "1"
     return value
 
 
@@ -47,12 +38,7 @@ Quiet = Annotated[
 ]
 NoColor = Annotated[
     bool,
-    typer.Option(
-        "--no-color",
-        is_eager=True,
-        callback=_set_no_color,
-        help="Print without colors; so does the environment variable NO_COLOR.",
-    ),
+    typer.Option("--no-color", help="Print without colors; so does the environment variable NO_COLOR."),
 ]
 COMMON: Final = {"as_json": Json, "quiet": Quiet, "no_color": NoColor}
 """Parameter -> option, of every command."""
@@ -102,7 +88,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(context: typer.Context, **options: Any) -> None:
         for name in COMMON:
-            if name != "as_json":  # their callbacks have acted already
+            if name != "as_json":  # the others are heard before the command runs
                 options.pop(name)
         function(Output(context, options.pop("as_json")), **options)
 

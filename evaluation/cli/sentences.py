@@ -18,11 +18,14 @@ from typing import Any, ClassVar, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from evaluation.cli.output import BAD_INPUT, FAILED, INTERRUPTED, KEPT, NO_COLOR, answer
+from evaluation.cli.output import BAD_INPUT, FAILED, INTERRUPTED, KEPT, answer
 from evaluation.inputs.errors import BadInput
 from evaluation.inputs.names import DISTRIBUTION
 
 _AS_JSON: Final = "--json"
+_NO_COLOR: Final = "--no-color"
+_COLORLESS: Final = "NO_COLOR"
+"""Environment variable that rich obeys, in help texts and worker processes too."""
 _WORDS: Final = "words"
 """Key of the context's ``meta``: all that was written behind the name of the program."""
 _HELP: Final = ("--help", "-h")
@@ -83,16 +86,18 @@ class Commands(Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run; what ``--no-color`` sets lasts as long."""
-        before = os.environ.get(NO_COLOR)
+        before = os.environ.get(_COLORLESS)
         try:
             return super().main(*args, **extra)
         finally:
-            os.environ.pop(NO_COLOR, None)
+            os.environ.pop(_COLORLESS, None)
             if before is not None:
-                os.environ[NO_COLOR] = before
+                os.environ[_COLORLESS] = before
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Remember whether an object was asked for, which an error must answer with too."""
+        """Look for the options that errors heed too, wherever they stand: ``--json`` and ``--no-color``."""
+        if _NO_COLOR in args:
+            os.environ[_COLORLESS] = "1"
         ctx.meta[_AS_JSON], ctx.meta[_WORDS] = _AS_JSON in args, list(args)
         try:
             rest: list[str] = super().parse_args(ctx, args)
