@@ -1,4 +1,4 @@
-"""``--game`` and ``--engine``: what the two options mean together, and their old spelling as one."""
+"""``--game`` and ``--engine``: two options, and their old spelling as one. The game itself checks its engines."""
 
 from __future__ import annotations
 
@@ -7,31 +7,27 @@ from typing import Final
 
 from evaluation.inputs.errors import BadInput
 
-CC4, SOC = "cc4", "soc"
-ENGINES: Final[Mapping[str, tuple[str, ...]]] = {CC4: ("auto", "native", "cyborg"), SOC: ("auto", "native")}
-"""Game -> its engines; ``auto`` takes the first that is installed."""
+CC4: Final = "cc4"
+ENGINES: Final[Mapping[str, tuple[str, ...]]] = {CC4: ("auto", "native", "cyborg"), "soc": ("auto", "native")}
+"""Game of ours -> its engines, for help texts and completion; a test compares them with the games."""
 Notify = Callable[[str], None]
 """Takes a sentence for standard error."""
 
 
-def engine_to_play(game: str | None, engine: str | None, notify: Notify) -> str:
-    """Return the engine as :func:`evaluation.jobs.evaluate.prepare` takes it: one of CC4, or ``soc`` for that game.
+def game_to_play(game: str | None, engine: str | None, notify: Notify) -> tuple[str, str]:
+    """Return game and engine to play.
 
     Args:
         game: What ``--game`` says; None for CC4.
-        engine: What ``--engine`` says; None for ``auto``. A game's name is its old spelling.
+        engine: What ``--engine`` says; None for ``auto``. The name of a game is the old spelling.
         notify: Called where the old spelling was used.
 
     Raises:
-        BadInput: If a name is unknown, the two contradict each other, or the game has no such engine.
+        BadInput: If the two name different games.
     """
-    if engine == SOC:
-        return _old_spelling(game, engine, notify)
-    name = _known(CC4 if game is None else game)
-    chosen = "auto" if engine is None else engine
-    if chosen not in ENGINES[name]:
-        raise BadInput(f"unknown engine {chosen!r} of the game {name}; choose {_either(ENGINES[name])}")
-    return SOC if name == SOC else chosen
+    if _is_game(engine):
+        return _old_spelling(game, str(engine), notify), "auto"
+    return CC4 if game is None else game, "auto" if engine is None else engine
 
 
 def game_to_train(game: str | None, engine: str | None, notify: Notify) -> str | None:
@@ -39,18 +35,24 @@ def game_to_train(game: str | None, engine: str | None, notify: Notify) -> str |
 
     Args:
         game: What ``--game`` says, if anything.
-        engine: What ``--engine`` says, if anything. Training plays on compiled engines; a game's name is the old
+        engine: What ``--engine`` says, if anything. Training plays on compiled engines; the name of a game is the old
             spelling.
         notify: Called where the old spelling was used.
 
     Raises:
-        BadInput: If a name is unknown, the two contradict each other, or nothing trains on the engine.
+        BadInput: If the two name different games, or nothing trains on the engine.
     """
-    if engine is not None and engine in ENGINES:
-        return _old_spelling(game, engine, notify)
+    if _is_game(engine):
+        return _old_spelling(game, str(engine), notify)
     if engine not in (None, "auto", "native"):
         raise BadInput(f"training plays on the compiled engine; choose native or auto; given {engine!r}")
-    return None if game is None else _known(game)
+    return game
+
+
+def _is_game(engine: str | None) -> bool:
+    from evaluation.harness.game import GAMES
+
+    return engine in GAMES.names()
 
 
 def _old_spelling(game: str | None, engine: str, notify: Notify) -> str:
@@ -58,13 +60,3 @@ def _old_spelling(game: str | None, engine: str, notify: Notify) -> str:
         raise BadInput(f"--game {game} and --engine {engine} name two games; leave --engine out")
     notify(f"--engine {engine} is the old spelling, which the next version refuses; write --game {engine} instead.")
     return engine
-
-
-def _known(game: str) -> str:
-    if game not in ENGINES:
-        raise BadInput(f"unknown game {game!r}; choose {_either(tuple(ENGINES))}")
-    return game
-
-
-def _either(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

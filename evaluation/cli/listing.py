@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evaluation.cli import options, study
-from evaluation.cli.game import CC4, ENGINES, SOC, engine_to_play
+from evaluation.cli.game import ENGINES
 from evaluation.cli.output import Output, command
 from evaluation.cli.sentences import Members
+from evaluation.inputs.errors import BadInput
 
 if TYPE_CHECKING:
     from evaluation.harness.game import Game
@@ -39,12 +40,11 @@ app = typer.Typer(cls=Lists, help="List the names that other commands take.", no
 def policies(output: Output, game: OneGame = None) -> None:
     """List the registered policies of evaluate --policies."""
     rows: list[Row] = []
-    for name in _games(output, game):
-        found = _game(output, name)
-        registry = found.registry(_knobs(output, name, found.default_variant))
+    for found in _games(output, game):
+        registry = found.registry(found.resolve(found.engines[0], found.default_variant, None).knobs)
         rows += [
             {
-                "game": name,
+                "game": found.key,
                 "policy": policy,
                 "played by default": policy in registry.defaults,
                 "what it does": _summary(make),
@@ -59,15 +59,14 @@ def policies(output: Output, game: OneGame = None) -> None:
 def variants(output: Output, game: OneGame = None) -> None:
     """List the variants of evaluate --variant."""
     rows: list[Row] = []
-    for name in _games(output, game):
-        found = _game(output, name)
-        base = _knobs(output, name, found.default_variant)
-        for variant in _variants(name):
-            setting = found.resolve(engine_to_play(name, None, output.notice), variant, None)
+    for found in _games(output, game):
+        base = found.resolve(found.engines[0], found.default_variant, None).knobs
+        for variant in found.variant_names():
+            setting = found.resolve(found.engines[0], variant, None)
             changes = {knob: value for knob, value in setting.knobs.items() if value != base.get(knob)}
             rows.append(
                 {
-                    "game": name,
+                    "game": found.key,
                     "variant": variant,
                     "id": setting.variant,
                     "steps": setting.steps,
@@ -81,18 +80,15 @@ def variants(output: Output, game: OneGame = None) -> None:
 @command
 def games(output: Output) -> None:
     """List the games of evaluate --game and train --game, and their engines."""
-    from cage4 import available_engines
-
-    usable = {CC4: ("auto", *available_engines()), SOC: ENGINES[SOC]}
     rows: list[Row] = [
         {
-            "game": name,
-            "title": _game(output, name).name,
-            "engines": list(engines),
-            "installed": [engine for engine in engines if engine in usable[name]],
-            "default variant": _game(output, name).default_variant,
+            "game": found.key,
+            "title": found.name,
+            "engines": list(found.engines),
+            "usable here": [engine for engine in found.engines if _is_usable(found, engine)],
+            "default variant": found.default_variant,
         }
-        for name, engines in ENGINES.items()
+        for found in _games(output, None)
     ]
     _show(output, "games", rows)
 
@@ -101,13 +97,13 @@ def games(output: Output) -> None:
 @command
 def methods(output: Output) -> None:
     """List the learning methods of train --method."""
-    from evaluation.games.cc4.training import METHODS as ON_CC4
     from hmarl_soc.registry import METHODS
 
+    found = _games(output, None)
     rows: list[Row] = [
         {
             "method": name,
-            "games": [SOC, CC4] if name in ON_CC4 else [SOC],
+            "games": [game.key for game in found if _learns(game, name)],
             "what learns": options.METHODS.get(name, ""),
         }
         for name in METHODS
@@ -123,37 +119,41 @@ def studies(output: Output) -> None:
     _show(output, "studies", [{"study": name, "what it does": one.help} for name, one in commands.items()])
 
 
-def _games(output: Output, game: str | None) -> Sequence[str]:
-    """Return the games to list.
+def _games(output: Output, game: str | None) -> list[Game]:
+    """Return the game asked for, or all games; a broken one of another package is told and left out.
 
     Raises:
-        BadInput: If the game is unknown.
+        BadInput: If the game asked for is unknown or broken.
     """
-    if game is None:
-        return tuple(ENGINES)
-    engine_to_play(game, None, output.notice)
-    return (game,)
+    from evaluation.harness.game import GAMES, find_game
+
+    if game is not None:
+        return [find_game(game)]
+    found = []
+    for name in GAMES.names():
+        try:
+            found.append(find_game(name))
+        except BadInput as error:
+            output.notice(f"{error}.")
+    return found
 
 
-def _game(output: Output, name: str) -> Game:
-    from evaluation.harness.game import game_of
+def _is_usable(game: Game, engine: str) -> bool:
+    from cage4.cyborg.locate import CyborgUnavailable
 
-    return game_of(engine_to_play(name, None, output.notice))
+    try:
+        game.resolve(engine, game.default_variant, None)
+    except (ValueError, CyborgUnavailable):
+        return False
+    return True
 
 
-def _knobs(output: Output, name: str, variant: str) -> Mapping[str, Any]:
-    return _game(output, name).resolve(engine_to_play(name, None, output.notice), variant, None).knobs
-
-
-def _variants(game: str) -> Iterable[str]:
-    if game == CC4:
-        from cage4.variants import VARIANTS
-
-        return VARIANTS
-    from native_sim.soc import spec
-    from native_sim.soc.config import LEVELS
-
-    return (*spec.RULES, *(f"corrected:{level}" for level in LEVELS))
+def _learns(game: Game, method: str) -> bool:
+    """Return whether a method can be trained in a game."""
+    try:
+        return game.training() is not None and bool(game.training_settings(method, {}, None))
+    except ValueError:
+        return False
 
 
 def _summary(make: Callable[[], Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from evaluation.cli import options
-from evaluation.cli.game import engine_to_play
+from evaluation.cli.game import game_to_play
 from evaluation.cli.output import FAILED, OK, Output, command
 from evaluation.foreign.limits import TIME_LIMIT, Limits
 
@@ -65,9 +65,9 @@ def evaluate(
     from evaluation.jobs.evaluate import prepare
 
     console = output.console()
-    played_on = engine_to_play(game, engine, output.notice)
+    played, played_on = game_to_play(game, engine, output.notice)
     limits = Limits(time_limit, memory_limit)
-    folder = prepare(played_on, variant, steps, policies, episodes, seed, workers, envs, out, limits)
+    folder = prepare(played_on, variant, steps, policies, episodes, seed, workers, envs, out, limits, played)
     output.keep(f"What was finished is kept in {folder.path}; the same command goes on from there.")
     try:
         result = run(folder, workers, envs, console, limits)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from evaluation.cli import options
-from evaluation.cli.game import CC4, engine_to_play
+from evaluation.cli.game import CC4, game_to_play
 from evaluation.cli.output import Output, command
 from evaluation.cli.sentences import Members
 from evaluation.studies.options import Options
@@ -198,7 +198,7 @@ def transfer_zero_shot(
     workers: options.Workers = 1,
 ) -> None:
     """Score carried policies on CC4 without training there, beside all controls."""
-    played = engine_to_play(CC4, engine, output.notice)
+    _, played = game_to_play(CC4, engine, output.notice)
     bundles = tuple(str(path) for path in bundle or ())
     _run(
         output,
@@ -270,7 +270,7 @@ def cross_simulator(
     smoke: Smoke = False,
 ) -> None:
     """Test whether policies rank on CC4 as they rank in the SOC simulator."""
-    played = engine_to_play(CC4, engine, output.notice)
+    _, played = game_to_play(CC4, engine, output.notice)
     _run(
         output,
         "cross-simulator",

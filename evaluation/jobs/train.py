@@ -103,7 +103,8 @@ def _resolve(
         given = merge(given, {"environment": {"engine": engine}})
     if steps is not None:
         given = {**given, "trainer": {**_section(given, "trainer"), "steps": steps}}
-    game = find_game(str(engine or configured or "soc"))
+    named = next(name for name in (engine, configured, "soc") if name is not None)
+    game = find_game(str(named))
     training = game.training()
     if training is None:
         raise ValueError(f"nothing can be trained in {game.name}; choose another --game")

@@ -5,10 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from cage4.engines import ENGINES as CC4_ENGINES
 from evaluation.cli.app import app
-from evaluation.cli.game import ENGINES, engine_to_play, game_to_train
-from evaluation.harness.game import ENGINES as PLAYABLE
+from evaluation.cli.game import ENGINES, game_to_play, game_to_train
+from evaluation.harness.game import GAMES, find_game
 from evaluation.inputs.errors import BadInput
 
 PLAY = ("evaluate", "--steps", "8", "--episodes", "2", "--policies", "no-defense,random")
@@ -22,18 +21,16 @@ def call(*arguments):
 @pytest.mark.parametrize(
     ("game", "engine", "expected"),
     [
-        (None, None, "auto"),
-        (None, "native", "native"),
-        (None, "cyborg", "cyborg"),
-        ("cc4", None, "auto"),
-        ("cc4", "cyborg", "cyborg"),
-        ("soc", None, "soc"),
-        ("soc", "auto", "soc"),
-        ("soc", "native", "soc"),
+        (None, None, ("cc4", "auto")),
+        (None, "native", ("cc4", "native")),
+        ("cc4", None, ("cc4", "auto")),
+        ("cc4", "cyborg", ("cc4", "cyborg")),
+        ("soc", None, ("soc", "auto")),
+        ("soc", "native", ("soc", "native")),
     ],
 )
 def test_what_is_played(game, engine, expected):
-    assert engine_to_play(game, engine, pytest.fail) == expected
+    assert game_to_play(game, engine, pytest.fail) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,45 +47,59 @@ def test_what_is_trained(game, engine, expected):
     assert game_to_train(game, engine, pytest.fail) == expected
 
 
-@pytest.mark.parametrize(
-    ("translate", "game", "engine", "expected"),
-    [
-        (engine_to_play, None, "soc", "soc"),
-        (engine_to_play, "soc", "soc", "soc"),
-        (game_to_train, None, "soc", "soc"),
-        (game_to_train, None, "cc4", "cc4"),
-        (game_to_train, "cc4", "cc4", "cc4"),
-    ],
-)
-def test_the_old_spelling_is_told(translate, game, engine, expected):
+@pytest.mark.parametrize("game", [None, "soc", "cc4"])
+@pytest.mark.parametrize("engine", ["soc", "cc4"])
+@pytest.mark.parametrize("translate", [game_to_play, game_to_train])
+def test_the_old_spelling_is_told_and_two_games_are_refused(translate, engine, game):
     told = []
-    assert translate(game, engine, told.append) == expected
+    if game not in (None, engine):
+        with pytest.raises(BadInput, match=f"--game {game} and --engine {engine} name two games; leave --engine out"):
+            translate(game, engine, told.append)
+        assert not told
+        return
+    assert translate(game, engine, told.append) == ((engine, "auto") if translate is game_to_play else engine)
     assert len(told) == 1 and f"write --game {engine} instead" in told[0]
 
 
 @pytest.mark.parametrize(
-    ("translate", "game", "engine", "sentence"),
+    ("arguments", "sentence"),
     [
-        (engine_to_play, "moon", None, "unknown game 'moon'; choose cc4 or soc"),
-        (engine_to_play, "", None, "unknown game ''; choose cc4 or soc"),
-        (engine_to_play, None, "cc4", "unknown engine 'cc4' of the game cc4; choose auto, native or cyborg"),
-        (engine_to_play, None, "", "unknown engine '' of the game cc4"),
-        (engine_to_play, "soc", "cyborg", "unknown engine 'cyborg' of the game soc; choose auto or native"),
-        (engine_to_play, "cc4", "soc", "--game cc4 and --engine soc name two games; leave --engine out"),
-        (game_to_train, "moon", None, "unknown game 'moon'; choose cc4 or soc"),
-        (game_to_train, "soc", "cc4", "--game soc and --engine cc4 name two games; leave --engine out"),
-        (game_to_train, "cc4", "cyborg", "choose native or auto; given 'cyborg'"),
+        (("--game", "moon"), "unknown game 'moon'; known are cc4, soc"),
+        (("--game", ""), "unknown game ''; known are cc4, soc"),
+        (("--engine", "moon"), "unknown engine 'moon' of CAGE Challenge 4; choose auto or native or cyborg"),
+        (("--engine", ""), "unknown engine '' of CAGE Challenge 4"),
+        (
+            ("--game", "soc", "--engine", "cyborg"),
+            "unknown engine 'cyborg' of the SOC simulator; choose auto or native",
+        ),
+        (("--game", "cc4", "--engine", "soc"), "--game cc4 and --engine soc name two games; leave --engine out"),
     ],
 )
-def test_what_does_not_go_together_is_refused(translate, game, engine, sentence):
-    with pytest.raises(BadInput) as caught:
-        translate(game, engine, pytest.fail)
-    assert sentence in str(caught.value)
+def test_what_does_not_exist_is_one_sentence(arguments, sentence, tmp_path):
+    done = call(*PLAY, *arguments, "--out", tmp_path / "run")
+    assert done.exit_code == 2 and sentence in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
-def test_the_engines_are_those_that_exist():
-    assert set(ENGINES["cc4"]) == {"auto", *CC4_ENGINES}
-    assert set(PLAYABLE) == {*ENGINES["cc4"], "soc"}
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--game", "moon"), "unknown game 'moon'; known are cc4, soc"),
+        (("--game", ""), "unknown game ''; known are cc4, soc"),
+        (("--game", "soc", "--engine", "cc4"), "--game soc and --engine cc4 name two games; leave --engine out"),
+        (("--engine", "cyborg"), "choose native or auto; given 'cyborg'"),
+    ],
+)
+def test_training_refuses_them_too(arguments, sentence, tmp_path):
+    done = call("train", "--seed", 0, *arguments, "--out", tmp_path / "run")
+    assert done.exit_code == 2 and sentence in " ".join(done.stderr.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_engines_of_help_texts_are_those_of_the_games():
+    assert list(ENGINES) == list(GAMES.ours)
+    for game, engines in ENGINES.items():
+        assert find_game(game).engines == engines
 
 
 def rows(folder):

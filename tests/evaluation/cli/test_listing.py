@@ -1,6 +1,10 @@
 """list: every name that another command takes is there, in the table and in the object."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -9,11 +13,14 @@ from cage4.variants import VARIANTS
 from evaluation.cli import options
 from evaluation.cli.app import app
 from evaluation.games.cc4 import training
-from evaluation.policies.registry import CC4, soc_registry
+from evaluation.games.cc4.policies import CC4
+from evaluation.games.soc.policies import soc_registry
 from evaluation.studies.command import STUDIES
 from hmarl_soc.registry import METHODS
 from native_sim.soc.config import LEVELS
 from native_sim.soc.variants import get_variant
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def listed(kind, *more):
@@ -48,7 +55,7 @@ def test_games():
     rows = {row["game"]: row for row in listed("games")}
     assert set(rows) == {"cc4", "soc"}
     assert rows["cc4"]["engines"] == ["auto", "native", "cyborg"]
-    assert {"auto", "native"} <= set(rows["cc4"]["installed"]) <= set(rows["cc4"]["engines"])
+    assert {"auto", "native"} <= set(rows["cc4"]["usable here"]) <= set(rows["cc4"]["engines"])
     assert (rows["cc4"]["default variant"], rows["soc"]["default variant"]) == ("base", "corrected")
 
 
@@ -76,9 +83,38 @@ def test_the_table_shows_every_name_whole(kind):
 
 def test_a_game_that_does_not_exist_is_refused():
     done = CliRunner().invoke(app, ["list", "policies", "--game", "moon"])
-    assert done.exit_code == 2 and "unknown game 'moon'; choose cc4 or soc" in done.stderr
+    assert done.exit_code == 2 and "unknown game 'moon'; known are cc4, soc" in done.stderr
 
 
 def test_options_may_stand_before_the_kind():
     done = CliRunner().invoke(app, ["list", "--json", "methods"])
     assert done.exit_code == 0 and json.loads(done.stdout)["methods"] == listed("methods")
+
+
+def in_a_process(*arguments, path):
+    """Run a command where another package is installed."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(path)])}
+    command = [sys.executable, "-m", "evaluation.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=120)
+
+
+def test_a_game_of_another_package_is_listed(tmp_path):
+    package = ROOT / "tests" / "plugins" / "matching"
+    for kind, column in (("games", "game"), ("policies", "policy"), ("variants", "variant")):
+        done = in_a_process("list", kind, "--json", path=package)
+        found = [row for row in json.loads(done.stdout)[kind] if row["game"] == "matching"]
+        assert done.stderr.count("Notice") == 0 and found and all(row[column] for row in found)
+    found = json.loads(in_a_process("list", "methods", "--json", path=package).stdout)["methods"]
+    assert "matching" in {row["method"]: row["games"] for row in found}["ippo"]
+
+
+def test_a_broken_game_is_told_and_the_others_are_listed(tmp_path):
+    (tmp_path / "broken-1.0.dist-info").mkdir()
+    (tmp_path / "broken-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    entries = "[hmarl_transfer.games]\nx = nowhere:Game\n"
+    (tmp_path / "broken-1.0.dist-info" / "entry_points.txt").write_text(entries)
+    done = in_a_process("list", "games", "--json", path=tmp_path)
+    assert [row["game"] for row in json.loads(done.stdout)["games"]] == ["cc4", "soc"]
+    assert "Notice: game 'x' of package broken" in done.stderr and "Traceback" not in done.stderr
+    done = in_a_process("list", "policies", "--game", "x", path=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("Error: game 'x' of package broken")

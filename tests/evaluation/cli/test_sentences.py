@@ -78,7 +78,7 @@ def test_every_command_tells_an_error_in_one_sentence(command, error, code, word
         raise error
 
     monkeypatch.setattr("evaluation.cli.output.make_console", fails)
-    monkeypatch.setattr("evaluation.harness.game.game_of", fails)
+    monkeypatch.setattr("evaluation.harness.game.find_game", fails)
     done = call(*command, *required.get(command[-1] if len(command) == 1 else "", []), "--json")
     assert done.exit_code == code
     assert isinstance(done.exception, SystemExit)

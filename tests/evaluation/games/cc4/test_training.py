@@ -167,7 +167,7 @@ def test_contradictions_are_refused(tmp_path, small):
     done = train("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--game", "soc")
     assert done.exit_code == 2 and "leave one of them out" in one_line(done)
     done = train("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--game", "moon")
-    assert done.exit_code == 2 and "unknown game 'moon'; choose cc4 or soc" in one_line(done)
+    assert done.exit_code == 2 and "unknown game 'moon'; known are cc4, soc" in one_line(done)
     done = train("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--engine", "cyborg")
     assert done.exit_code == 2 and "choose native or auto; given 'cyborg'" in one_line(done)
     done = train("--seed", 1, "--out", tmp_path / "run", "--game", "cc4")
