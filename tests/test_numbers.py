@@ -27,6 +27,7 @@ from hmarl_soc.training.runs import make_env
 from native_sim.soc.config import SocConfig
 from native_sim.soc.policies import Tactics
 from native_sim.soc.variants import get_variant
+from tests.builders.commands import callbacks
 
 PACKAGES = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
 BAD = (math.nan, math.inf, -math.inf)
@@ -178,17 +179,16 @@ def test_no_file_brings_it_in(tmp_path, bad):
 def commands():
     """Yield command, float option, and what must be given beside it."""
     runs = [str(path) for path in (RECORDED / "cc4-investigator-cyborg", RECORDED / "cc4-investigator-cyborg")]
-    beside = {"evaluate": [[]], "compare": [runs], "bench": [["cage4"], ["native_sim"], ["train"]]}
-    for command in app.registered_commands:
-        for name, kind in typing.get_type_hints(command.callback).items():
+    beside = {("compare",): runs}
+    for words, callback in callbacks():
+        for name, kind in typing.get_type_hints(callback).items():
             if kind is float or float in typing.get_args(kind):
-                for given in beside[command.callback.__name__]:  # a new command with such an option belongs there
-                    yield command.callback.__name__, f"--{name.replace('_', '-')}", given
+                yield words, f"--{name.replace('_', '-')}", beside.get(words, [])
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize(("command", "option", "given"), list(commands()))
 def test_no_option_takes_what_is_not_finite(command, option, given, bad):
-    done = CliRunner().invoke(app, [command, *given, f"{option}={bad}"])
+    done = CliRunner().invoke(app, [*command, *given, f"{option}={bad}"])
     said = " ".join(done.output.split())
     assert done.exit_code == 2 and said.startswith("Error: ") and bad.lstrip("-") in said, said

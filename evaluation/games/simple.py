@@ -70,6 +70,10 @@ class SimpleGame(Game):
         """Return the knobs."""
         return dict(knobs)
 
+    def variant_names(self) -> tuple[str, ...]:
+        """Return the named variants."""
+        return tuple(self.variants)
+
     def registry(self, knobs: Mapping[str, Any]) -> Registry:
         """Return the named policies; trained weights, a user's own objects and ``all`` work too."""
         del knobs

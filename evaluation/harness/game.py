@@ -108,6 +108,10 @@ class Game(ABC):
             ValueError: If this version has no such knobs.
         """
 
+    def variant_names(self) -> tuple[str, ...]:
+        """Return the names of the variants, for listings; files of knobs are beside them."""
+        return (self.default_variant,)
+
     @abstractmethod
     def registry(self, knobs: Mapping[str, Any]) -> Registry:
         """Return the policies that can play a variant."""

@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 
 class BadInput(ValueError):
     """Something given cannot be used; the message is one sentence saying what, what is allowed, what to do."""
-
-
-def refuse_options(command: str, given: Collection[str], takes: Collection[str]) -> None:
-    """Refuse options that mean nothing to a command instead of ignoring them.
-
-    Args:
-        command: As the user wrote it.
-        given: Names of the options that were given.
-        takes: Names of those that count.
-
-    Raises:
-        BadInput: If one is given that does not count.
-    """
-    refused = sorted(set(given) - set(takes))
-    if refused:
-        taken = ", ".join(_flag(option) for option in sorted(takes))
-        raise BadInput(f"{command} does not take {_flag(refused[0])}; it takes {taken}")
 
 
 def split_list(option: str, text: str) -> list[str]:
@@ -46,10 +29,6 @@ def split_list(option: str, text: str) -> list[str]:
         what = "policy" if option == "--policies" else f"entry of {option}"
         raise BadInput(f"each {what} may be named once, and {twice!r} is there twice; given {text!r}")
     return entries
-
-
-def _flag(option: str) -> str:
-    return f"--{option.replace('_', '-')}"
 
 
 class PolicyFailure(RuntimeError):

@@ -105,7 +105,7 @@ def _playable(what: str, path: Path, plays_cc4: bool) -> Look:
     name = f"weights:{path}"
     if plays_cc4:
         return Look(what, name)
-    return Look(what, name, f"give {name} with --engine soc, or carry it onto CC4 with hmarl-transfer calibrate {path}")
+    return Look(what, name, f"give {name} with --game soc, or carry it onto CC4 with hmarl-transfer calibrate {path}")
 
 
 def _evaluation_run(path: Path) -> Look | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import invalidate_caches, metadata
@@ -19,6 +21,8 @@ OURS: Final = ("adapters", "cage4", "evaluation", "hmarl_soc", "native_sim")
 """Our top-level packages."""
 ROOT: Final = Path(__file__).resolve().parents[2]
 DISTRIBUTION: Final = "hmarl-transfer"
+COMPLETE: Final = "_HMARL_TRANSFER_COMPLETE"
+"""Environment variable by which a shell asks the command for completions."""
 BAD_INPUT: Final = 2
 _USER_PATH: list[str] = []
 
@@ -29,7 +33,10 @@ def user_path() -> list[str]:
 
 
 def settle() -> None:
-    """Put our packages before all others of their names, and tell of those, or end with exit code 2 if we cannot."""
+    """Put our packages before all others of their names, and tell of those, or end with exit code 2 if we cannot.
+
+    It tells nothing where a shell asks for completions, since the shell shows standard error to the user.
+    """
     if _USER_PATH:
         return
     _USER_PATH.extend(sys.path)
@@ -40,8 +47,17 @@ def settle() -> None:
     except Collision as collision:
         sys.stderr.write(f"Error: {collision}\n")
         raise SystemExit(BAD_INPUT) from None
-    for sentence in found:
+    for sentence in () if COMPLETE in os.environ else found:
         sys.stderr.write(f"Notice: {sentence}\n")
+
+
+def version() -> str:
+    """Return the version of this project: of the installed one, or of the checkout that was never installed."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        found = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+        return found[1] if found else "unknown"
 
 
 class Collision(RuntimeError):

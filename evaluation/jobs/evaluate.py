@@ -57,7 +57,7 @@ def game_and_engine(game: str | None, engine: str) -> tuple[str, str]:
     """
     if engine in GAMES.names() and game in (None, engine):
         game, engine = engine, "auto"
-    found = find_game(game or "cc4")
+    found = find_game("cc4" if game is None else game)
     if engine == "auto" and engine not in found.engines:
         engine = found.engines[0]
     if engine not in found.engines:

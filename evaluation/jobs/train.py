@@ -99,11 +99,12 @@ def _resolve(
     configured = _section(given, "environment").get("engine")
     if engine is not None:
         if configured not in (None, engine):
-            raise ValueError(f"--engine {engine} was given, but {config} says {configured}; leave one of them out")
+            raise ValueError(f"--game {engine} was given, but {config} says {configured}; leave one of them out")
         given = merge(given, {"environment": {"engine": engine}})
     if steps is not None:
         given = {**given, "trainer": {**_section(given, "trainer"), "steps": steps}}
-    game = find_game(str(engine or configured or "soc"))
+    named = next(name for name in (engine, configured, "soc") if name is not None)
+    game = find_game(str(named))
     training = game.training()
     if training is None:
         raise ValueError(f"nothing can be trained in {game.name}; choose another --game")

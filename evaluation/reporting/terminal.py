@@ -26,3 +26,16 @@ class PlainConsole(Console):
         """Let the command end as it does for any other closed pipe."""
         self.quiet = True
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class QuietConsole(PlainConsole):
+    """A console that prints errors and notices alone, and these on standard error; it knows them by their color."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(quiet=True, **options)
+        self._errors = PlainConsole(stderr=True)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print what is red or yellow, and nothing else."""
+        if options.get("style") in ("red", "yellow"):
+            self._errors.print(*objects, **options)

@@ -1,13 +1,13 @@
-"""Which study takes which options of the ``study`` command, and the one call that becomes of it."""
+"""Runs a study by name: checks the numbers, locks the folder, and calls the study."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.inputs import ranges
-from evaluation.inputs.errors import BadInput, refuse_options, split_list
+from evaluation.inputs.errors import BadInput, split_list
 from evaluation.studies.behaviour import behaviours, explain, roles
 from evaluation.studies.options import Options
 from evaluation.studies.training import study as training
@@ -79,24 +79,16 @@ def _first(asked: Options, default: str) -> str:
     return asked.bundle[0] if asked.bundle else default
 
 
-_TRAINED: Final = {"seeds", "steps", "workers", "smoke", "report_only", "recorded"}
-_TUNED: Final = {"budgets", "parts", "starts", "seeds"}
-_PLAYED: Final = {"bundle", "engine", "variant", "episodes", "seed", "workers"}
-STUDIES: Final[Mapping[str, tuple[Study, Collection[str]]]] = {
-    # explain refuses --recorded, with a reason of its own
-    **dict.fromkeys((*PLANS, explain.NAME), (_train, _TRAINED)),
-    training.SCALING: (_train, {"smoke", "report_only"}),
-    tuning.NAME: (_tuning, {"steps", "workers", "smoke", "report_only", "recorded"}),
-    behaviours.NAME: (_played(behaviours), {"policies", "episodes", "smoke", "report_only"}),
-    roles.NAME: (_played(roles), {"policies", "episodes", "smoke", "report_only"}),
-    transfer_zero_shot.NAME: (_zero_shot, _PLAYED),
-    FINE_TUNING: (
-        _fine_tuning,
-        {*_TUNED, "bundle", "episodes", "seed", "workers", "smoke", "report_only", "recorded"},
-    ),
-    cross_simulator.NAME: (_cross_simulator, {*_PLAYED, "smoke"}),
+STUDIES: Final[Mapping[str, Study]] = {
+    **dict.fromkeys((*PLANS, training.SCALING, explain.NAME), _train),
+    tuning.NAME: _tuning,
+    behaviours.NAME: _played(behaviours),
+    roles.NAME: _played(roles),
+    transfer_zero_shot.NAME: _zero_shot,
+    FINE_TUNING: _fine_tuning,
+    cross_simulator.NAME: _cross_simulator,
 }
-"""Study -> what it calls, and the options that mean something to it beside ``out``."""
+"""Name of a study -> what runs it. :mod:`evaluation.cli.study` has the options that each of them takes."""
 
 _RANGES: Final = {
     "workers": ranges.WORKERS,
@@ -108,22 +100,20 @@ _RANGES: Final = {
 """Option of a number -> what it may be. Studies play several times as many episodes as are asked for."""
 
 
-def run(name: str, asked: Options, given: Collection[str], console: Console) -> Any:
+def run(name: str, asked: Options, console: Console) -> Any:
     """Run a study and return its summary.
 
     Args:
         name: One of :data:`STUDIES`.
         asked: All options.
-        given: Names of the options that were not left at their defaults.
         console: Where progress is told.
 
     Raises:
-        BadInput: If the study is unknown, an option means nothing to it, or a value is out of range.
+        BadInput: If the study is unknown, or a value is out of range.
     """
     if name not in STUDIES:
         raise BadInput(f"unknown study {name!r}; known: {', '.join(STUDIES)}")
-    study, takes = STUDIES[name]
-    refuse_options(f"study {name}", given, {"out", *takes})
+    study = STUDIES[name]
     for option, allowed in _RANGES.items():
         ranges.check(f"--{option}", getattr(asked, option), allowed)
     if asked.report_only:  # the study itself may be going on

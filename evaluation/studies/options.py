@@ -1,4 +1,4 @@
-"""The options of the ``study`` command and their defaults; imports nothing heavy, since the command line needs it."""
+"""What a study is asked: the options of all studies and their defaults; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for; None where a study has a default of its own."""
+    """The options of one call; a study reads those that it takes. None means the study's own default."""
 
     out: Path
     workers: int = 1

@@ -93,14 +93,14 @@ class Case(NamedTuple):
         return done
 
 
-def _evaluate(engine: str, policies: str, *more: str) -> tuple[str, ...]:
-    fixed = ("--engine", engine, "--policies", policies, "--episodes", "6", "--envs", "2", "--out", "run")
+def _evaluate(game: str, policies: str, *more: str) -> tuple[str, ...]:
+    fixed = ("--game", game, "--policies", policies, "--episodes", "6", "--envs", "2", "--out", "run")
     return ("evaluate", *fixed, *more)
 
 
 _TRAIN = ("train", "--config", "tiny.toml", "--seed", "3", "--out", "run")
 WRITERS = (
-    Case("evaluate", _evaluate("native", "no-defense,random,sentinel", "--steps", "40")),
+    Case("evaluate", _evaluate("cc4", "no-defense,random,sentinel", "--steps", "40")),
     Case("evaluate soc", _evaluate("soc", "no-defense,adaptive")),
     Case("train", (*_TRAIN, "--steps", "176"), ("tiny.toml",), ("--resume",)),
     Case(
@@ -158,8 +158,8 @@ _MADE = (
         "run",
         (FEW_LESSONS,),
     ),
-    Made("evaluated", _evaluate("native", "no-defense,random", "--steps", "40"), (), "run"),
-    Made("other", _evaluate("native", "no-defense,sentinel", "--steps", "40", "--seed", "1"), (), "run"),
+    Made("evaluated", _evaluate("cc4", "no-defense,random", "--steps", "40"), (), "run"),
+    Made("other", _evaluate("cc4", "no-defense,sentinel", "--steps", "40", "--seed", "1"), (), "run"),
     Made("evaluated-soc", _evaluate("soc", "no-defense,adaptive"), (), "run"),
     Made("studied", ("study", "table3", "--smoke", "--seeds", "1", "--steps", "512", "--out", "run"), (), "run"),
     Made("behaved", ("study", "behaviours", "--smoke", "--out", "run"), (), "run"),

@@ -91,23 +91,23 @@ def _within(given: Any, found: Any, path: str = "") -> str | None:
     return None if same(given, found) else f"{path} is {found!r} in the run and {given!r} in the file"
 
 
-def _played(engine: str, policies: str, *more: str) -> tuple[str, ...]:
-    fixed = ("--engine", engine, "--policies", policies, "--episodes", "2", "--out", "run", "--json")
+def _played(game: str, policies: str, *more: str) -> tuple[str, ...]:
+    fixed = ("--game", game, "--policies", policies, "--episodes", "2", "--out", "run", "--json")
     return ("evaluate", *fixed, *more)
 
 
-def _resumed(engine: str, policies: str, folder: str, *more: str) -> tuple[str, ...]:
-    fixed = ("--engine", engine, "--policies", policies, "--episodes", "6", "--out", folder, "--json")
+def _resumed(game: str, policies: str, folder: str, *more: str) -> tuple[str, ...]:
+    fixed = ("--game", game, "--policies", policies, "--episodes", "6", "--out", folder, "--json")
     return ("evaluate", *fixed, *more)
 
 
 _REPORT = ("report", "evaluated", "--json")
 _COMPARE = ("compare", "evaluated", "other", "--json")
-_CC4 = ("native", "no-defense,random")
+_CC4 = ("cc4", "no-defense,random")
 _SOC = ("soc", "no-defense,adaptive")
 _RESUMED = _resumed(*_CC4, "unfinished", "--steps", "40")
 _BUNDLE = ("bundle",)
-_PLAY_BUNDLE = _played("native", "bundle:bundle", "--steps", "20")
+_PLAY_BUNDLE = _played("cc4", "bundle:bundle", "--steps", "20")
 _RETRAIN = ("train", "--config", "tiny.toml", "--seed", "3", "--steps", "224", "--out", "trained", "--resume", "--json")
 _RETUNE = (
     *("finetune", "bundle", "--seed", "0", "--out", "tuned", "--config", "tuning.toml"),
@@ -208,7 +208,7 @@ VICTIMS = (
         ("variant.toml",),
         "variant.toml",
         "toml",
-        _played("native", "no-defense", "--variant", "variant.toml", "--steps", "20"),
+        _played("cc4", "no-defense", "--variant", "variant.toml", "--steps", "20"),
         told_knobs,
     ),
     Victim(

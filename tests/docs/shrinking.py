@@ -37,7 +37,7 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule("hmarl-transfer evaluate", {"--episodes": "2", "--steps": "30", "--workers": "1"}),
-    Rule("hmarl-transfer train --engine cc4", {"--config": SMALL, "--steps": "160"}),
+    Rule("hmarl-transfer train --game cc4", {"--config": SMALL, "--steps": "160"}),
     Rule("hmarl-transfer train", {"--config": SMALL, "--steps": "1024"}),
     Rule("hmarl-transfer finetune", {"--config": SMALL, "--steps": "160"}),
     Rule("hmarl-transfer calibrate", {"--episodes": "2", "--steps": "60"}),
@@ -108,7 +108,7 @@ def small_settings(command):
     if command.words[1] == "finetune":
         return SMALL_FINETUNING
     method = option(command, "--method") or "hmarl-soc"
-    return SMALL_RUN[option(command, "--engine") or "soc"] | {"method": dict(SMOKE.settings[method])}
+    return SMALL_RUN[option(command, "--game") or "soc"] | {"method": dict(SMOKE.settings[method])}
 
 
 def option(command, name):

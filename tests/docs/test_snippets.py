@@ -151,9 +151,9 @@ def test_settings_load_as_they_stand(block, command, tmp_path):
     assert command is not None, f"{block}: no command of the page reads {block.file}"
     path = tmp_path / block.file
     path.write_text(block.text, encoding="utf-8")
-    option = {name: shrinking.option(command, f"--{name}") for name in ("method", "engine", "variant")}
+    option = {name: shrinking.option(command, f"--{name}") for name in ("method", "game", "variant")}
     if command.words[1] == "train":
-        found, _ = _resolve(option["method"] or "hmarl-soc", path, None, None, option["engine"])
+        found, _ = _resolve(option["method"] or "hmarl-soc", path, None, None, option["game"])
         assert not found.trainer.tensorboard, f"{block} needs an extra that most readers do not have"
     elif command.words[1] == "finetune":
         finetune.configure(path, None, None)
@@ -161,8 +161,7 @@ def test_settings_load_as_they_stand(block, command, tmp_path):
         assert command.words[1] == "evaluate" and option["variant"] == block.file, (
             f"{block}: how does {command} read it?"
         )
-        engine = option["engine"] or "native"
-        find_game(engine if engine == "soc" else "cc4").resolve("auto", str(path), None)
+        find_game(option["game"] or "cc4").resolve("auto", str(path), None)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -106,10 +106,10 @@ def _toml(value):
 
 
 # ------------------------------------------------------------------------------------------------ run folders
-@pytest.fixture(scope="module", params=["native", "soc"])
+@pytest.fixture(scope="module", params=["cc4", "soc"])
 def run(request, tmp_path_factory):
     out = tmp_path_factory.mktemp(request.param) / "run"
-    arguments = ["--engine", request.param, "--steps", "8", "--episodes", "2", "--policies", "no-defense,random"]
+    arguments = ["--game", request.param, "--steps", "8", "--episodes", "2", "--policies", "no-defense,random"]
     done = CliRunner().invoke(app, ["evaluate", *arguments, "--out", str(out)])
     assert done.exit_code == 0, done.output
     return out

@@ -26,7 +26,7 @@ def run(tmp_path_factory):
     (folder / WILD).write_text("{}")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        arguments = ["--engine", "soc", "--steps", "8", "--episodes", "6", "--policies", f"constant:{WILD},no-defense"]
+        arguments = ["--game", "soc", "--steps", "8", "--episodes", "6", "--policies", f"constant:{WILD},no-defense"]
         done = CliRunner().invoke(app, ["evaluate", *arguments, "--out", "run"])
         assert done.exit_code == 0, done.output
         studied = ["study", "behaviours", "--smoke", "--policies", f"constant:{WILD}", "--out", "study"]

@@ -76,7 +76,7 @@ def call(*arguments):
 
 
 def evaluate(out, *options, policies=POLICIES, episodes=5):
-    command = ("evaluate", "--engine", "soc", "--episodes", episodes, "--seed", 3, "--policies", policies, "--out", out)
+    command = ("evaluate", "--game", "soc", "--episodes", episodes, "--seed", 3, "--policies", policies, "--out", out)
     return call(*command, "--json", *options)
 
 
@@ -157,7 +157,7 @@ def run(here, out, *options, policy="mine:Mine", **environment):
         "-m",
         "evaluation.cli.app",
         "evaluate",
-        "--engine",
+        "--game",
         "soc",
         "--steps",
         "60",
@@ -234,13 +234,14 @@ def test_a_wrong_answer_is_the_policys_failure(here, monkeypatch, wrong, sentenc
         (("--steps", "0"), "--steps sets max_steps: max_steps must lie in 1 to 10000; given 0"),
         (("--policies", "constant:nowhere.json"), "cannot be read"),
         (("--policies", "constant:"), "cannot be read"),
-        (("--engine", "socc"), "unknown engine 'socc' of CAGE Challenge 4; choose auto or native or cyborg"),
-        (("--engine", "native", "--variant", "corrected"), "unknown variant 'corrected'"),
-        (("--engine", "native", "--policies", "constant:x.json"), "is a policy of the SOC simulator; use --game soc"),
+        (("--engine", "socc"), "unknown engine 'socc' of the SOC simulator; choose auto or native"),
+        (("--game", "socc"), "unknown game 'socc'; known are cc4, soc"),
+        (("--game", "cc4", "--variant", "corrected"), "unknown variant 'corrected'"),
+        (("--game", "cc4", "--policies", "constant:x.json"), "is a policy of the SOC simulator; use --game soc"),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, options, sentence):
-    done = call("evaluate", "--engine", "soc", "--episodes", "1", "--out", tmp_path / "run", *options)
+    done = call("evaluate", "--game", "soc", "--episodes", "1", "--out", tmp_path / "run", *options)
     assert done.exit_code == 2, done.output
     assert sentence in " ".join(done.output.split())
     assert "Traceback" not in done.output

@@ -102,7 +102,7 @@ def test_damage_is_refused_on_resuming_and_on_playing(tmp_path, settings, harm, 
     code, said = call(*run_of(settings, out, 168, "--resume"))
     assert code == 2 and message in said and "Traceback" not in said
     assert (out / "log.jsonl").read_bytes() == log
-    playing = ("evaluate", "--engine", "soc", "--episodes", 2, "--policies", f"weights:{out}", "--out", tmp_path / "x")
+    playing = ("evaluate", "--game", "soc", "--episodes", 2, "--policies", f"weights:{out}", "--out", tmp_path / "x")
     code, said = call(*playing)
     assert code == 2 and message in said
     assert not (tmp_path / "x").exists()

@@ -280,7 +280,7 @@ def test_an_export_cleans_what_a_killed_one_left(tmp_path, full_disk):
 
 
 # ------------------------------------------------------------------------------------------- evaluations, studies
-PLAYING = ("evaluate", "--engine", "soc", "--episodes", 2, "--policies", "no-defense,random", "--steps", 20)
+PLAYING = ("evaluate", "--game", "soc", "--episodes", 2, "--policies", "no-defense,random", "--steps", 20)
 
 
 def test_an_evaluation_killed_before_it_began_begins(tmp_path):

@@ -73,6 +73,12 @@ class CC4(Game):
 
         return Variant.from_dict(knobs)
 
+    def variant_names(self) -> tuple[str, ...]:
+        """Return the named scenarios."""
+        from cage4.variants import VARIANTS
+
+        return tuple(VARIANTS)
+
     def registry(self, knobs: Mapping[str, Any]) -> Registry:
         """Return the same policies for every variant."""
         del knobs

@@ -74,6 +74,13 @@ class Soc(Game):
         except TypeError as error:
             raise ValueError(f"this version of the SOC simulator has other knobs ({error})") from error
 
+    def variant_names(self) -> tuple[str, ...]:
+        """Return the rule sets, and the corrected one at its levels."""
+        from native_sim.soc.config import LEVELS
+        from native_sim.soc.spec import RULES
+
+        return (*RULES, *(f"corrected:{level}" for level in LEVELS))
+
     def registry(self, knobs: Mapping[str, Any]) -> Registry:
         """Return the policies of the rule set."""
         return policies.soc_registry(self.variant(knobs).rules)

@@ -1,200 +1,134 @@
-"""The commands: bad input is one sentence and exit code 2, and reports are rebuilt from rows alone."""
+"""The command line as a whole: help, version, completion, and no heavy import before a command runs."""
 
-import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from evaluation.cli.app import app
-from evaluation.harness.run_folder import SPEC, TABLE
+from evaluation.inputs.names import COMPLETE, version
+from hmarl_soc.config import read_toml
+from tests.builders.commands import parsers
 
-runner = CliRunner()
-QUICK = ("evaluate", "--engine", "native", "--steps", "30", "--episodes", "3")
+ROOT = Path(__file__).resolve().parents[3]
+HEAVY = "numpy numba torch scipy matplotlib pyarrow gymnasium pettingzoo joblib pandas sklearn CybORG jinja2"
+"""Pydantic is not among them: Typer itself reads the options of a command with it."""
 
 
-def call(*arguments):
-    return runner.invoke(app, [str(argument) for argument in arguments])
+def call(*arguments, **options):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "run"
-    done = call(*QUICK, "--out", out)
-    assert done.exit_code == 0, done.output
-    return out
+def in_a_process(*arguments, **environment):
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, "-m", "hmarl_transfer", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=120)
 
 
 def test_help_names_every_command():
     done = call("--help")
     assert done.exit_code == 0
-    for command in ("evaluate", "report", "compare", "doctor", "bench", "study"):
-        assert command in done.output
+    for path, _ in parsers():
+        assert re.search(rf"│ {path[0]} ", done.output), path
+
+
+@pytest.mark.parametrize("path", [(), ("study",), ("bench",), ("list",), *dict(parsers())], ids=" ".join)
+def test_h_is_help(path):
+    short, whole = call(*path, "-h"), call(*path, "--help")
+    assert short.exit_code == whole.exit_code == 0
+    assert short.output == whole.output
+    assert "Usage:" in short.output and " ".join(path) in short.output
+
+
+def test_every_command_has_the_common_options_and_a_help_text_that_is_a_sentence():
+    for path, command in parsers():
+        names = {name for option in command.params for name in option.opts}
+        assert {"--json", "--quiet", "-q", "--no-color"} <= names, path
+        assert command.help.strip().endswith("."), path
+        for option in command.params:
+            assert option.help and option.help.strip().endswith("."), (path, option.name)
+
+
+def test_the_version_is_printed():
+    done = call("--version")
+    assert (done.exit_code, done.output) == (0, f"hmarl-transfer {version()}\n")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", version())
+
+
+def test_the_version_of_a_checkout_that_was_never_installed(monkeypatch):
+    monkeypatch.setattr("evaluation.inputs.names.DISTRIBUTION", "nobody-has-this-distribution")
+    assert version() == read_toml(ROOT / "pyproject.toml")["project"]["version"]
+
+
+def complete(*words):
+    """Return what bash is offered for the last word."""
+    asked = {"COMP_WORDS": " ".join(("hmarl-transfer", *words)), "COMP_CWORD": str(len(words))}
+    done = in_a_process(**asked, **{COMPLETE: "complete_bash"})
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout.split()
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("words", "offered"),
     [
-        (("--policies", "nonsense"), "unknown policy 'nonsense'; known policies: no-defense, random, random-unmasked"),
-        (("--policies", "random,random"), "each policy may be named once"),
-        (("--policies", "no.such:thing"), "cannot be loaded (ModuleNotFoundError"),
-        (("--policies", "json:dumps"), "cannot be loaded (TypeError"),
-        (("--policies", "collections:OrderedDict"), "must be a native_sim.Policy"),
-        (("--policies", "there-is-no/submission.zip"), "unknown policy"),
-        (("--engine", "cyborgg"), "unknown engine 'cyborgg'"),
-        (("--variant", "hard"), "unknown variant 'hard'; known variants: base"),
-        (("--episodes", "0"), "--episodes must be at least 1; given 0"),
-        (("--episodes", "-3"), "--episodes must be at least 1; given -3"),
-        (("--steps", "2"), "--steps must be at least 3; given 2"),
-        (("--seed", "-1"), "--seed must be at least 0; given -1"),
-        (("--workers", "0"), "--workers must be at least 1; given 0"),
-        (("--envs", "0"), "--envs must be at least 1; given 0"),
-        (("--episodes", "many"), "Invalid value for '--episodes'"),
+        (("stu",), {"study"}),
+        (("study", "table"), {"table3", "table4"}),
+        (("list", ""), {"policies", "variants", "games", "methods", "studies"}),
+        (("bench", "n"), {"native_sim"}),
+        (("study", "scaling", "--re"), {"--report-only"}),
+        (("train", "--method", "i"), {"iql", "ippo"}),
+        (("evaluate", "--game", ""), {"cc4", "soc"}),
+        (("evaluate", "--engine", "c"), {"cyborg"}),
+        (("evaluate", "--variant", "singh-s"), {"singh-stealth"}),
     ],
 )
-def test_bad_input_is_one_sentence(tmp_path, options, sentence):
-    done = call(*QUICK, "--out", tmp_path / "run", *options)
-    assert done.exit_code == 2, done.output
-    assert sentence in " ".join(done.output.replace("│", " ").split())
-    assert "Traceback" not in done.output
-    assert not (tmp_path / "run").exists()
+def test_the_shell_completes(words, offered):
+    assert set(complete(*words)) == offered
 
 
-def test_submissions_need_cyborg_and_a_submission_file(tmp_path):
-    done = call(*QUICK, "--policies", tmp_path)
-    assert done.exit_code == 2
-    assert "is no CC4 submission" in " ".join(done.output.split())
-    (tmp_path / "submission.py").write_text("")
-    done = call(*QUICK, "--policies", tmp_path)
-    assert done.exit_code == 2
-    assert "use --engine cyborg" in " ".join(done.output.split())
+def test_completion_is_quiet_where_another_package_has_one_of_our_names(tmp_path, monkeypatch):
+    (tmp_path / "cage4.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert "Notice" in in_a_process("--version").stderr
+    assert complete("stu") == ["study"]
 
 
-def test_an_unwritable_place(tmp_path):
-    (tmp_path / "file").write_text("")
-    done = call(*QUICK, "--out", tmp_path / "file" / "run")
-    assert done.exit_code == 2
-    assert "--out" in done.output
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed(shell, tmp_path):
+    home = {"HOME": str(tmp_path), "ZDOTDIR": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = in_a_process("--install-completion", shell, **home)
+    assert done.returncode == 0, done.stderr
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and COMPLETE in path.read_text()]
+    assert written, [*tmp_path.rglob("*")]
+    assert COMPLETE in in_a_process("--show-completion", shell, **home).stdout
 
 
-def test_what_was_asked_is_kept_beside_what_it_came_to(tmp_path):
-    assert (
-        call("evaluate", "--steps", "10", "--episodes", "1", "--policies", "random", "--out", tmp_path).exit_code == 0
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["study", "table3", "--help"], ["bench", "-h"], ["list", "-h"], ["--version"], ["train", "-h"]],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported_for_help(arguments):
+    code = (
+        "import sys\nfrom evaluation.cli.app import app\nfrom typer.testing import CliRunner\n"
+        f"CliRunner().invoke(app, {arguments})\nprint(sorted(set({HEAVY!r}.split()) & set(sys.modules)))"
     )
-    document = json.loads((tmp_path / SPEC).read_text())
-    assert document["provenance"]["asked"] == {
-        "game": "cc4",
-        "engine": "auto",
-        "variant": "base",
-        "policies": "random",
-    }
-    assert (document["spec"]["engine"], document["spec"]["variant"]) == ("native", "base-v1")
-    assert len(document["seeds"]) == 1
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
-def test_report_rebuilds_everything(run_folder):
-    names = ("summary.json", "report.md", "report.html")
-    before = {name: (run_folder / name).read_bytes() for name in names}
-    figures = {path.name: path.read_bytes() for path in (run_folder / "figures").iterdir()}
-    assert figures
-    for name in names:
-        (run_folder / name).unlink()
-    done = call("report", run_folder, "--json")
-    assert done.exit_code == 0
-    assert {name: (run_folder / name).read_bytes() for name in names} == before
-    assert {path.name: path.read_bytes() for path in (run_folder / "figures").iterdir()} == figures
-    assert json.loads(done.stdout.splitlines()[-1])["policies"]["random"]["n"] == 3
-
-
-def test_compare_a_run_with_itself_and_with_a_worse_one(run_folder, tmp_path):
-    same = call("compare", run_folder, run_folder, "--json")
-    assert same.exit_code == 0, same.output
-    other = tmp_path / "other"
-    assert call(*QUICK, "--seed", "9", "--out", other).exit_code == 0
-    assert call("compare", run_folder, other).exit_code in (0, 1)
-
-
-@pytest.mark.parametrize("command", ["report", "compare"])
-def test_what_is_no_run_folder_is_refused(command, tmp_path, run_folder):
-    arguments = (tmp_path,) if command == "report" else (run_folder, tmp_path)
-    done = call(command, *arguments)
-    assert done.exit_code == 2
-    assert "is not a run folder" in " ".join(done.output.split())
-
-
-def test_a_truncated_table_and_another_format(run_folder, tmp_path):
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for name in (SPEC, TABLE):
-        (copy / name).write_bytes((run_folder / name).read_bytes())
-    (copy / TABLE).write_bytes((run_folder / TABLE).read_bytes()[:-100])
-    done = call("report", copy)
-    assert done.exit_code == 2
-    assert "corrupt or truncated" in " ".join(done.output.split())
-    (copy / SPEC).write_text(json.dumps({**json.loads((copy / SPEC).read_text()), "format": 0}))
-    done = call("report", copy)
-    assert done.exit_code == 2
-    assert "run-folder format 0" in " ".join(done.output.split())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("bench", "coffee"), "unknown subject 'coffee'"),
-        (("bench", "cage4", "--envs", "1,x"), "--envs must be positive whole numbers"),
-        (("bench", "cage4", "--threads", "0"), "--threads must be positive whole numbers"),
-        (("bench", "cage4", "--seconds", "0"), "--seconds must be at least 0.001; given 0.0"),
-        (("bench", "cage4", "--threads", "4096"), "threads"),
-        (("bench", "native_sim", "--envs", "many"), "--envs must be positive whole numbers"),
-        (("bench", "train", "--envs", "8"), "bench train does not take --envs; it takes --seconds"),
-    ],
-)
-def test_bench_refuses_nonsense(arguments, sentence):
-    done = call(*arguments)
-    assert done.exit_code == 2
-    assert sentence in " ".join(done.output.split())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("--variants", "hard"), "unknown variant 'hard'"),
-        (("--drivers", "wild"), "unknown driver 'wild'; known drivers: sleep"),
-        (("--reds", "purple"), "unknown red agent 'purple'"),
-        (("--episodes", "0"), "--episodes must be at least 1"),
-        (("--steps", "2"), "--steps must be at least 3"),
-        (("--workers", "0"), "--workers must be at least 1"),
-        (("--seed", "-1"), "--seed must be at least 0"),
-    ],
-)
-def test_parity_refuses_nonsense(arguments, sentence):
-    done = call("parity", *arguments)
-    assert done.exit_code == 2
-    assert sentence in " ".join(done.output.split())
-
-
-@pytest.mark.cyborg
-def test_parity_finds_no_difference():
-    done = call("parity", "--drivers", "valid,commands", "--reds", "finite-state,sleep", "--steps", "20", "--json")
-    assert done.exit_code == 0, done.output
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert answer["diverged"] is False
-    assert [(row["red"], row["driver"], row["steps"]) for row in answer["rows"]] == [
-        ("finite-state", "valid", 19),
-        ("finite-state", "commands", 19),
-        ("sleep", "valid", 19),
-        ("sleep", "commands", 19),
-    ]
-
-
-def test_doctor_answers(run_folder):
-    done = call("doctor", "--no-smoke", "--json")
-    assert done.exit_code in (0, 1)
-    checks = json.loads(done.stdout.splitlines()[-1])["checks"]
-    assert all(check["status"] in ("ok", "warn", "fail") for check in checks)
-
-
-def test_study_refuses_what_it_does_not_know_and_reports_only_what_is_there(tmp_path):
-    done = call("study", "table9", "--out", tmp_path)
-    assert done.exit_code == 2 and "known: table3, table4" in done.output
-    done = call("study", "k-sweep", "--report-only", "--out", tmp_path)
-    assert done.exit_code == 2 and "no run of k-sweep is finished" in done.output
+def test_nothing_heavy_is_imported_for_completion():
+    code = (
+        "import atexit, sys\nfrom evaluation.cli.app import main\n"
+        f"atexit.register(lambda: print(sorted(set({HEAVY!r}.split()) & set(sys.modules)), file=sys.stderr))\n"
+        "sys.argv = ['hmarl-transfer']\nmain()"
+    )
+    for words in ("hmarl-transfer study t", "hmarl-transfer train --method i"):
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1), COMPLETE: "complete_bash"}
+        env = {**os.environ, **asked, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+        assert done.stdout and done.stderr.strip() == "[]", done.stderr

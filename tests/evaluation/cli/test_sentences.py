@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from evaluation.cli import sentences
 from evaluation.cli.app import app
 from evaluation.inputs.errors import BadInput, WorkerDied
+from tests.builders.commands import callbacks
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAY = ("evaluate", "--engine", "native", "--steps", "8", "--episodes", "2", "--policies", "no-defense,random")
@@ -53,23 +54,32 @@ def run_folder(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("command", ["evaluate", "report", "compare", "study", "train", "parity", "bench", "export"])
-@pytest.mark.parametrize(("error", "code", "words"), ERRORS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("command", "error", "code", "words"),
+    [
+        *((command, *ERRORS[0]) for command, _ in callbacks()),  # whatever command raises it
+        *((("evaluate",), *error) for error in ERRORS[1:]),
+        *((("study", "table3"), *error) for error in ERRORS[1:]),  # one of a group in the group
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else type(value).__name__,
+)
 def test_every_command_tells_an_error_in_one_sentence(command, error, code, words, monkeypatch):
     """The group turns errors into sentences, whatever command raises them and wherever."""
     required = {
         "report": ["x"],
         "compare": ["x", "y"],
-        "study": ["table3"],
         "train": ["--seed", "0", "--out", "x"],
+        "finetune": ["x", "--seed", "0", "--out", "x"],
+        "calibrate": ["x", "--out", "x"],
         "export": ["--policy", "random"],
     }
 
-    def fails(as_json):
+    def fails(*_):
         raise error
 
-    monkeypatch.setattr("evaluation.cli.app.make_console", fails)
-    done = call(command, *required.get(command, []), "--json")
+    monkeypatch.setattr("evaluation.cli.output.make_console", fails)
+    monkeypatch.setattr("evaluation.harness.game.find_game", fails)
+    done = call(*command, *required.get(command[-1] if len(command) == 1 else "", []), "--json")
     assert done.exit_code == code
     assert isinstance(done.exception, SystemExit)
     told = " ".join(done.stderr.split())
@@ -80,10 +90,10 @@ def test_every_command_tells_an_error_in_one_sentence(command, error, code, word
 
 
 def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
-    def fails(as_json):
+    def fails(*_):
         raise KeyError("a bug")
 
-    monkeypatch.setattr("evaluation.cli.app.make_console", fails)
+    monkeypatch.setattr("evaluation.cli.output.make_console", fails)
     assert isinstance(call("doctor").exception, KeyError)
 
 
@@ -92,6 +102,37 @@ def test_an_option_that_does_not_exist_is_answered_too(run_folder):
     assert done.exit_code == 2
     assert "--jsn" in json.loads(done.stdout)["error"]
     assert call("report", run_folder, "--jsn").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("play",), "unknown command 'play'; known: evaluate, report, compare"),
+        (("evalute",), "did you mean evaluate?"),
+        (("--foo",), "hmarl-transfer does not take --foo; it takes --version, --quiet, --no-color"),
+        (("report", "x", "--jsn"), "report does not take --jsn; it takes --json, --quiet, --no-color; did you mean"),
+        (("study", "table3", "--policies", "x"), "study table3 does not take --policies; it takes --out, --seeds"),
+        (("study", "table9"), "unknown study 'table9'; known: table3, table4"),
+        (("study", "--workers", "2"), "study needs the name of a study; known: table3"),
+        (("list", "x"), "unknown list 'x'; known: policies, variants, games, methods, studies"),
+        (("train", "--out", "x"), "Missing option '--seed'; see hmarl-transfer train --help"),
+        (("train", "--seed"), "Option '--seed' requires an argument; see hmarl-transfer train --help"),
+        (("evaluate", "--episodes", "few"), "'--episodes'"),
+        (("evaluate", "--episodes", "few"), "; given 'few'; see hmarl-transfer evaluate --help"),
+        (("evaluate", "--episodes=few"), "; given 'few'; see hmarl-transfer evaluate --help"),
+        (("report", "x", "y"), "see hmarl-transfer report --help"),
+        (("x" * 5_000,), "xxx...xxx"),
+        (("evaluate", "--episodes", "x" * 5_000), "xxx...xxx"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_cannot_be_parsed_is_one_sentence(arguments, sentence, as_json):
+    done = call(arguments[0], *(["--json"] if as_json else []), *arguments[1:])
+    assert done.exit_code == 2
+    told = done.stderr.strip()
+    assert told.startswith("Error: ") and "\n" not in told and len(told) < 700
+    assert sentence in told
+    assert (json.loads(done.stdout)["error"] == told.removeprefix("Error: ")) if as_json else done.stdout == ""
 
 
 def test_an_error_after_the_start_says_what_is_kept(tmp_path, monkeypatch):

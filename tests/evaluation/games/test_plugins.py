@@ -42,7 +42,7 @@ def rows(folder):
 
 
 def evaluate(folder, *options):
-    return answer("evaluate", "--engine", "matching", "--episodes", 12, "--seed", 3, "--out", folder, *options)
+    return answer("evaluate", "--game", "matching", "--episodes", 12, "--seed", 3, "--out", folder, *options)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_workers_environments_and_interruptions_change_nothing(played, tmp_path)
     evaluate(tmp_path / "many", "--workers", 2, "--envs", 3)
     assert rows(tmp_path / "many") == rows(played[0])
     words, surroundings = command(
-        *("evaluate", "--engine", "matching", "--episodes", 12, "--seed", 3, "--envs", 1, "--out", tmp_path / "cut")
+        *("evaluate", "--game", "matching", "--episodes", 12, "--seed", 3, "--envs", 1, "--out", tmp_path / "cut")
     )
     process = subprocess.Popen(words, env=surroundings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     lines = tmp_path / "cut" / "episodes.jsonl"
@@ -102,9 +102,7 @@ def test_what_is_trained_in_it_plays_it(tmp_path):
         "[method.network]\nattention = false\nhidden = 32\n"
     )
     out = tmp_path / "run"
-    told = answer(
-        *("train", "--engine", "matching", "--method", "ippo", "--config", settings, "--seed", 0, "--out", out)
-    )
+    told = answer(*("train", "--game", "matching", "--method", "ippo", "--config", settings, "--seed", 0, "--out", out))
     assert told["best_score"] > 25  # of 40; by chance it is 11 to 14
     found = evaluate(tmp_path / "played", "--policies", f"no-defense,weights:{out}")["policies"]
     assert found[f"weights:{out}"]["mean"] > found["no-defense"]["mean"] + 10
@@ -145,7 +143,7 @@ def test_broken_games_are_told_in_one_sentence(tmp_path, sentence):
         "number = int\n\nclass Half(Game):\n    key = name = 'x'\n\n"
         "class Nameless(SimpleGame):\n    def make_env(self, num_envs, steps, **knobs): pass\n"
     )
-    done = run("evaluate", "--engine", entry.partition(" ")[0], "--episodes", 1, "--out", tmp_path / "o", path=tmp_path)
+    done = run("evaluate", "--game", entry.partition(" ")[0], "--episodes", 1, "--out", tmp_path / "o", path=tmp_path)
     said = " ".join(done.stderr.split())
     assert done.returncode == 2 and sentence in said and "broken" in said and "Traceback" not in said, said
     assert not (tmp_path / "o").exists()
@@ -167,7 +165,7 @@ def test_broken_metrics_are_told_in_one_sentence(tmp_path, sentence):
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text("[hmarl_transfer.metrics]\nx = broken:M\n")
     (tmp_path / "broken.py").write_text(f"from evaluation.harness.metrics import Metric\n{BROKEN_METRICS[sentence]}\n")
-    asked = ("evaluate", "--engine", "soc", "--policies", "no-defense", "--episodes", 1, "--out", tmp_path / "o")
+    asked = ("evaluate", "--game", "soc", "--policies", "no-defense", "--episodes", 1, "--out", tmp_path / "o")
     done = run(*asked, path=tmp_path)
     said = " ".join((done.stderr + done.stdout).split())
     assert done.returncode in (1, 2) and sentence in said and "Traceback" not in done.stderr, said

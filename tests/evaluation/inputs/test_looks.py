@@ -102,7 +102,7 @@ def test_a_damaged_manifest_is_still_weights(places, manifest):
 def test_weights_of_cc4_are_spelled_without_an_engine(places):
     path = places / "weights" / "manifest.json"
     manifest = json.loads(path.read_text())
-    assert "--engine soc" in str(look(places / "weights"))
+    assert "--game soc" in str(look(places / "weights"))
     for number, agent in enumerate(manifest["interface"]["agents"]):
         agent["name"] = f"blue_agent_{number}"
     path.write_text(json.dumps(manifest))
@@ -127,7 +127,7 @@ def test_a_policy_that_is_none_is_told_what_it_is(places, name, engine):
         ("weights:{}/bundle", "it looks like a bundle: give bundle:{}/bundle"),
         ("weights:{}/submission", "it looks like a CC4 submission: give {}/submission with --engine cyborg"),
         ("weights:{}/tuned", "it looks like a run folder of finetune: give bundle:{}/tuned/bundle"),
-        ("bundle:{}/weights", "it looks like trained weights: give weights:{}/weights with --engine soc"),
+        ("bundle:{}/weights", "it looks like trained weights: give weights:{}/weights with --game soc"),
         ("bundle:{}/train@ops-only", "it looks like a run folder of train: give weights:{}/train"),
         ("bundle:{}/tuned", "it looks like a run folder of finetune: give bundle:{}/tuned/bundle"),
         ("bundle:{}/empty", "it looks like an empty folder"),

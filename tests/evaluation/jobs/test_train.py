@@ -27,7 +27,7 @@ def test_train_then_resume_then_play_without_torch(tmp_path, settings):
     assert played.stdout.strip() == "False"
     names = f"no-defense,weights:{tmp_path / 'run'}"
     scored = CliRunner().invoke(
-        app, ["evaluate", "--engine", "soc", "--episodes", "2", "--policies", names, "--out", str(tmp_path / "scores")]
+        app, ["evaluate", "--game", "soc", "--episodes", "2", "--policies", names, "--out", str(tmp_path / "scores")]
     )
     assert scored.exit_code == 0, scored.output
 
@@ -51,7 +51,7 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, message):
     assert not (tmp_path / "run" / "log.jsonl").exists()
 
 
-@pytest.mark.parametrize(("section", "option"), [("trainer", ["--steps", 8]), ("environment", ["--engine", "soc"])])
+@pytest.mark.parametrize(("section", "option"), [("trainer", ["--steps", 8]), ("environment", ["--game", "soc"])])
 def test_options_do_not_hide_a_section_that_is_no_table(tmp_path, settings, section, option):
     settings.write_text(f"{section} = 3")
     done = train("--config", settings, "--seed", 0, "--out", tmp_path / "run", *option)

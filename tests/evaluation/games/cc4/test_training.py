@@ -97,7 +97,7 @@ def test_train_resume_and_play(tmp_path, small, method):
     done = train(*run, "--steps", 88, "--json")
     assert done.exit_code == 0, done.output
     assert np.isfinite(json.loads(done.stdout.splitlines()[-1])["best_score"])
-    more = train(*run, "--steps", 168, "--resume", "--engine", "cc4")
+    more = train(*run, "--steps", 168, "--resume", "--game", "cc4")
     assert more.exit_code == 0 and "168 steps" in more.output, more.output
     assert checkpoint.load(tmp_path / "run" / "best").config["environment"]["engine"] == "cc4"
     policy = make_policy(f"weights:{tmp_path / 'run'}")
@@ -164,11 +164,13 @@ def test_weights_play_only_under_the_rules_they_were_trained_by(name):
 
 
 def test_contradictions_are_refused(tmp_path, small):
-    done = train("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--engine", "soc")
+    done = train("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--game", "soc")
     assert done.exit_code == 2 and "leave one of them out" in one_line(done)
-    done = train("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--engine", "moon")
-    assert done.exit_code == 2 and "'soc' or 'cc4'" in one_line(done)
-    done = train("--seed", 1, "--out", tmp_path / "run", "--engine", "cc4")
+    done = train("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--game", "moon")
+    assert done.exit_code == 2 and "unknown game 'moon'; known are cc4, soc" in one_line(done)
+    done = train("--method", "ippo", "--seed", 1, "--out", tmp_path / "run", "--engine", "cyborg")
+    assert done.exit_code == 2 and "choose native or auto; given 'cyborg'" in one_line(done)
+    done = train("--seed", 1, "--out", tmp_path / "run", "--game", "cc4")
     assert done.exit_code == 2 and "does not learn on CAGE Challenge 4" in one_line(done)
     for base in ("tuned", "table2"):
         done = train("--method", "ippo", "--config", small, "--seed", 1, "--out", tmp_path / "run", "--base", base)
