@@ -21,8 +21,8 @@ def evaluate(
         str,
         typer.Option(
             help="Policies, comma-separated: names (see list policies), module:object, weights:DIR, bundle:PATH (cc4), "
-            "paths of submissions (cc4) or constant:FILE.json (soc).",
-            show_default="every registered policy that sees no hidden state",
+            "paths of submissions (cc4) or constant:FILE.json (soc). all stands for all registered policies.",
+            show_default="those that list policies marks",
         ),
     ] = "",
     game: options.Game = None,

@@ -6,6 +6,7 @@ import shlex
 from itertools import pairwise
 
 import pytest
+import typer
 from pages import PAGES, ROOT, SHELLS, Command, anchors, blocks, commands, first_column, links, spans
 from shrinking import PROGRAM
 from typer.main import get_command
@@ -48,7 +49,8 @@ def mentioned(page):
     found = []
     for line, text in spans(page):
         words = text.removeprefix(f"{PROGRAM} ").split()
-        if words and words[0] in GROUP and (len(words) > 1 or text.startswith(f"{PROGRAM} ")):
+        asked = text.startswith(f"{PROGRAM} -")
+        if words and (asked or words[0] in GROUP) and (len(words) > 1 or text.startswith(f"{PROGRAM} ")):
             found.append(Command(page, line, tuple(words)))
     return found
 
@@ -75,6 +77,9 @@ def parse(words, whole):
         known = set().union(*(names_of(command) for path, command in COMMANDS.items() if path[0] == words[0]))
         assert {word for word in words if word.startswith("-")} <= known, f"{PROGRAM} {' '.join(words)}"
         return
+    if words[0].startswith("-"):
+        assert set(words) <= names_of(get_command(app)) | {"--help", "-h"}, f"{PROGRAM} {' '.join(words)}"
+        return
     command, rest = find(words)
     takes_value = {name for option in command.params for name in option.opts if not getattr(option, "is_flag", False)}
     filled = ["1" if PLACEHOLDER.fullmatch(word) else word for word in rest]
@@ -82,6 +87,8 @@ def parse(words, whole):
         filled.append("1")
     try:
         command.make_context(command.name, filled)
+    except typer.Exit as ended:  # of --help
+        assert ended.exit_code == 0
     except Exception as error:
         if whole or type(error).__name__ != "MissingParameter":
             raise AssertionError(f"{PROGRAM} {' '.join(words)}: {error}") from error
@@ -108,6 +115,7 @@ def test_commands_and_their_options_exist(page):
         "study --polices x",
         "list nothing",
         "bench train --envs 8",
+        "--install-complaint",
     ],
 )
 def test_a_wrong_command_would_be_found(words):
@@ -216,7 +224,7 @@ def test_names_of_policies_in_the_text_exist(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_options_in_the_text_exist(page):
-    ours = set().union(*map(names_of, COMMANDS.values()), names_of(get_command(app)))
+    ours = {"--help", "-h"}.union(*map(names_of, COMMANDS.values()), names_of(get_command(app)))
     scripts = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
     for _, text in spans(page):
         if text.startswith("--"):
@@ -285,6 +293,9 @@ TABLES = {
     - {"transfer-zero-shot", "fine-tuning", "cross-simulator"},
     ("docs/studies.md", "| name | what it is"): set(METHODS) - {"hmarl-soc", FINETUNE},
     ("docs/soc-simulator.md", "| level | what differs"): set(LEVELS),
+    ("docs/command-line.md", "| option | what it does"): {
+        *("--json", "--quiet", "-q", "--no-color", "--help", "-h"),
+    },
     ("docs/heuristics.md", "| policy | file"): {
         name for name, made in POLICIES.items() if isinstance(made, type) and issubclass(made, HostDefender)
     },
@@ -295,6 +306,11 @@ TABLES = {
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: f"{table[0]} {table[1]}")
 def test_tables_of_names_are_whole(table):
     assert set(first_column(*table)) == TABLES[table]
+
+
+def test_the_page_on_the_command_line_names_every_command():
+    named = {text for _, text in spans("docs/command-line.md")}
+    assert set(GROUP) <= named
 
 
 def test_the_table_of_controls_is_whole():
