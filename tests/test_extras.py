@@ -45,6 +45,11 @@ def is_used(package, modules):
     name = MODULES.get(package, package.replace("-", "_"))
     if package == "pre-commit":
         return (ROOT / ".pre-commit-config.yaml").is_file()
+    if package == "pytest-xdist":
+        return (
+            re.search(r"^.*pytest .*-n auto", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+            is not None
+        )
     if package in CONFIGURED:
         return package in PYPROJECT["tool"]
     return any(module == name or module.startswith(f"{name}.") for module in modules)

@@ -43,7 +43,7 @@ def test_errors_stay(tmp_path, monkeypatch):
     done = call(*PLAY, "--out", tmp_path, "--quiet", "--variant", "hard")
     assert done.exit_code == 2 and done.stdout == "" and "unknown variant 'hard'" in done.stderr
     (tmp_path / "failing_policy.py").write_text(
-        "from evaluation.policies.registry import NoDefense\n"
+        "from cage4.policies.baselines import NoDefense\n"
         "class Fails(NoDefense):\n"
         "    def act(self, *_):\n"
         "        raise ValueError('on purpose')\n"
