@@ -9,6 +9,7 @@ import pytest
 
 import evaluation
 from adapters.bundle import bundle_folder
+from evaluation.games.cc4.policies import CC4
 from evaluation.harness.run_folder import SPEC
 from evaluation.studies.behaviour import explain
 from evaluation.studies.recorded import with_recorded
@@ -71,10 +72,12 @@ def recorded_scores():
     return found
 
 
-def test_the_readme_tells_the_recorded_scores():
+@pytest.mark.parametrize("page", ["README.md", "docs/policies.md"])
+def test_pages_tell_the_recorded_scores(page):
     recorded = recorded_scores()
-    told = {name.partition(" ")[0]: cells for name, cells in rows("README.md", "## What you get").items()}
-    assert set(told) == set(recorded)
+    heading = "## What you get" if page == "README.md" else "## All registered policies"
+    told = {name.partition(" ")[0]: cells for name, cells in rows(page, heading).items()}
+    assert set(told) == (set(CC4.defaults) if page == "README.md" else set(recorded))
     for name, cells in told.items():
         assert agrees(cells[0], recorded[name]), f"{name}: {cells[0]}, recorded is {recorded[name]}"
 
