@@ -29,6 +29,8 @@ _COLORLESS: Final = "NO_COLOR"
 _WORDS: Final = "words"
 """Key of the context's ``meta``: all that was written behind the name of the program."""
 _HELP: Final = ("--help", "-h")
+MOST_SAID: Final = 2_000
+"""Letters of a sentence, beyond which its middle is left out."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _MACHINE: Final = (*_FULL, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 """Errors of the machine, as against paths that cannot be used."""
@@ -192,7 +194,7 @@ def sentence(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted.", INTERRUPTED
     if isinstance(error, BadInput | CyborgUnavailable):
-        return f"Error: {error}", BAD_INPUT
+        return f"Error: {shortened(str(error))}", BAD_INPUT
     if isinstance(error, WorkerDied):
         return f"Error: {error}; try fewer --workers.", FAILED
     if _lacks_memory(error):
@@ -202,6 +204,14 @@ def sentence(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, UnicodeError):
         return f"Error: a text cannot be read or written as UTF-8 ({error}); give names and files of UTF-8", BAD_INPUT
     return None
+
+
+def shortened(text: str) -> str:
+    """Return a sentence of at most :data:`MOST_SAID` letters; what was given may be a file's worth."""
+    if len(text) <= MOST_SAID:
+        return text
+    half = MOST_SAID // 2
+    return f"{text[:half]} [... {len(text) - 2 * half:,} letters ...] {text[-half:]}"
 
 
 def _lacks_memory(error: BaseException) -> bool:

@@ -227,3 +227,10 @@ def test_a_sentence_names_the_file_and_the_reason():
     text, code = sentences.sentence(NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b"))
     assert (text, code) == ("Error: the system reports Not a directory at a/b; give a path that can be used", 2)
     assert sentences.sentence(ValueError("a bug")) is None
+
+
+def test_what_is_given_may_be_huge_and_the_sentence_is_not():
+    told, code = sentences.sentence(BadInput(f"the bundle is called {'x' * 100_000}; give it another name"))
+    assert code == 2 and len(told) < 2_200 and "letters ...]" in told
+    assert told.startswith("Error: the bundle is called x") and told.endswith("; give it another name")
+    assert sentences.shortened("y" * 2_000) == "y" * 2_000
