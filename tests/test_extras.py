@@ -43,6 +43,8 @@ def imported():
 
 def is_used(package, modules):
     name = MODULES.get(package, package.replace("-", "_"))
+    if package.startswith("pytest-"):  # pytest loads its plugins by itself
+        return is_used("pytest", modules)
     if package == "pre-commit":
         return (ROOT / ".pre-commit-config.yaml").is_file()
     if package == "pytest-xdist":
