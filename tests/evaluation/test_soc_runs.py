@@ -293,7 +293,7 @@ def test_runs_are_compared_with_runs_of_the_same_game(whole, tmp_path):
     before = {path.name: path.read_bytes() for path in cc4.iterdir() if path.is_file()}
     done = evaluate(cc4)
     assert done.exit_code == 2
-    assert "asks something else (engine 'native' there, 'soc' now" in " ".join(done.output.split())
+    assert "asks something else (game 'cc4' there, 'soc' now" in " ".join(done.output.split())
     assert {path.name: path.read_bytes() for path in cc4.iterdir() if path.is_file()} == before
 
 
