@@ -54,14 +54,18 @@ class Seen(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """One batched step, as it was executed."""
+    """One batched step, as it was executed.
+
+    How episodes ended is told as :func:`native_sim.api.split_ends` reads it from what the environment declares; the
+    flags of the environment itself may differ.
+    """
 
     before: Seen
     actions: ActionBatch  # agent -> [N] integers or [N, U] numbers: what the environment was given
     rewards: FloatArray  # [N], the team's
     after: Seen  # where an episode ended: its last observation, not the first of the next episode
     terminations: Array  # [N] bool: nothing follows, do not bootstrap
-    truncations: Array  # [N] bool: the time limit, bootstrap from ``after``
+    truncations: Array  # [N] bool: interrupted by the time limit, bootstrap from ``after``; never with a termination
     infos: Mapping[str, Any]  # what the step returned beside, such as "reward_parts" [N, 4]
 
 
