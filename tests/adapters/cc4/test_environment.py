@@ -150,7 +150,7 @@ def test_what_cannot_be_played_is_refused_and_changes_nothing(learned):
     good = random_actions(observations, np.random.default_rng(0))
     with pytest.raises(ValueError, match="call reset before step"):
         make(learned).step(good)
-    with pytest.raises(ValueError, match="actions must be of blue_agent_0, .* given: blue_agent_1"):
+    with pytest.raises(ValueError, match=r"actions must be of blue_agent_0, .* given: blue_agent_1"):
         env.step({"blue_agent_1": good["blue_agent_1"]})
     for change, sentence in (
         (lambda a: a[:, :9], "10 finite numbers"),
