@@ -258,6 +258,17 @@ class Policy(ABC):
         return self.act(obs, mask, memory, draws)
 
 
+@runtime_checkable
+class Exportable(Protocol):
+    """A policy whose weights can be saved; its method's entry in the registry tells how it is made from them again."""
+
+    def weights(self) -> Mapping[str, Array]:
+        """Return name -> array of all that acting needs beside the settings and the interface."""
+
+    def with_weights(self, arrays: Mapping[str, Array]) -> Policy:
+        """Return this policy with other weights."""
+
+
 @dataclass(frozen=True)
 class Field:
     """A named run of entries in a flat vector."""
