@@ -144,6 +144,8 @@ def _refuses(call: Callable[[], object], sentence: str) -> None:
         call()
     except ValueError:
         return
+    except Exception as error:
+        raise AssertionError(f"{sentence} with ValueError; it raised {type(error).__name__}: {error}") from error
     raise AssertionError(sentence)
 
 

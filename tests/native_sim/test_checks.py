@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from native_sim import check_vector_env
+from native_sim.rows import check_rows
 from tests.builders.walking import WalkingEnv
 
 
@@ -81,6 +82,12 @@ class AllOrNone(WalkingEnv):
         return super().reset(seed=seed, rows=rows, options=options)
 
 
+class Crashes(WalkingEnv):
+    def step(self, actions, messages=None, rows=None):
+        check_rows(rows, self.num_envs)
+        return super().step({name: actions[name] for name in self.agents}, messages, rows)
+
+
 class TimeOfAll(WalkingEnv):
     """The clock runs for all rows when one of them is reset."""
 
@@ -104,6 +111,7 @@ class TimeOfAll(WalkingEnv):
         (NeverEnds, "no episode ended within 50 steps"),
         (AllOrNone, "begin together"),
         (TimeOfAll, "must not depend on the others"),
+        (Crashes, "must be refused with ValueError; it raised KeyError"),
     ],
 )
 def test_who_breaks_the_contract_is_caught(broken, sentence):
