@@ -17,7 +17,7 @@ from cage4.observations import true_state
 from cage4.observations.spaces import action_sizes, action_spaces, observation_spaces
 from cage4.observations.true_state import TrueState
 from cage4.variants import Variant
-from native_sim.api import Array, VectorEnv
+from native_sim.api import Array, HasTrueState, VectorEnv
 
 Observation = npt.NDArray[np.int64]
 Messages = Mapping[str, Array] | Array
@@ -60,7 +60,12 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         pad_spaces: Whether the engine pads all agents to the sizes of agent 4.
     """
 
-    metadata = {"name": "cage4_v1", "is_parallelizable": True, "render_modes": []}  # noqa: RUF012  # PettingZoo's
+    metadata = {  # noqa: RUF012  # PettingZoo's
+        "name": "cage4_v1",
+        "is_parallelizable": True,
+        "render_modes": [],
+        "time_limit_end": spec.TIME_LIMIT_END,
+    }
     render_mode: str | None = None
 
     def __init__(self, engine: VectorEnv, pad_spaces: bool = False) -> None:
@@ -143,10 +148,9 @@ class CageParallelEnv(ParallelEnv[str, Observation, int]):  # type: ignore[misc]
         Raises:
             ValueError: If the environment was not reset yet, or the engine has no true state.
         """
-        read = getattr(self.engine, "true_state", None)
-        if read is None:
+        if not isinstance(self.engine, HasTrueState):
             raise ValueError(f"{type(self.engine).__name__} does not tell the true state; use an engine of cage4")
-        state: TrueState = read()
+        state: TrueState = self.engine.true_state()
         return state
 
     def render(self) -> None:

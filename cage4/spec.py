@@ -102,6 +102,12 @@ RED_SUBNETS: Final[tuple[tuple[Subnet, ...], ...]] = (
 
 # ----------------------------------------------------------------------------------------------- steps and phases
 DEFAULT_STEPS: Final = 500
+TIME_LIMIT_END: Final = "both"
+"""CC4's last step is the end of the game, and sets both flags, as CybORG's one done flag does.
+
+A score adds up the rewards of a fixed number of steps, in which the mission runs through its three phases; no reward
+follows. So learners do not bootstrap there: see :data:`native_sim.api.TimeLimitEnd`.
+"""
 NUM_PHASES: Final = 3
 PHASE_NAMES: Final = ("Preplanning", "MissionA", "MissionB")
 

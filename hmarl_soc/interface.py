@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
-from native_sim.api import Layout, VectorEnv
+from native_sim.api import HasLayouts, Layout, VectorEnv
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ def describe(env: VectorEnv, state_size: int = 0) -> Interface:
     """Return the interface of any vector environment.
 
     Args:
-        env: Its observation layouts are used where it has ``observation_layouts``.
+        env: Its observation layouts are used where it has them (:class:`native_sim.api.HasLayouts`).
         state_size: Length of ``infos["state"]``, 0 where the environment shows none.
 
     Raises:
         ValueError: If an observation is neither a flat box nor flat whole numbers, or an action is neither a flat box
             nor discrete.
     """
-    layouts = getattr(env, "observation_layouts", {})
+    layouts = env.observation_layouts if isinstance(env, HasLayouts) else {}
     agents = []
     spaces, actions = cast(Any, env.single_observation_space), cast(Any, env.single_action_space)
     for name in env.agents:

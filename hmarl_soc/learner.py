@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hmarl_soc.interface import Interface
 from native_sim.api import ActionBatch, Array, FloatArray, ObservationBatch, Policy
+from native_sim.api import Exportable as Exportable
 
 State = Mapping[str, Any]
 """Nested mappings with string keys whose leaves are tensors, NumPy arrays, numbers, strings, None or lists of these."""
@@ -54,14 +55,18 @@ class Seen(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """One batched step, as it was executed."""
+    """One batched step, as it was executed.
+
+    How episodes ended is told as :func:`native_sim.api.split_ends` reads it from what the environment declares; the
+    flags of the environment itself may differ.
+    """
 
     before: Seen
     actions: ActionBatch  # agent -> [N] integers or [N, U] numbers: what the environment was given
     rewards: FloatArray  # [N], the team's
     after: Seen  # where an episode ended: its last observation, not the first of the next episode
     terminations: Array  # [N] bool: nothing follows, do not bootstrap
-    truncations: Array  # [N] bool: the time limit, bootstrap from ``after``
+    truncations: Array  # [N] bool: interrupted by the time limit, bootstrap from ``after``; never with a termination
     infos: Mapping[str, Any]  # what the step returned beside, such as "reward_parts" [N, 4]
 
 
@@ -109,14 +114,3 @@ class Learner(ABC):
 def average(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the means of metrics over several gradient steps, at least one."""
     return {name: float(np.mean([step[name] for step in metrics])) for name in metrics[0]}
-
-
-@runtime_checkable
-class Exportable(Protocol):
-    """A policy whose weights can be saved; ``registry`` names how it is made from them again."""
-
-    def weights(self) -> Mapping[str, Array]:
-        """Return name -> array of all that acting needs beside the settings and the interface."""
-
-    def with_weights(self, arrays: Mapping[str, Array]) -> Policy:
-        """Return this policy with other weights."""

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,61 @@ IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 ObservationBatch = Mapping[str, Any]
 ActionBatch = Mapping[str, Array]
+TimeLimitEnd = Literal["terminated", "truncated", "both"]
+"""How an environment reports an episode that its time limit ended, and what a learner makes of it.
+
+* ``"truncated"``, Gymnasium's meaning and the default: the limit interrupts an episode that would go on. Such a step
+  sets the truncation alone, and a learner bootstraps from the last observation.
+* ``"terminated"``: the horizon belongs to the game, and no reward follows it. Such a step sets the termination alone,
+  and a learner does not bootstrap.
+* ``"both"``: as ``"terminated"``, but the step sets both flags, as CybORG does. A learner does not bootstrap.
+
+An end by the game's own rules sets the termination alone, whatever is declared. An environment declares its answer as
+``metadata["time_limit_end"]``; its PettingZoo and Gymnasium faces repeat it there.
+"""
+_TIME_LIMIT_END: Final = "time_limit_end"
+
+
+def time_limit_end_of(metadata: Mapping[str, Any]) -> TimeLimitEnd:
+    """Return what an environment's metadata declare: see :data:`TimeLimitEnd`.
+
+    Raises:
+        ValueError: If it is none of the three.
+    """
+    declared = metadata.get(_TIME_LIMIT_END, "truncated")
+    if declared not in get_args(TimeLimitEnd):
+        allowed = ", ".join(map(repr, get_args(TimeLimitEnd)))
+        raise ValueError(f"metadata[{_TIME_LIMIT_END!r}] must be one of {allowed}; it is {declared!r}")
+    return cast(TimeLimitEnd, declared)
+
+
+class Ends(NamedTuple):
+    """How the episodes of N environments ended in a step, as a learner needs it; at most one of the two per row."""
+
+    final: npt.NDArray[np.bool_]  # [N], nothing follows: do not bootstrap
+    interrupted: npt.NDArray[np.bool_]  # [N], the time limit cut the episode off: bootstrap from the last observation
+
+
+def split_ends(declared: TimeLimitEnd, terminations: Array, truncations: Array) -> Ends:
+    """Return what the flags of a step [N] mean under what the environment declares; every learner goes by it.
+
+    Raises:
+        ValueError: If a row sets flags that contradict what is declared.
+    """
+    refused = {
+        "truncated": terminations & truncations,
+        "terminated": truncations,
+        "both": truncations & ~terminations,
+    }[declared]
+    if refused.any():
+        row = int(np.flatnonzero(refused)[0])
+        flags = "both terminated and truncated" if terminations[row] else "truncated only"
+        raise ValueError(
+            f"environment {row} of this step is {flags}, but its metadata declare {_TIME_LIMIT_END!r} as {declared!r}; "
+            "set the flags as declared, or declare what they are"
+        )
+    interrupted = truncations if declared == "truncated" else np.zeros_like(truncations)
+    return Ends(terminations, interrupted)
 
 
 class StepBatch(NamedTuple):
@@ -31,8 +86,8 @@ class StepBatch(NamedTuple):
 
     observations: dict[str, Array]  # agent -> [N, F]
     rewards: FloatArray  # [N], reward of the team in this step
-    terminations: npt.NDArray[np.bool_]  # [N], the episode ended by its own rules
-    truncations: npt.NDArray[np.bool_]  # [N], the episode ended by the time limit
+    terminations: npt.NDArray[np.bool_]  # [N], the episode ended and nothing follows
+    truncations: npt.NDArray[np.bool_]  # [N], the time limit ended the episode; see TimeLimitEnd
     infos: dict[str, Any]  # "action_mask": agent -> [N, U] int8, and what the engine documents
 
 
@@ -45,9 +100,22 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any], ABC):
 
     Auto-reset is disabled (``metadata["autoreset_mode"]``): stepping a finished row raises ``ValueError`` and
     changes nothing. Returned arrays are fresh or read-only; writing to them never changes the environment.
+    ``metadata["time_limit_end"]`` declares what the time limit is (:data:`TimeLimitEnd`).
+
+    What only some environments can do are protocols of this module: :class:`HasLayouts`, :class:`HasMetrics` and
+    :class:`HasTrueState`, each asked for with ``isinstance``.
     """
 
     agents: tuple[str, ...]
+
+    @property
+    def time_limit_end(self) -> TimeLimitEnd:
+        """How an episode that the time limit ended is reported, as the metadata declare it.
+
+        Raises:
+            ValueError: If they declare what does not exist.
+        """
+        return time_limit_end_of(self.metadata)
 
     @abstractmethod
     def reset(
@@ -89,6 +157,34 @@ class VectorEnv(GymnasiumVectorEnv[Any, Any, Any], ABC):
         Raises:
             ValueError: If an agent is missing, a shape or dtype is wrong, an action is out of range, or a row has
                 finished; the state is then unchanged.
+        """
+
+
+@runtime_checkable
+class HasLayouts(Protocol):
+    """An environment that names the entries of its observations."""
+
+    observation_layouts: Mapping[str, Layout]
+    """Agent -> what the F entries of its observation mean."""
+
+
+@runtime_checkable
+class HasMetrics(Protocol):
+    """An environment whose steps tell more of an ended episode than its reward."""
+
+    metric_names: Sequence[str]
+    """Entries of the ``infos`` of a step, [N] float64 each, NaN where the episode goes on."""
+
+
+@runtime_checkable
+class HasTrueState(Protocol):
+    """An environment that tells the truth behind its observations, for training and tests only."""
+
+    def true_state(self, rows: Sequence[int] | None = None) -> Any:
+        """Return the true state of rows (default: all) in named arrays [N, ...], of the engine's own type.
+
+        Raises:
+            ValueError: If a row does not exist, is repeated, or was never reset.
         """
 
 
@@ -160,6 +256,17 @@ class Policy(ABC):
             obs: As of :meth:`act`, and so are ``mask``, ``memory`` and ``draws``.
         """
         return self.act(obs, mask, memory, draws)
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """A policy whose weights can be saved; its method's entry in the registry tells how it is made from them again."""
+
+    def weights(self) -> Mapping[str, Array]:
+        """Return name -> array of all that acting needs beside the settings and the interface."""
+
+    def with_weights(self, arrays: Mapping[str, Array]) -> Policy:
+        """Return this policy with other weights."""
 
 
 @dataclass(frozen=True)

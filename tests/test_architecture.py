@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -246,3 +247,64 @@ def test_reading_a_table_loads_no_compiler():
     code = "import sys, cage4, cage4.spec, cage4.observations.flat, native_sim; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "False"
+
+
+CONTRACT = {"Policy", "VectorEnv"}
+"""Classes of native_sim.api; its protocols name what only some environments and policies can do."""
+PROBED = re.compile(r"(^|_)(env|envs|engine|environment|policy|teacher)$")
+"""Names of variables that hold an environment or a policy."""
+
+
+def abilities():
+    """Return the names of what environments and policies have by contract, or may have by protocol."""
+    tree = ast.parse((ROOT / "native_sim" / "api.py").read_text(encoding="utf-8"))
+    kept = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        and (node.name in CONTRACT or any(isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases))
+    ]
+    members = [member for node in kept for member in node.body]
+    names = {member.name for member in members if isinstance(member, ast.FunctionDef)}
+    names |= {member.target.id for member in members if isinstance(member, ast.AnnAssign)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def probes(tree, known):
+    """Yield the calls of getattr and hasattr that ask an environment or a policy whether it can do something."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id not in ("getattr", "hasattr") or not isinstance(node.args[1], ast.Constant):
+            continue  # a name that is computed is no probe for one ability
+        holder = ast.unparse(node.args[0]).split(".")[-1]
+        if PROBED.search(holder) or node.args[1].value in known:
+            yield node
+
+
+def test_abilities_are_protocols_and_not_probed_for():
+    """What only some environments or policies can do is a protocol of native_sim.api, asked for with isinstance."""
+    known = abilities()
+    assert {"observation_layouts", "metric_names", "true_state", "fallbacks", "exact", "follow"} <= known
+    for path in sources():
+        for call in probes(ast.parse(path.read_text(encoding="utf-8")), known):
+            where = f"{path.relative_to(ROOT)}:{call.lineno}"
+            raise AssertionError(
+                f"{where} probes with {ast.unparse(call)}; ask with isinstance for a protocol of api.py"
+            )
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("getattr(self.engine, 'truth', None)", True),
+        ("hasattr(env, 'anything')", True),
+        ("getattr(kept, 'metric_names', ())", True),
+        ("hasattr(inner_policy, 'weights')", True),
+        ("hasattr(os, 'fork')", False),
+        ("getattr(module, '__file__', None)", False),
+        ("getattr(env, name)", False),
+    ],
+)
+def test_probes_are_told_from_other_look_ups(code, found):
+    assert bool(list(probes(ast.parse(code), abilities()))) == found

@@ -27,6 +27,7 @@ from adapters.cc4.soc_terms import SEGMENT_OF_AGENT
 from cage4.spec import Verb
 from native_sim.api import ActionBatch, Array, Layout, StepBatch, VectorEnv
 from native_sim.memory import put, take
+from native_sim.rows import check_rows
 
 OPTION, TRIAGE, DIRECTIVE = 0, 1, slice(2, 10)
 """Where an action's numbers are: of an option, of soc.Triage, and the directive that the agent would give."""
@@ -83,7 +84,6 @@ class CarriedEnv(VectorEnv):
     """
 
     agents = spec.BLUE_AGENTS
-    metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (Gymnasium's own attribute)
 
     def __init__(self, env: VectorEnv, carrier: Carrier, config: MapperConfig) -> None:
         if carrier.constant is not None or carrier.assignment.name != "natural":
@@ -92,6 +92,7 @@ class CarriedEnv(VectorEnv):
                 f"this one has the assignment {carrier.assignment.name!r}"
             )
         self.env, self.carrier, self.config, self.num_envs = env, carrier, config, env.num_envs
+        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED, "time_limit_end": env.time_limit_end}
         self.observation_layouts = {name: observation_layout(i) for i, name in enumerate(self.agents)}
         sizes = {name: layout.size for name, layout in self.observation_layouts.items()}
         self.single_observation_space = Dict(
@@ -111,18 +112,19 @@ class CarriedEnv(VectorEnv):
         """Start new episodes; see :meth:`native_sim.api.VectorEnv.reset`."""
         observations, infos = self.env.reset(seed=seed, rows=rows, options=options)
         mask = (options or {}).get("reset_mask")
-        chosen = np.flatnonzero(mask) if mask is not None else self._rows(rows)
+        chosen = np.flatnonzero(mask) if mask is not None else check_rows(rows, self.num_envs)
         return self._show(chosen, observations, infos, self.carrier.initial_memory(len(chosen))), self._infos(infos)
 
     def step(self, actions: ActionBatch, messages: Array | None = None, rows: Sequence[int] | None = None) -> StepBatch:
         """Advance rows by one step; see :meth:`native_sim.api.VectorEnv.step`. Messages are the carrier's own.
 
         Raises:
-            ValueError: If messages are given, or an option is not legal where it counts.
+            ValueError: If messages are given, an agent is missing or unknown, or an option that counts is not legal.
         """
         if messages is not None:
             raise ValueError("a carried defender's messages follow from its directive; give none")
-        chosen = self._rows(rows)
+        chosen = check_rows(rows, self.num_envs)
+        self._check(actions)
         sight: Sight = take(self._sight, chosen)
         memory = take(self._memory, chosen)
         played = [self._play(agent, sight, np.asarray(actions[name])) for agent, name in enumerate(self.agents)]
@@ -164,13 +166,10 @@ class CarriedEnv(VectorEnv):
         sight = self.carrier.see(obs, infos["action_mask"], memory)
         if np.array_equal(rows, np.arange(self.num_envs)):
             self._sight, self._memory = sight, memory
-        elif self._sight is None and len(rows) == self.num_envs:
-            order = np.argsort(rows)
-            self._sight, self._memory = take(sight, order), take(memory, order)
-        elif self._sight is None:
-            raise ValueError("all environments must be reset once before some of them")
-        else:
-            self._sight, self._memory = put(self._sight, rows, sight), put(self._memory, rows, memory)
+        elif len(rows):
+            # of rows that were never reset nothing is read: the engine refuses to step them
+            every = take(sight, np.zeros(self.num_envs, np.int64)) if self._sight is None else self._sight
+            self._sight, self._memory = put(every, rows, sight), put(self._memory, rows, memory)
         return {name: self._observe(agent, sight) for agent, name in enumerate(self.agents)}
 
     def _observe(self, agent: int, sight: Sight) -> Array:
@@ -190,8 +189,12 @@ class CarriedEnv(VectorEnv):
         }
         return observation_layout(agent).pack(values, np.float32)
 
-    def _rows(self, rows: Sequence[int] | None) -> Array:
-        return np.arange(self.num_envs) if rows is None else np.asarray(rows, np.int64)
+    def _check(self, actions: ActionBatch) -> None:
+        if self._sight is None:
+            raise ValueError("no environment has been reset yet: call reset before step")
+        if set(actions) != set(self.agents):
+            given = ", ".join(map(str, actions)) or "none"
+            raise ValueError(f"actions must be of {', '.join(self.agents)}; given: {given}")
 
     def _infos(self, infos: dict[str, Any]) -> dict[str, Any]:
         count = len(infos["busy"])

@@ -269,7 +269,7 @@ class CyborgVectorEnv(VectorEnv):
     Observations are int8 arrays [N, F] per agent. ``infos`` holds "action_mask" (agent -> [N, U] int8),
     "busy" ([N, 5] int64), "phase" ([N] int64), "reward_parts" ([N, 9, 3] float64) and "action_cost" ([N]
     float64), as :class:`CyborgFrame` describes them. CybORG has one done flag: terminations and truncations
-    are equal.
+    are equal (``spec.TIME_LIMIT_END``).
 
     Args:
         num_envs: Number of environments E.
@@ -308,7 +308,7 @@ class CyborgVectorEnv(VectorEnv):
         seeds = validate.check_seeds(validate.check_seed(seed), self.num_envs)
         count = _check_processes(processes, self.num_envs)
         self.agents = spec.BLUE_AGENTS
-        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
+        self.metadata = {"autoreset_mode": AutoresetMode.DISABLED, "time_limit_end": spec.TIME_LIMIT_END}
         spaces = VectorSpaces(self.num_envs, self.pad_spaces)
         self.single_observation_space, self.observation_space = (
             spaces.single_observation_space,

@@ -51,11 +51,14 @@ class NativeVectorEnv(VectorEnv):
     episode): ``busy`` [N, 5] int16, ticks left of each agent's action after the step (0: free); ``phase`` [N]
     int8, the mission phase that was played (element 0 of every observation); ``reward_parts`` [N, 9, 3] int32,
     reward per subnet (generation order) and cause (LWF, ASF, RIA); ``action_cost`` [N] float64. The parts and the
-    action cost add up to the reward. ``terminations`` equals ``truncations``, as in CybORG.
+    action cost add up to the reward. ``terminations`` equals ``truncations``, as in CybORG (``spec.TIME_LIMIT_END``).
     """
 
     agents = spec.BLUE_AGENTS
-    metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (Gymnasium's own attribute)
+    metadata = {  # noqa: RUF012  (Gymnasium's own attribute)
+        "autoreset_mode": AutoresetMode.DISABLED,
+        "time_limit_end": spec.TIME_LIMIT_END,
+    }
 
     def __init__(
         self,

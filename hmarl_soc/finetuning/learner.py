@@ -149,6 +149,7 @@ class Finetuner(Learner, Saved):
             "critic": ((critic,), np.float32),
             "critic_after": ((critic,), np.float32),
             "reward": ((agents,), np.float64),
+            "final": ((), np.bool_),
             "end": ((), np.bool_),
         }
 
@@ -221,6 +222,7 @@ class Finetuner(Learner, Saved):
                 "critic": self._overview(step.before),
                 "critic_after": self._overview(step.after),
                 "reward": self.config.reward_scale * step.infos["agent_rewards"],
+                "final": step.terminations,
                 "end": ends,
             },
         )
@@ -265,8 +267,8 @@ class Finetuner(Learner, Saved):
             self.fitted = True
         with torch.no_grad():
             values, later = (self.value(x)[0].cpu().numpy().astype(np.float64) for x in (critic, after))
-        ends = np.repeat(grid["end"], agents, axis=1)  # [T, E * A]
-        later[ends.reshape(later.shape)] = 0.0  # the clock is part of what is seen: over is over
+        final, ends = (np.repeat(grid[name], agents, axis=1) for name in ("final", "end"))  # [T, E * A]
+        later[final.reshape(later.shape)] = 0.0
         rewards, before, then = (array.reshape(ends.shape) for array in (grid["reward"], values, later))
         discount = np.full(ends.shape, self.config.gamma)
         gains = generalized_advantages(rewards, before, then, discount, ends, self.config.gae_lambda)
@@ -354,7 +356,10 @@ class Finetuner(Learner, Saved):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state_dict`."""
         Saved.load_state_dict(self, state)
-        self._rollout.load_state_dict(state["rollout"])
+        entries = state["rollout"]["entries"]
+        if "final" not in entries:  # of an earlier version, to which every end was final
+            entries = {**entries, "final": entries["end"]}
+        self._rollout.load_state_dict({**state["rollout"], "entries": entries})
         self.generator.bit_generator.state = state["generator"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hmarl_soc.learner import Seen, State, Transition
-from native_sim.api import ActionBatch, Array, Policy, VectorEnv
+from native_sim.api import ActionBatch, Array, Policy, VectorEnv, split_ends
 
 TRAINING, VALIDATION = 0, 1
 """Purposes of the lists of episode seeds."""
@@ -64,14 +64,19 @@ class Field:
         return self._now
 
     def step(self, actions: ActionBatch) -> Transition:
-        """Advance all rows by one step."""
+        """Advance all rows by one step.
+
+        Raises:
+            ValueError: If an episode ends otherwise than the environment declares (``time_limit_end``).
+        """
         before = self.seen()
         self._remember(actions)
         batch = self.env.step(actions)
         after = Seen(self.rows, batch.observations, batch.infos["action_mask"], batch.infos.get("state"))
         self._lengths += 1
         self._returns += batch.rewards
-        return Transition(before, actions, batch.rewards, after, batch.terminations, batch.truncations, batch.infos)
+        ends = split_ends(self.env.time_limit_end, batch.terminations, batch.truncations)
+        return Transition(before, actions, batch.rewards, after, ends.final, ends.interrupted, batch.infos)
 
     def restart(self, step: Transition) -> Seen:
         """Give rows whose episode ended the next seeds of the list; return what all rows show now."""

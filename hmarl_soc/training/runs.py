@@ -15,7 +15,7 @@ from hmarl_soc.training.progress import Meter
 from hmarl_soc.training.trainer import Outcome, Trainer
 from hmarl_soc.training.validation import Validator
 from native_sim import make_vec
-from native_sim.api import Policy, VectorEnv
+from native_sim.api import HasMetrics, Policy, VectorEnv
 from native_sim.soc.policies import make_policy
 from native_sim.soc.spec import STATE
 from native_sim.storage.writing import FolderLock, sweep
@@ -97,7 +97,7 @@ def make_trainer(
     learner.use_threads(config.trainer.threads)
     episodes = config.trainer.validation_episodes
     kept = game.make_env(config.environment, min(episodes, game.validation_envs))
-    metrics = [name for name in game.metrics if name in getattr(kept, "metric_names", ())]
+    metrics = [name for name in game.metrics if isinstance(kept, HasMetrics) and name in kept.metric_names]
     validator = Validator(kept, episodes, metrics)
     return Trainer(env, learner, config, method, interface, seed, out, validator, meter, teacher)
 

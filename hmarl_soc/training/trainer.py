@@ -15,11 +15,11 @@ from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import Checkpoint
 from hmarl_soc.config import RunConfig
 from hmarl_soc.interface import Interface
-from hmarl_soc.learner import Exportable, Learner, State
+from hmarl_soc.learner import Learner, State
 from hmarl_soc.nn.averaging import Average
 from hmarl_soc.training.playing import Field
 from hmarl_soc.training.progress import Log, Meter, Quiet, StopSwitch
-from native_sim.api import Policy, VectorEnv
+from native_sim.api import Exportable, Policy, VectorEnv
 from native_sim.names import shortened
 
 Validate = Callable[[Policy], Mapping[str, float]]

@@ -38,6 +38,13 @@ class Engine(Protocol):
     def step(self, rows: Array, commands: Commands) -> Frame:
         """Advance ``rows`` [N] by one step."""
 
+    def truth(self, rows: Array) -> Array:
+        """Return the state vectors [N, 48] float32 (spec.STATE) of ``rows`` [N].
+
+        Raises:
+            ValueError: If the rules have none.
+        """
+
 
 def make_engine(config: SocConfig, num_envs: int, threads: int) -> Engine:
     """Return the engine of the configured rules; compilers are loaded here."""
@@ -99,7 +106,11 @@ class SocVectorEnv(VectorEnv):
     """
 
     agents = spec.AGENTS
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED, "render_modes": ["ansi"]}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "autoreset_mode": AutoresetMode.DISABLED,
+        "render_modes": ["ansi"],
+        "time_limit_end": spec.TIME_LIMIT_END,
+    }
 
     def __init__(
         self, config: SocConfig, num_envs: int = 1, threads: int | None = None, with_state: bool = False
@@ -177,10 +188,7 @@ class SocVectorEnv(VectorEnv):
         return tuple(lines)
 
     def _truth(self, rows: Array) -> Array:
-        truth = getattr(self.engine, "truth", None)
-        if truth is None:
-            raise ValueError("the reference rules have no state vector: their observations show the truth")
-        return np.asarray(truth(rows))
+        return np.asarray(self.engine.truth(rows))
 
     def _add_state(self, infos: dict[str, Any], rows: Array) -> dict[str, Any]:
         if self._with_state:

@@ -33,7 +33,7 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
         ValueError: If a role is unknown or named twice, or none is named, or the other policy has a memory or draws.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "time_limit_end": spec.TIME_LIMIT_END}  # noqa: RUF012
 
     def __init__(
         self,
@@ -107,7 +107,12 @@ class SocParallelEnv(ParallelEnv):  # type: ignore[misc]
         render_mode: "ansi" for text, or None.
     """
 
-    metadata: dict[str, Any] = {"name": "soc_v1", "render_modes": ["ansi"], "is_parallelizable": True}  # noqa: RUF012
+    metadata: dict[str, Any] = {  # noqa: RUF012
+        "name": "soc_v1",
+        "render_modes": ["ansi"],
+        "is_parallelizable": True,
+        "time_limit_end": spec.TIME_LIMIT_END,
+    }
 
     def __init__(self, config: SocConfig | None = None, render_mode: str | None = None) -> None:
         _check_render_mode(render_mode)

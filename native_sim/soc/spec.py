@@ -21,6 +21,8 @@ OBSERVATION_SIZES: Final = (64, 128, 64, 96)
 ACTION_SIZES: Final = (8, 16, 4, 12)
 """Numbers in [-1, 1] per role; for triage, the number of choices."""
 EPISODE_STEPS: Final = 200
+TIME_LIMIT_END: Final = "truncated"
+"""The attack would go on after the last step, so the limit interrupts; see :data:`native_sim.api.TimeLimitEnd`."""
 DEFAULT_HOSTS: Final = 40
 """Hosts per segment."""
 QUEUE_LENGTH: Final = 50

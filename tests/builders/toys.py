@@ -18,11 +18,15 @@ class ToyEnv(VectorEnv):
 
     ``spaces``: agent -> (observation size, number of actions, discrete). An episode is over after ``length`` steps, by
     truncation, or by termination with ``terminates``. ``reward(x, actions)``: x [N, A], agent -> actions, to [N].
+    With ``time_limit_end`` that is declared, and steps that meet the limit set their flags as it says.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012
 
-    def __init__(self, spaces, reward, num_envs=8, length=10, terminates=False, with_state=True):
+    def __init__(
+        self, spaces, reward, num_envs=8, length=10, terminates=False, with_state=True, time_limit_end="truncated"
+    ):
+        self.metadata = {**type(self).metadata, "time_limit_end": time_limit_end}
         self.agents = tuple(spaces)
         self.num_envs, self.length, self.terminates = num_envs, length, terminates
         self.sizes, self.reward, self.with_state = spaces, reward, with_state
@@ -65,10 +69,9 @@ class ToyEnv(VectorEnv):
         self.time[rows] += 1
         over = self.time[rows] >= self.length
         observations, infos = self.look(rows)
-        ends, none = over.copy(), np.zeros_like(over)
-        return StepBatch(
-            observations, rewards, ends if self.terminates else none, none if self.terminates else ends, infos
-        )
+        final = self.terminates or self.time_limit_end in ("terminated", "both")
+        cut = not self.terminates and self.time_limit_end in ("truncated", "both")
+        return StepBatch(observations, rewards, over & final, over & cut, infos)
 
 
 class Repeat(Policy):

@@ -18,6 +18,7 @@ from cage4.observations import true_state
 from cage4.observations.spaces import VectorSpaces, action_sizes, observation_sizes
 from cage4.spec import BLUE_AGENTS
 from native_sim.api import StepBatch, VectorEnv
+from native_sim.checks import check_vector_env
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class FakeEngine(VectorEnv):
     """Draws random bits; remembers what it was given."""
 
-    metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  # Gymnasium's
+    metadata = {"autoreset_mode": AutoresetMode.DISABLED, "time_limit_end": "both"}  # noqa: RUF012  # Gymnasium's
     agents = BLUE_AGENTS
 
     def __init__(self, num_envs=1, variant="base", steps=10, seed=None, pad_spaces=False, rich=False, **options):
@@ -101,6 +102,29 @@ def test_pettingzoos_own_tests_on_cyborg(pad):
 
 
 # ------------------------------------------------------------------------------------------------------- contract
+@pytest.mark.parametrize("pad", [False, True])
+def test_the_compiled_engine_keeps_the_contract_past_the_end_of_episodes(pad):
+    check_vector_env(lambda count: cage4.vector_env("native", count, steps=7, pad_spaces=pad, rich=pad), 3, 15)
+
+
+@pytest.mark.cyborg
+@pytest.mark.parametrize("pad", [False, True])
+def test_cyborg_keeps_the_contract_past_the_end_of_episodes(pad):
+    def make(count):
+        return cage4.vector_env("cyborg", count, steps=5, pad_spaces=pad, rich=pad, processes=0)
+
+    check_vector_env(make, 2, 9)
+
+
+@pytest.mark.parametrize("engine", ["native", pytest.param("cyborg", marks=pytest.mark.cyborg)])
+def test_engines_and_face_declare_the_end_that_they_play(engine):
+    face = cage4.parallel_env(engine, steps=4, seed=0)
+    assert face.metadata["time_limit_end"] == face.engine.time_limit_end == spec.TIME_LIMIT_END == "both"
+    face.reset(seed=0)
+    steps = play_out(face)
+    assert [{*step[2].values(), *step[3].values()} for step in steps] == [{False}, {False}, {True}]
+
+
 def test_what_reset_returns(env):
     observations, infos = env.reset(seed=3)
     assert env.agents == env.possible_agents == list(BLUE_AGENTS) == list(observations) == list(infos)

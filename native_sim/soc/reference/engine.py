@@ -47,3 +47,7 @@ class ReferenceEngine:
 
         share(work, len(rows), self._threads)
         return frame
+
+    def truth(self, rows: Array) -> Array:
+        """Raise ValueError: there is no state vector under these rules."""
+        raise ValueError("the reference rules have no state vector: their observations show the truth")

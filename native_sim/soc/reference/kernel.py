@@ -348,7 +348,7 @@ def settle(s, contained, limit, out, i):  # type: ignore[no-untyped-def]
     s.row.total += reward
     out.reward[i] = reward
     out.terminated[i] = contained or s.row.stolen
-    out.truncated[i] = s.row.step >= limit
+    out.truncated[i] = s.row.step >= limit and not out.terminated[i]
     if out.terminated[i] or out.truncated[i]:
         _write_metrics(s, limit, out.metrics[i])
 

@@ -12,6 +12,7 @@ from adapters.cc4.environment import CarriedEnv, observation_layout
 from adapters.cc4.mapper_linear import LinearMapper
 from adapters.cc4.mapper_table import MapperConfig
 from cage4 import spec
+from native_sim.checks import check_vector_env
 from native_sim.soc import policies as soc_policies
 
 STEPS, ENVS = 25, 3
@@ -52,6 +53,22 @@ def random_actions(observations, generator):
         triage, directive = generator.integers(-1, 4, len(option)), generator.uniform(-1, 1, (len(option), 8))
         actions[name] = np.column_stack([option, triage, directive]).astype(np.float32)
     return actions
+
+
+@pytest.mark.parametrize("steps", [3, 7])
+def test_contract(learned, steps):
+    def sample(env, observations, masks, generator):
+        return random_actions(observations, generator)
+
+    check_vector_env(lambda count: make(learned, count, steps), 2, 9, sample=sample)
+
+
+@pytest.mark.parametrize("declared", ["terminated", "truncated", "both"])
+def test_its_time_limit_is_that_of_the_environments_behind_it(learned, declared):
+    env = cage4.vector_env("native", num_envs=1, steps=5, rich=True)
+    env.metadata = {**env.metadata, "time_limit_end": declared}
+    carried = CarriedEnv(env, learned.carrier(), learned.mapper)
+    assert carried.time_limit_end == carried.metadata["time_limit_end"] == declared
 
 
 def test_it_plays_what_the_carried_policy_plays(learned):
@@ -129,10 +146,12 @@ def test_the_reward_is_split_without_a_rest(learned):
 
 def test_what_cannot_be_played_is_refused_and_changes_nothing(learned):
     env = make(learned)
-    with pytest.raises(ValueError, match="must be reset once"):
-        make(learned).reset(seed=[1], rows=[1])
     observations, _ = env.reset(seed=0)
     good = random_actions(observations, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="call reset before step"):
+        make(learned).step(good)
+    with pytest.raises(ValueError, match=r"actions must be of blue_agent_0, .* given: blue_agent_1"):
+        env.step({"blue_agent_1": good["blue_agent_1"]})
     for change, sentence in (
         (lambda a: a[:, :9], "10 finite numbers"),
         (lambda a: np.where(np.arange(10) == 3, np.nan, a), "10 finite numbers"),

@@ -1,5 +1,6 @@
 """A game and a metric from another package: evaluated, resumed, reported, compared and trained without an edit here."""
 
+import importlib
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from native_sim.checks import check_vector_env
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "tests" / "plugins" / "matching"
@@ -49,6 +52,12 @@ def evaluate(folder, *options):
 def played(tmp_path_factory):
     folder = tmp_path_factory.mktemp("matching") / "run"
     return folder, evaluate(folder)
+
+
+def test_its_environment_keeps_the_contract(monkeypatch):
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    made = importlib.import_module("matching.env").MatchingEnv
+    check_vector_env(lambda count: made(count, steps=8), steps=20)
 
 
 def test_it_is_evaluated_with_its_metrics(played):

@@ -52,9 +52,13 @@ INTERFACE = Interface(
 
 
 class World:
-    """Episodes of four steps; an option on a host pays its first fact to the agent that takes it."""
+    """Episodes of four steps; an option on a host pays its first fact to the agent that takes it.
 
-    def __init__(self, seed=0, rows=ROWS):
+    What ends them is ``final``, or else interrupts.
+    """
+
+    def __init__(self, seed=0, rows=ROWS, final=True):
+        self.final = final
         self.generator, self.rows, self.clock = np.random.default_rng(seed), np.arange(rows), 0
         self.now = self._show()
 
@@ -86,10 +90,11 @@ class World:
             paid = fields["facts"][self.rows, np.where(host, option % slots, 0), 0] * host
             pay.append(np.where(fields["free"] > 0, paid, 0.0))
         self.clock += 1
-        ends = np.full(len(self.rows), self.clock % 4 == 0)
+        ends, never = np.full(len(self.rows), self.clock % 4 == 0), np.zeros(len(self.rows), bool)
+        final, cut = (ends, never) if self.final else (never, ends)
         self.now = self._show()
         shares = np.stack(pay, axis=1)
-        return Transition(before, actions, shares.sum(axis=1), self.now, ends, ends, {"agent_rewards": shares})
+        return Transition(before, actions, shares.sum(axis=1), self.now, final, cut, {"agent_rewards": shares})
 
 
 def make(carried, seed=0, rows=ROWS, mapper=None, **settings):
@@ -204,6 +209,31 @@ def test_saved_and_loaded_it_goes_on_exactly(carried, parts):
     other = make(carried, parts=parts, seed=1)
     run(other, World(), 30)
     assert not np.array_equal(other.policy().weights()["mapper"], expected["mapper"])
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_target_counts_what_follows_an_interruption_only(carried, final):
+    learner, world = make(carried, rollout=10_000), World(final=final)
+    run(learner, world, 8)
+    grid, _ = learner._rollout.take()
+    steps = learner._prepare(grid)
+    after = torch.as_tensor(grid["critic_after"].reshape(8 * ROWS, -1))
+    rest = steps["targets"] - torch.as_tensor(grid["reward"]).reshape(8 * ROWS, -1)
+    ends = torch.as_tensor(grid["end"]).reshape(-1)
+    with torch.no_grad():
+        follows = 0.0 if final else learner.config.gamma * learner.value(after)[0][ends]
+    assert ends.sum() == 2 * ROWS and torch.allclose(rest[ends].float(), torch.as_tensor(follows).float(), atol=1e-5)
+    assert final or follows.abs().max() > 1e-3
+
+
+def test_a_checkpoint_that_knew_one_kind_of_end_is_gone_on_with(carried):
+    learner, again, world = make(carried), make(carried), World()
+    run(learner, world, 5)
+    state = learner.state_dict()
+    entries = dict(state["rollout"]["entries"])
+    kept = entries.pop("final")
+    again.load_state_dict({**state, "rollout": {**state["rollout"], "entries": entries}})
+    assert kept.any() and np.array_equal(again.state_dict()["rollout"]["entries"]["final"], kept)
 
 
 def test_what_it_starts_with_is_what_was_carried(carried):

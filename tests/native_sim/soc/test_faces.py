@@ -32,6 +32,41 @@ def test_gymnasium_checker(roles):
         check_env(SocEnv(roles, render_mode="ansi"), skip_render_check=True)
 
 
+@pytest.mark.parametrize("rules", spec.RULES)
+def test_engine_and_faces_declare_the_end_that_they_play(rules):
+    vector, single = make_vec(rules), SocEnv(config=make_config(rules=rules, max_steps=3))
+    parallel = parallel_env(rules, max_steps=3)
+    ends = {vector.time_limit_end, single.metadata["time_limit_end"], parallel.metadata["time_limit_end"]}
+    assert ends == {spec.TIME_LIMIT_END} == {"truncated"}
+    single.reset(seed=0)
+    parallel.reset(seed=0)
+    flags = [single.step({})[2:4] for _ in range(3)]
+    assert flags == [(False, False), (False, False), (False, True)]
+    flags = [parallel.step({})[2:4] for _ in range(3)]
+    assert [(set(final.values()), set(cut.values())) for final, cut in flags][1:] == [
+        ({False}, {False}),
+        ({False}, {True}),
+    ]
+
+
+@pytest.mark.parametrize("rules", spec.RULES)
+def test_an_end_by_the_rules_in_the_very_last_step_is_no_truncation(rules):
+    def play_out(limit):
+        env = make_vec(rules, 64, hosts_per_segment=3, max_steps=limit)
+        env.reset(seed=0)
+        played, over = 0, False
+        while not over:  # the attack goes on undisturbed until something is stolen
+            batch = env.step({})
+            played, over = played + 1, (batch.terminations | batch.truncations).any()
+        return played, batch
+
+    last, batch = play_out(500)
+    assert last < 500 and batch.terminations.any()
+    again, cut = play_out(last)
+    assert again == last and np.array_equal(cut.terminations, batch.terminations)
+    assert np.array_equal(cut.truncations, ~batch.terminations)
+
+
 def test_faces_play_what_the_vector_plays():
     vector, single, parallel = make_vec(num_envs=1), SocEnv(), parallel_env()
     rng = np.random.default_rng(0)

@@ -44,6 +44,8 @@ class MatchingEnv(VectorEnv):
     def step(self, actions, messages=None, rows=None):
         chosen = check_rows(rows, self.num_envs)
         check_playing(self._started, self._over, chosen)
+        if set(actions) != set(GUARDS):
+            raise ValueError(f"actions must be of {', '.join(GUARDS)}; given {', '.join(map(str, actions)) or 'none'}")
         named = np.stack([np.asarray(actions[name]) for name in GUARDS], axis=1)
         if named.shape != (len(chosen), len(GUARDS)) or (named < 0).any() or (named >= self.colours).any():
             raise ValueError(f"actions must be colours from 0 to {self.colours - 1}, one per row and guard")
