@@ -31,7 +31,7 @@ CONTRACTS = {
     "native_sim",
     *(
         f"native_sim.{name}"
-        for name in ("api", "checks", "finite", "memory", "names", "plugins", "rows", "kernels", "storage")
+        for name in ("api", "checks", "finite", "memory", "names", "plugins", "rollout", "rows", "kernels", "storage")
     ),
     *(f"native_sim.kernels.{name}" for name in ("cache", "jit", "rng", "threads")),
     *(f"native_sim.storage.{name}" for name in ("files", "seals", "tensors", "writing")),
