@@ -12,9 +12,9 @@ import argparse
 import numpy as np
 
 from native_sim.api import ObservationBatch
+from native_sim.rollout import measure
 from native_sim.soc.config import make_config
 from native_sim.soc.env import SocVectorEnv
-from native_sim.soc.episodes import play
 from native_sim.soc.policies import Adaptive
 
 FIRST_SEED = 5_000_000
@@ -39,10 +39,10 @@ def main() -> None:
     episodes = parser.parse_args().episodes
     env = SocVectorEnv(make_config(), 256, threads=1)
     seeds = range(FIRST_SEED, FIRST_SEED + episodes)
-    exact = play(env, Adaptive(), seeds)
+    exact = measure(env, Adaptive(), seeds, env.metric_names)
     print(f"| levels | reward | loss (95 % interval) | csr |\n|---|---|---|---|\n| any | {_row(exact)}")
     for levels in (2, 3, 4, 5, 7):
-        found = play(env, Rounded(levels), seeds)
+        found = measure(env, Rounded(levels), seeds, env.metric_names)
         loss = exact["reward"] - found["reward"]
         spread = 1.96 * loss.std(ddof=1) / np.sqrt(episodes)
         print(f"| {levels} | {_row(found, f'{loss.mean():.2f} ± {spread:.2f}')}")

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from native_sim.api import ObservationBatch
+from native_sim.rollout import measure
 from native_sim.soc import spec
 from native_sim.soc.config import LEVELS, make_config
 from native_sim.soc.env import SocVectorEnv
-from native_sim.soc.episodes import play
 from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions, Oracle
 
 POPULATION, FINAL_EPISODES = 48, 1000
@@ -164,12 +164,12 @@ def table(level: str, episodes: int, constant: dict | None) -> None:
         policies["constant given"] = ConstantActions(constant)
     policies |= {f"adaptive without {role}": Adaptive((role,)) for role in spec.AGENTS}
     policies |= {"oracle, filter open": Filtered(-1.0), "oracle, filter shut": Filtered(1.0)}
-    base = play(env, policies["adaptive"], range(episodes))["reward"]
+    base = measure(env, policies["adaptive"], range(episodes), env.metric_names)["reward"]
     print(f"\n| policy | {' | '.join(COLUMNS)} | reward with footholds, r | reward - adaptive |")
     print(f"|---|{'---|' * (len(COLUMNS) + 2)}")
     rewards = {}
     for name, policy in policies.items():
-        result = play(env, policy, range(episodes))
+        result = measure(env, policy, range(episodes), env.metric_names)
         rewards[name] = result["reward"]
         cells = [f"{np.nanmean(result[c]):.3f}" if np.isfinite(result[c]).any() else "-" for c in COLUMNS]
         cells.append(f"{np.corrcoef(result['reward'], result['footholds'])[0, 1]:+.2f}")
@@ -192,7 +192,7 @@ def by_level(episodes: int) -> None:
         env = SocVectorEnv(make_config(level, held_out=True), min(episodes, 1000), with_state=True)
         cells = []
         for name, columns in shown.items():
-            result = play(env, POLICIES["corrected"][name](), range(episodes))
+            result = measure(env, POLICIES["corrected"][name](), range(episodes), env.metric_names)
             cells.append(", ".join(f"{result[column].mean():.3g}" for column in columns))
         print(f"| `{level}` | {' | '.join(cells)} |", flush=True)
 

@@ -1,12 +1,12 @@
 """What policies remember, handled without knowing it.
 
-A memory is None, an array whose first axis is the environment, or a dict, tuple or NamedTuple of memories: see
+A memory is None, an array whose first axis is the environment, or a mapping, tuple or NamedTuple of memories: see
 :class:`native_sim.api.Policy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from native_sim.api import Array
@@ -22,7 +22,7 @@ def on_arrays(change: Callable[..., Array], memory: Any, *others: Any) -> Any:
     """
     if memory is None:
         return None
-    if isinstance(memory, dict):
+    if isinstance(memory, Mapping):
         return {name: on_arrays(change, part, *(other[name] for other in others)) for name, part in memory.items()}
     if isinstance(memory, tuple):
         parts = [on_arrays(change, *same) for same in zip(memory, *others, strict=True)]

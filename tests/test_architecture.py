@@ -32,7 +32,7 @@ CONTRACTS = {
     "native_sim",
     *(
         f"native_sim.{name}"
-        for name in ("api", "checks", "finite", "memory", "names", "plugins", "rows", "kernels", "storage")
+        for name in ("api", "checks", "finite", "memory", "names", "plugins", "rollout", "rows", "kernels", "storage")
     ),
     *(f"native_sim.kernels.{name}" for name in ("cache", "jit", "rng", "threads")),
     *(f"native_sim.storage.{name}" for name in ("files", "seals", "tensors", "writing")),
@@ -216,6 +216,41 @@ def test_no_global_random_state():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("np.random", "numpy.random"):
                 assert node.attr in allowed, f"{path.relative_to(ROOT)}:{node.lineno} uses np.random.{node.attr}"
+
+
+LOOPS = {
+    "native_sim/rollout.py": "the loop",
+    "hmarl_soc/training/playing.py": "environments of a learner, beside a teacher whose advice is shown to it",
+    "hmarl_soc/training/speed.py": "times a learner and its environments",
+    "evaluation/jobs/bench.py": "times the steps of engines and faces, without what a policy takes",
+}
+"""Files that may both ask a policy and step an environment."""
+
+
+def asks_and_steps(tree):
+    """Tell whether code calls ``act`` with the four arguments of a policy, and ``step``."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    asks = any(call.func.attr == "act" and len(call.args) + len(call.keywords) >= 4 for call in calls)
+    return asks and any(call.func.attr == "step" for call in calls)
+
+
+def test_there_is_one_loop_in_which_a_policy_plays():
+    files = [*sources(), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+    found = {path.relative_to(ROOT).as_posix() for path in files if asks_and_steps(ast.parse(path.read_text("utf-8")))}
+    assert found == set(LOOPS), "play episodes with native_sim.rollout, and let an observer count"
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("while on:\n    d = policy.act(obs, infos['action_mask'], memory, draws)\n    b = env.step(d.actions)", True),
+        ("d = self.policy.act(o, {}, memory=m, draws=x)\nself.env.step(d.actions, rows=[0])", True),
+        ("env.step(learner.act(seen, explore=True))", False),
+        ("policy.act(obs, mask, memory, draws)", False),
+    ],
+)
+def test_a_loop_of_its_own_would_be_found(code, found):
+    assert asks_and_steps(ast.parse(code)) == found
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -197,7 +197,7 @@ class _SimpleTally(Tally):
         self.scores = np.zeros(env.num_envs)
         self.metrics = np.full((env.num_envs, len(self.names)), np.nan)
 
-    def start(self, rows: list[int]) -> None:
+    def start(self, rows: Array) -> None:
         """Forget what the rows held."""
         self.scores[rows] = 0.0
         self.metrics[rows] = np.nan
@@ -213,12 +213,12 @@ class _SimpleTally(Tally):
                 raise InvalidAnswer(f"returned no action for {name}; every agent needs one")
             _check_action(name, np.asarray(decision.actions[name]), spaces[name], count)
 
-    def after(self, rows: list[int], time: Array, batch: StepBatch, done: Array) -> None:
+    def after(self, rows: Array, time: Array, batch: StepBatch, done: Array) -> None:
         """Add up rewards."""
         self.scores[rows] += batch.rewards
         if done.any() and self.names:
             values = np.stack([np.asarray(batch.infos[name], np.float64) for name in self.names], axis=1)
-            self.metrics[np.array(rows)[done]] = values[done]
+            self.metrics[rows[done]] = values[done]
 
     def record(self, row: int, episode: Episode, length: int, wall_s: float) -> MeasuredRow:
         """Return the score and the metrics, with None for NaN."""

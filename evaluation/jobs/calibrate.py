@@ -31,8 +31,9 @@ from evaluation.transfer import soc_terms
 from evaluation.transfer.lessons import learn_mapper
 from evaluation.transfer.named import describe_carried, make_carried
 from hmarl_soc.checkpoint import MANIFEST
-from native_sim.api import Array, Policy
+from native_sim.api import Array, Decision, Policy, StepBatch, VectorEnv
 from native_sim.names import check_name
+from native_sim.rollout import Episode, Moment, Observer, Rollout
 from native_sim.soc import spec as soc
 from native_sim.storage.writing import FolderLock, names_in, sweep
 
@@ -70,35 +71,61 @@ def collect(
     """Play one episode per seed and sample what every agent knew and what was so; ``bar`` shows the steps."""
     import cage4
 
-    count = len(seeds)
-    env = cage4.vector_env("native", num_envs=count, steps=steps, rich=True)
-    observations, infos = env.reset(seed=list(seeds))
-    memory = policy.initial_memory(count)
-    seen = [features.initial_memory(agent, count) for agent in range(spec.NUM_BLUE)]
-    history = soc_terms.new_history(count)
-    generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,)))) for seed in seeds]
-    parts: list[tuple[Array, ...]] = []
-    directives = []
-    for step in bar(range(spec.episode_length(steps))):
+    env = cage4.vector_env("native", num_envs=len(seeds), steps=steps, rich=True)
+    sampler = _Sampler(env, first_episode)
+    rollout = Rollout(env, policy, [Episode(i, seed) for i, seed in enumerate(seeds)], [sampler])
+    for _ in bar(range(spec.episode_length(steps))):
+        rollout.step()
+    return sampler.collected()
+
+
+class _Sampler(Observer):
+    """Samples what all rows of CC4 show, which begin together and end together, every few steps."""
+
+    def __init__(self, env: VectorEnv, first_episode: int) -> None:
+        self._env, self._first = env, first_episode
+        self._seen = [features.initial_memory(agent, env.num_envs) for agent in range(spec.NUM_BLUE)]
+        self._history = soc_terms.new_history(env.num_envs)
+        self._shown: tuple[dict[str, Array], dict[str, Any]] = {}, {}
+        self._parts: list[tuple[Array, ...]] = []
+        self._directives: list[Array] = []
+
+    def started(
+        self, rows: Array, episodes: Sequence[Episode], observations: dict[str, Array], infos: dict[str, Any]
+    ) -> None:
+        """Note what the first step is decided on."""
+        self._shown = observations, infos
+
+    def deciding(self, now: Moment) -> None:
+        """Pair what every agent knows with what is so."""
+        observations, infos = self._shown
         known = []
         for agent, name in enumerate(spec.BLUE_AGENTS):
             view = infos["rich"][name], infos["busy"][:, agent]
-            found, seen[agent] = features.observe(agent, observations[name], *view, seen[agent])
+            found, self._seen[agent] = features.observe(agent, observations[name], *view, self._seen[agent])
             known.append(found)
-        truth = env.true_state(np.arange(count))  # type: ignore[attr-defined]
-        soc_terms.remember(truth, history)
-        if step and step % _EVERY == 0:
-            parts += [_sample(agent, truth, history, known[agent], first_episode) for agent in range(spec.NUM_BLUE)]
-        draws = np.stack([generator.random((spec.NUM_BLUE, policy.draws_per_agent)) for generator in generators])
-        shown = {**observations, **{name: infos[name] for name in policy.wants}}
-        decision = policy.act(shown, infos["action_mask"], memory, draws)
+        truth = self._env.true_state(now.rows)  # type: ignore[attr-defined]
+        soc_terms.remember(truth, self._history)
+        if now.time[0] and now.time[0] % _EVERY == 0:
+            self._parts += [
+                _sample(agent, truth, self._history, known[agent], self._first) for agent in range(spec.NUM_BLUE)
+            ]
+
+    def decided(self, now: Moment, decision: Decision) -> None:
+        """Keep the directives of a policy that has a coordinator."""
         memory = decision.memory
-        if isinstance(memory, dict) and "directive" in memory and step % _EVERY == 0:
-            directives.append(memory["directive"])
-        batch = env.step(decision.actions, decision.messages)
-        observations, infos = batch.observations, batch.infos
-    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Collected(Samples(*joined[:3]), Samples(*joined[3:]), np.concatenate([np.zeros((0, 8)), *directives]))
+        if isinstance(memory, dict) and "directive" in memory and now.time[0] % _EVERY == 0:
+            self._directives.append(memory["directive"])
+
+    def stepped(self, now: Moment, batch: StepBatch, done: Array) -> None:
+        """Note what the next step is decided on."""
+        self._shown = batch.observations, batch.infos
+
+    def collected(self) -> Collected:
+        """Return all samples."""
+        joined = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
+        directives = np.concatenate([np.zeros((0, 8)), *self._directives])
+        return Collected(Samples(*joined[:3]), Samples(*joined[3:]), directives)
 
 
 def _sample(
@@ -119,23 +146,26 @@ def soc_rows(carried: Policy, episodes: int, seed: int) -> tuple[Array, Array]:
     """Return rows of host and zone terms [m, 9], [m, 14] as the SOC simulator shows them to the carried policy."""
     from native_sim import make_vec
 
-    env = make_vec(num_envs=episodes)
-    observations, infos = env.reset(seed=seed)
-    memory = carried.initial_memory(episodes)
-    generator = np.random.Generator(np.random.PCG64(seed))
-    hosts, zones = [], []
-    for step in range(soc.EPISODE_STEPS // 2):
-        draws = generator.random((episodes, soc.NUM_AGENTS, carried.draws_per_agent))
-        decision = carried.act(observations, infos["action_mask"], memory, draws)
-        batch = env.step(decision.actions)
-        ended = batch.terminations | batch.truncations
-        if ended.any():
+    rows = _ShownRows()
+    rollout = Rollout(make_vec(num_envs=episodes), carried, [Episode(i, seed + i) for i in range(episodes)], [rows])
+    for _ in range(soc.EPISODE_STEPS // 2):
+        if rollout.step():  # the first episodes have ended
             break
-        observations, infos, memory = batch.observations, batch.infos, decision.memory
-        if step % _EVERY == 0:
-            hosts.append(_host_rows(observations))
-            zones.append(_zone_rows(observations))
-    return np.concatenate(hosts), np.concatenate(zones)
+    return np.concatenate(rows.hosts), np.concatenate(rows.zones)
+
+
+class _ShownRows(Observer):
+    """Keeps what steps of the SOC simulator show, every few steps, until an episode ends."""
+
+    def __init__(self) -> None:
+        self.hosts: list[Array] = []
+        self.zones: list[Array] = []
+
+    def stepped(self, now: Moment, batch: StepBatch, done: Array) -> None:
+        """Keep the rows of a step."""
+        if now.time[0] % _EVERY == 0 and not done.any():
+            self.hosts.append(_host_rows(batch.observations))
+            self.zones.append(_zone_rows(batch.observations))
 
 
 def _host_rows(observations: Mapping[str, Array]) -> Array:

@@ -14,6 +14,7 @@ from adapters.cc4.mapper_linear import Lessons
 from adapters.cc4.mapper_table import Mapped, Mapper, MapperConfig, Orders, Situation, TableMapper
 from cage4 import spec
 from native_sim.api import Array, Policy
+from native_sim.rollout import Episode, Rollout
 
 _EVERY: Final = 2
 """Steps between two lessons: a wrong block is lifted within a few steps of a new mission, and never again."""
@@ -41,20 +42,12 @@ def learn_mapper(bundle: Bundle, carried: Policy, seeds: Sequence[int], steps: i
     """Play one episode per seed with the table, and return the bundle with a mapper that draws as the table does."""
     import cage4
 
-    count = len(seeds)
-    env = cage4.vector_env("native", num_envs=count, steps=steps, rich=True)
-    observations, infos = env.reset(seed=list(seeds))
+    env = cage4.vector_env("native", num_envs=len(seeds), steps=steps, rich=True)
     policy, teacher = bundle.policy(lambda *_: carried), Teacher(bundle.mapper)
     policy.mapper = teacher
-    memory = policy.initial_memory(count)
-    generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,)))) for seed in seeds]
+    rollout = Rollout(env, policy, [Episode(i, seed) for i, seed in enumerate(seeds)])
     for teacher.step in range(spec.episode_length(steps)):
-        draws = np.stack([generator.random((spec.NUM_BLUE, policy.draws_per_agent)) for generator in generators])
-        shown = {**observations, **{name: infos[name] for name in policy.wants}}
-        decision = policy.act(shown, infos["action_mask"], memory, draws)
-        memory = decision.memory
-        batch = env.step(decision.actions, decision.messages)
-        observations, infos = batch.observations, batch.infos
+        rollout.step()
     few = [one for agent in range(spec.NUM_BLUE - 1) for one in teacher.taught[agent]]
     taught = [_join(few), _join(teacher.taught[spec.NUM_BLUE - 1])]
     drawing = replace(bundle.mapper, temperature=1.0)

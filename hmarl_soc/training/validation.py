@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from hmarl_soc.training.playing import VALIDATION, episode_seeds
 from native_sim.api import Array, Policy, VectorEnv
-from native_sim.memory import take
+from native_sim.rollout import measure
 
 
 class Validator:
@@ -36,39 +36,9 @@ class Validator:
 
 
 def play(env: VectorEnv, policy: Policy, seeds: Sequence[int], metrics: Sequence[str] = ()) -> dict[str, Array]:
-    """Play one episode per seed, in blocks of rows; return "return" and metrics, each [number of seeds] float64.
+    """Play one episode per seed; return "return" and metrics, each [number of seeds] float64.
 
-    The policy's draws come from the episode's seed, so that results do not depend on the number of environments.
+    Episodes and draws are those of ``evaluate`` for the same seeds.
     """
-    results = {name: np.full(len(seeds), np.nan) for name in ("return", *metrics)}
     with threadpool_limits(1, user_api="blas"):
-        for start in range(0, len(seeds), env.num_envs):
-            block = list(seeds[start : start + env.num_envs])
-            _play_block(env, policy, block, {name: values[start:] for name, values in results.items()})
-    return results
-
-
-def _play_block(env: VectorEnv, policy: Policy, seeds: list[int], results: dict[str, Array]) -> None:
-    """Play one episode per row and write results [N, ...] in place."""
-    rows = np.arange(len(seeds))
-    observations, infos = env.reset(seed=seeds, rows=rows.tolist())
-    memory = policy.initial_memory(len(rows))
-    generators = [np.random.default_rng((seed, 1)) for seed in seeds] if policy.draws_per_agent else []
-    returns = np.zeros(len(seeds))
-    while len(rows):
-        draws = np.zeros((len(rows), len(env.agents), policy.draws_per_agent))
-        for i, row in enumerate(rows if generators else ()):
-            draws[i] = generators[row].random(draws.shape[1:])
-        seen = {**observations, **{name: infos[name] for name in policy.wants}}
-        decision = policy.act(seen, infos["action_mask"], memory, draws)
-        batch = env.step(decision.actions, decision.messages, rows=rows.tolist())
-        returns[rows] += batch.rewards
-        ended = batch.terminations | batch.truncations
-        for name, values in results.items():
-            if name != "return":
-                values[rows[ended]] = batch.infos[name][ended]
-        kept = np.flatnonzero(~ended)
-        rows, memory = rows[kept], take(decision.memory, kept)
-        observations = take(batch.observations, kept)
-        infos = {name: take(batch.infos[name], kept) for name in ("action_mask", *policy.wants)}
-    results["return"][: len(seeds)] = returns
+        return measure(env, policy, seeds, metrics)

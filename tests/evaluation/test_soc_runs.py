@@ -18,9 +18,9 @@ from evaluation.harness.run_folder import ROWS, TABLE, RunFolder
 from evaluation.jobs.evaluate import resolve
 from native_sim.soc.config import SocConfig
 from native_sim.soc.env import SocVectorEnv
-from native_sim.soc.episodes import play
 from native_sim.soc.policies import make_policy
 from native_sim.soc.variants import get_variant
+from tests.builders.playing import play_soc as play
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = "no-defense,random,adaptive,oracle"

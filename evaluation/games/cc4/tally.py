@@ -30,7 +30,7 @@ class CC4Tally(Tally):
         self.invalid = np.zeros(count, np.int64)
         self.dropped = np.zeros(count, np.int64)
 
-    def start(self, rows: list[int]) -> None:
+    def start(self, rows: Array) -> None:
         """Forget what the rows held."""
         for array in (self.rewards, self.parts, self.costs, self.verbs, self.invalid, self.dropped):
             array[rows] = 0
@@ -39,24 +39,25 @@ class CC4Tally(Tally):
         """Refuse a decision that is not one legal index per agent and row."""
         check_decision(decision, count)
 
-    def before(self, rows: list[int], submitted: ActionBatch, mask: ActionBatch) -> None:
+    def before(self, rows: Array, submitted: ActionBatch, mask: ActionBatch) -> None:
         """Count submissions."""
         chosen = np.stack([submitted[name] for name in self.agents], axis=1)  # [N, A]
         verbs = actions.VERB[np.arange(spec.NUM_BLUE), chosen]  # [N, A]
-        np.add.at(self.verbs, (np.array(rows)[:, None], verbs), 1)
+        np.add.at(self.verbs, (rows[:, None], verbs), 1)
+        place = np.arange(len(rows))
         for i, name in enumerate(self.agents):
-            self.invalid[rows] += mask[name][rows, chosen[:, i]] == 0
+            self.invalid[rows] += mask[name][place, chosen[:, i]] == 0
         self.dropped[rows] += ((self.busy[rows] > 0) & (verbs != Verb.SLEEP)).sum(axis=1)
 
-    def after(self, rows: list[int], time: Array, batch: StepBatch, done: Array) -> None:
+    def after(self, rows: Array, time: Array, batch: StepBatch, done: Array) -> None:
         """Add up rewards."""
         self.rewards[rows, time] = batch.rewards
-        kept = np.array(rows)[~done]  # the step that ends an episode does not count
+        kept = rows[~done]  # the step that ends an episode does not count
         phase = np.asarray(batch.infos["phase"])[~done]
         self.parts[kept, phase] += np.asarray(batch.infos["reward_parts"])[~done]
         self.costs[kept, phase] += np.asarray(batch.infos["action_cost"])[~done]
 
-    def see(self, rows: list[int], infos: Mapping[str, Any]) -> None:
+    def see(self, rows: Array, infos: Mapping[str, Any]) -> None:
         """Note which agents are busy."""
         self.busy[rows] = infos["busy"]
 

@@ -23,7 +23,7 @@ class SocTally(Tally):
         self.max_steps = env.config.max_steps
         self.metrics = np.full((env.num_envs, len(self.names)), np.nan)  # [E, M], of the last episode of each row
 
-    def start(self, rows: list[int]) -> None:
+    def start(self, rows: Array) -> None:
         """Forget what the rows held."""
         self.metrics[rows] = np.nan
 
@@ -36,11 +36,11 @@ class SocTally(Tally):
         except ValueError as error:
             raise InvalidAnswer(str(error)) from error
 
-    def after(self, rows: list[int], time: Array, batch: StepBatch, done: Array) -> None:
+    def after(self, rows: Array, time: Array, batch: StepBatch, done: Array) -> None:
         """Keep the metrics of the episodes that ended."""
         if done.any():
             values = np.stack([batch.infos[name] for name in self.names], axis=1)
-            self.metrics[np.array(rows)[done]] = values[done]
+            self.metrics[rows[done]] = values[done]
 
     def record(self, row: int, episode: Episode, length: int, wall_s: float) -> SocRecord:
         """Return the metrics, with None for NaN."""

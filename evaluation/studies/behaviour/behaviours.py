@@ -22,13 +22,15 @@ from evaluation.reporting.markdown import escaped
 from evaluation.studies.behaviour.measures import BEFORE, OFFICE, measure
 from evaluation.studies.behaviour.soc_policies import log_file, make_policies, nothing_played
 from evaluation.studies.files import damaged, taking_apart
+from native_sim.rollout import Episode, Moment, Observer
+from native_sim.rollout import play as play_episodes
 from native_sim.soc.conduct import WINDOW
 from native_sim.storage.writing import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from native_sim.api import Array, Policy
+    from native_sim.api import Array, Decision, Policy, StepBatch
     from native_sim.soc.env import SocVectorEnv
 
 NAME: Final = "behaviours"
@@ -136,40 +138,51 @@ def _number(tables: dict[str, Array], start: int) -> dict[str, Array]:
 
 
 def _play_batch(policy: Policy, env: SocVectorEnv, seeds: Sequence[int]) -> dict[str, Array]:
-    from native_sim.memory import take
-    from native_sim.soc.conduct import Conduct
-
-    observations, infos = env.reset(seed=list(seeds))
-    conduct = Conduct(env, observations)
-    memory, rows = policy.initial_memory(len(seeds)), np.arange(len(seeds))
-    generators = [np.random.default_rng((seed, 1)) for seed in seeds]
-    shape, probes, step = (len(env.agents), policy.draws_per_agent), [np.zeros((0, 3))], 0
-    while len(rows):
-        draws = np.stack([generators[row].random(shape) for row in rows])
-        seen = {**observations, **{name: infos[name] for name in policy.wants}}
-        decision = policy.act(seen, infos["action_mask"], memory, draws)
-        if step % _PROBE_EVERY == 0:
-            probes.append(_probe(policy, env, rows, (seen, infos["action_mask"], memory, draws)))
-        conduct.decided(rows, decision.actions)
-        batch = env.step(decision.actions, rows=rows.tolist())
-        conduct.stepped(rows)
-        kept = np.flatnonzero(~(batch.terminations | batch.truncations))
-        rows, memory, step = rows[kept], take(decision.memory, kept.tolist()), step + 1
-        observations = {name: value[kept] for name, value in batch.observations.items()}
-        infos = {name: take(batch.infos[name], kept.tolist()) for name in ("action_mask", *policy.wants)}
-    return {**conduct.tables(), "clock": np.concatenate(probes)}
+    log = _Log(policy, env)
+    for _ in play_episodes(env, policy, [Episode(i, seed) for i, seed in enumerate(seeds)], [log]):
+        pass
+    return log.tables()
 
 
-def _probe(policy: Policy, env: SocVectorEnv, rows: Array, given: tuple[Any, ...]) -> Array:
+class _Log(Observer):
+    """Notes what is done in a batch of episodes that begin together, and what other clocks would have changed."""
+
+    def __init__(self, policy: Policy, env: SocVectorEnv) -> None:
+        self._policy, self._env, self._probes = policy, env, [np.zeros((0, 3))]
+
+    def started(
+        self, rows: Array, episodes: Sequence[Episode], observations: dict[str, Array], infos: dict[str, Any]
+    ) -> None:
+        """Begin the tables."""
+        from native_sim.soc.conduct import Conduct
+
+        self._conduct = Conduct(self._env, observations)
+
+    def decided(self, now: Moment, decision: Decision) -> None:
+        """Note the decision, and take some of them again under other clocks."""
+        if now.time[0] % _PROBE_EVERY == 0:
+            self._probes.append(_probe(self._policy, self._env, now))
+        self._conduct.decided(now.rows, decision.actions)
+
+    def stepped(self, now: Moment, batch: StepBatch, done: Array) -> None:
+        """Note what the step did."""
+        self._conduct.stepped(now.rows)
+
+    def tables(self) -> dict[str, Array]:
+        """Return what was noted, episodes numbered by row."""
+        return {**self._conduct.tables(), "clock": np.concatenate(self._probes)}
+
+
+def _probe(policy: Policy, env: SocVectorEnv, now: Moment) -> Array:
     """Return lines [N, 3]: row, and the effort that is decided on by a night clock and by an office clock."""
     from native_sim.soc.conduct import effort_of, set_clock
 
-    seen, mask, memory, draws = given
     efforts = []
     for hour in (_NIGHT, _NOON):
-        shown = seen | set_clock(env.observation_layouts, {role: seen[role] for role in env.agents}, hour, OFFICE)
-        efforts.append(effort_of(policy.act(shown, mask, memory, draws).actions, len(rows)))
-    return np.stack([rows, *efforts], axis=1)
+        seen = {role: now.obs[role] for role in env.agents}
+        shown = now.obs | set_clock(env.observation_layouts, seen, hour, OFFICE)
+        efforts.append(effort_of(policy.act(shown, now.mask, now.memory, now.draws).actions, len(now.rows)))
+    return np.stack([now.rows, *efforts], axis=1)
 
 
 # ------------------------------------------------------------------------------------------------------- logs

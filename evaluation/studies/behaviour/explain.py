@@ -20,6 +20,7 @@ from evaluation.inputs.errors import BadInput
 from evaluation.studies.files import read_object, taking_apart
 from evaluation.studies.training.runs import Job
 from evaluation.studies.training.tables import cell
+from native_sim.rollout import Episode, Moment, Observer, Rollout
 from native_sim.storage.seals import sealed
 
 if TYPE_CHECKING:
@@ -97,34 +98,37 @@ def _measure(job: Job, smoke: bool) -> dict[str, Any]:
 
 def _watch(policy: HierarchyPolicy, steps: int) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     """Play held-out episodes; return what each role's network was given, and reports of some decisions."""
-    from hmarl_soc.hierarchy.attention import explain as reasons
-    from hmarl_soc.hierarchy.attention import views_of
     from native_sim import make_vec
-    from native_sim.memory import take
 
     env = make_vec(num_envs=_ENVS, held_out=True, threads=1)
-    observations, infos = env.reset(seed=0)
-    memory = policy.initial_memory(_ENVS)
-    rows = np.arange(_ENVS)
-    seen: dict[str, list[np.ndarray]] = {}
-    reports: list[dict[str, Any]] = []
-    for step in range(steps):
-        for role, view in views_of(policy, observations, memory).items():
+    watch = _Watch(policy, max(1, steps // _EXAMPLES))
+    rollout = Rollout(env, policy, [Episode(i, i) for i in range(_ENVS)], [watch])
+    for _ in range(steps):
+        if rollout.running:
+            rollout.step()
+    return {role: np.concatenate(parts) for role, parts in watch.seen.items()}, watch.reports
+
+
+class _Watch(Observer):
+    """Keeps what the networks are given, and every few steps asks for the reasons of a decision."""
+
+    def __init__(self, policy: HierarchyPolicy, every: int) -> None:
+        self._policy, self._every = policy, every
+        self.seen: dict[str, list[np.ndarray]] = {}
+        self.reports: list[dict[str, Any]] = []
+
+    def deciding(self, now: Moment) -> None:
+        """Look at a decision."""
+        from hmarl_soc.hierarchy.attention import explain as reasons
+        from hmarl_soc.hierarchy.attention import views_of
+
+        for role, view in views_of(self._policy, now.obs, now.memory).items():
             # Between two directives the coordinator decides nothing.
-            seen.setdefault(role, []).append(view[memory["age"] == 0] if role == "coordinator" else view)
-        if (step + 1) % max(1, steps // _EXAMPLES) == 0:
-            told = reasons(policy, observations, memory)
-            reports.append({"step": step, "reports": [one.to_dict() | {"words": str(one)} for one in told]})
-        decision = policy.act(observations, infos["action_mask"], memory, np.zeros((len(rows), 4, 0)))
-        batch = env.step(decision.actions, rows=rows.tolist())
-        kept = ~(batch.terminations | batch.truncations)
-        rows = rows[kept]
-        if not len(rows):
-            break
-        observations = take(batch.observations, kept)
-        infos = {"action_mask": take(batch.infos["action_mask"], kept)}
-        memory = take(decision.memory, kept)
-    return {role: np.concatenate(parts) for role, parts in seen.items()}, reports
+            self.seen.setdefault(role, []).append(view[now.memory["age"] == 0] if role == "coordinator" else view)
+        step = int(now.time[0])
+        if (step + 1) % self._every == 0:
+            told = reasons(self._policy, now.obs, now.memory)
+            self.reports.append({"step": step, "reports": [one.to_dict() | {"words": str(one)} for one in told]})
 
 
 def _summarise(areas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from evaluation.harness.run_folder import write_atomically
 from evaluation.harness.statistics import FloatArray
 from evaluation.inputs.errors import BadInput
 from evaluation.studies.files import read_object, taking_apart
+from native_sim.rollout import Episode, Moment, Observer, Rollout
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from native_sim.api import Policy
+    from native_sim.api import Array, Decision, Policy, StepBatch
     from native_sim.soc.env import SocVectorEnv
 
 HOSTS: Final = (50, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -81,27 +82,14 @@ def _measure(hosts: Sequence[int], repeats: int, console: Console) -> list[dict[
 
 
 def _time(env: SocVectorEnv, policy: Policy, repeats: int) -> dict[str, float]:
-    """Return median microseconds per environment of a decision and of a step, over episodes that are replayed."""
-    decisions, steps = [], []
-    memory: Any = None
-    observations: Any = None
-    infos: Any = None
-    draws = np.zeros((env.num_envs, len(env.agents), policy.draws_per_agent))
-    over = True
+    """Return median microseconds per environment of a decision and of a step, all rows playing all the time."""
+    clock = _Clock()
+    enough = [Episode(0, seed) for seed in range(repeats * env.num_envs)]
+    rollout = Rollout(env, policy, enough, [clock])
     for _ in range(repeats):
-        if over:
-            observations, infos = env.reset(seed=0)
-            memory = policy.initial_memory(env.num_envs)
-        started = _now()
-        decision = policy.act(observations, infos["action_mask"], memory, draws)
-        decided = _now()
-        batch = env.step(decision.actions)
-        steps.append(_now() - decided)
-        decisions.append(decided - started)
-        observations, infos, memory = batch.observations, batch.infos, decision.memory
-        over = bool((batch.terminations | batch.truncations).any())
+        rollout.step()
     (decision_us, decision_cpu_us), (step_us, step_cpu_us) = (
-        (1e6 * np.median(taken, axis=0) / env.num_envs).round(3).tolist() for taken in (decisions, steps)
+        (1e6 * np.median(taken, axis=0) / env.num_envs).round(3).tolist() for taken in (clock.decisions, clock.steps)
     )
     return {
         "decision_us": decision_us,
@@ -109,6 +97,28 @@ def _time(env: SocVectorEnv, policy: Policy, repeats: int) -> dict[str, float]:
         "step_us": step_us,
         "step_cpu_us": step_cpu_us,
     }
+
+
+class _Clock(Observer):
+    """Times decisions and steps."""
+
+    def __init__(self) -> None:
+        self.decisions: list[FloatArray] = []
+        self.steps: list[FloatArray] = []
+        self._last = np.zeros(2)
+
+    def deciding(self, now: Moment) -> None:
+        """Start."""
+        self._last = _now()
+
+    def decided(self, now: Moment, decision: Decision) -> None:
+        """Take the time of a decision."""
+        self.decisions.append(_now() - self._last)
+        self._last = _now()
+
+    def stepped(self, now: Moment, batch: StepBatch, done: Array) -> None:
+        """Take the time of a step."""
+        self.steps.append(_now() - self._last)
 
 
 def _now() -> FloatArray:

@@ -11,9 +11,9 @@ from native_sim.soc import spec
 from native_sim.soc.config import LEVELS
 from native_sim.soc.corrected import observe, state
 from native_sim.soc.corrected.engine import CorrectedEngine
-from native_sim.soc.episodes import play
 from native_sim.soc.frames import allocate_frame
 from native_sim.soc.policies import POLICIES, Adaptive, ConstantActions, make_policy
+from tests.builders.playing import play_soc as play
 
 HUNT = [1.0] * 5 + [-0.8] * 5 + [-1.0] * 6
 RESPOND = [1.0] * 12

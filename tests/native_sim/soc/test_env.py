@@ -9,8 +9,8 @@ from native_sim import make_vec
 from native_sim.checks import check_vector_env
 from native_sim.soc import spec
 from native_sim.soc.config import LEVELS, SocConfig, make_config
-from native_sim.soc.episodes import play
 from native_sim.soc.policies import ConstantActions, make_policy
+from tests.builders.playing import play_soc as play
 
 RULES = pytest.mark.parametrize("rules", spec.RULES)
 

@@ -12,7 +12,6 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from native_sim import make_vec, parallel_env
 from native_sim.soc import spec
 from native_sim.soc.config import make_config
-from native_sim.soc.episodes import play
 from native_sim.soc.faces import SocEnv
 from native_sim.soc.policies import Adaptive, RandomActions
 from native_sim.soc.timeline import Timeline
@@ -136,8 +135,6 @@ def test_others_have_neither_memory_nor_draws_and_follow_the_callers_directive()
     for others in (Remembering(), RandomActions()):
         with pytest.raises(ValueError, match="others must be a policy without memory and draws"):
             SocEnv(("triage",), others=others)
-    with pytest.raises(ValueError, match="only policies without memory are played here; Remembering has one"):
-        play(make_vec(num_envs=1), Remembering(), [0])
     given = []
 
     class Follower(Adaptive):

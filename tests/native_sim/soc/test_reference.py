@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from native_sim import make_vec
-from native_sim.soc.episodes import play
 from native_sim.soc.policies import ConstantActions, make_policy
+from tests.builders.playing import play_soc as play
 
 ORACLE = Path(__file__).resolve().parents[2] / "oracles" / "soc_reference.py"
 PUBLISHED = {  # Rule-SOAR: mean, standard error over 5000 episodes, quantiles 5, 25, 50, 75, 95 %

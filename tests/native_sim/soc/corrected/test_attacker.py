@@ -6,8 +6,8 @@ import pytest
 from native_sim import make_vec
 from native_sim.soc import spec
 from native_sim.soc.corrected import state
-from native_sim.soc.episodes import play
 from native_sim.soc.policies import make_policy
+from tests.builders.playing import play_soc as play
 
 
 def random_actions(rng, count):

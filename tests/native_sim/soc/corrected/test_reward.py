@@ -8,8 +8,8 @@ import pytest
 from native_sim import make_vec
 from native_sim.soc import spec
 from native_sim.soc.corrected import state
-from native_sim.soc.episodes import play
 from native_sim.soc.policies import POLICIES, Oracle
+from tests.builders.playing import play_soc as play
 
 HOST = 3 * 40  # the first host of the Data Center
 DWELL = 0.02 * 1.0 * 3 / 5  # of a foothold of stage 3 there
