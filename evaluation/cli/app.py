@@ -293,7 +293,9 @@ def train(
             show_default="tuned",
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help="What learns.")] = "hmarl-soc",
+    method: Annotated[
+        str, typer.Option(help="What learns: a method by name, or module:object of your own.")
+    ] = "hmarl-soc",
     steps: Annotated[
         int | None, typer.Option(help="Environment steps.", show_default="1.2 million, or as configured")
     ] = None,
