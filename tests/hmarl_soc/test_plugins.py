@@ -5,10 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from evaluation.studies.training import tuning
 from hmarl_soc import checkpoint, registry
 from hmarl_soc.checkpoint import Checkpoint
 from native_sim.plugins import Plugins
@@ -182,6 +185,33 @@ def test_weights_of_a_place_are_refused_even_where_it_was_registered(tmp_path, m
     weights = Checkpoint("weights", "some:METHOD", {}, {}, {})
     with pytest.raises(ValueError, match="is never imported because a file names it"):
         registry.policy_of(weights, tmp_path)
+
+
+SEARCH = """
+    search: ClassVar[Space] = Space(
+        {"advice.weight": 1.0, "noise": 0.3}, {"advice.weight": one_of(0.5, 2.0), "noise": between(0.1, 1.0)}, {}
+    )
+"""
+
+
+def test_a_method_that_says_what_to_search_is_searched_with_ours(tmp_path, monkeypatch):
+    source = EXAMPLE.replace("    step_size: float", f"{SEARCH}\n    step_size: float", 1)
+    source = source.replace("import Abilities, MethodConfig", "import Abilities, MethodConfig, Space, between, one_of")
+    install(tmp_path, "searched_blind", "blind = searched_blind:METHOD", source)
+    install(tmp_path, "broken_one", "broken = broken_one:METHOD", "1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    for place in (registry, tuning):
+        monkeypatch.setattr(place, "METHODS", Plugins("method", registry.GROUP, registry.METHODS.ours))
+    told = Console(record=True, file=StringIO())
+    assert tuning.searched(told) == [*tuning.SPACES, "blind"]
+    assert "broken is left out: method 'broken' of package broken_one" in told.export_text()
+    drawn = [tuning.settings_of("blind", trial) for trial in range(20)]
+    assert drawn[0]["noise"] == 0.3 and len({settings["noise"] for settings in drawn}) > 10
+    assert all(0.1 <= settings["noise"] <= 1.0 for settings in drawn)
+    monkeypatch.setattr(tuning, "SPACES", {})
+    found = tuning.study(tmp_path / "out", 1, 600, True, False, False, Console(quiet=True))
+    assert [trial["settings"]["noise"] for trial in found["methods"]["blind"]["trials"]]
+    assert set(found["methods"]) == {"blind"} and len(found["methods"]["blind"]["trials"]) == 2
 
 
 def test_a_program_registers_a_method_for_itself(monkeypatch):

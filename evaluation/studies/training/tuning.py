@@ -35,7 +35,7 @@ from evaluation.studies.training.runs import (
     train,
 )
 from hmarl_soc.config import Draw, Space, one_of
-from hmarl_soc.registry import config_class
+from hmarl_soc.registry import METHODS, config_class
 from hmarl_soc.tuned import merge
 from native_sim.storage.files import MISFITS
 
@@ -67,6 +67,34 @@ SPACES: Final[Mapping[str, Space]] = {name: space for name in _ORDER if (space :
 the gradient steps per environment step of Q-learning are no part of it: they are equal for all."""
 
 
+def searched(console: Console) -> list[str]:
+    """Return the methods that are searched: ours, and those of installed packages that say what to search.
+
+    Args:
+        console: Where it is told why one is left out.
+    """
+    theirs = []
+    for name in METHODS.names():
+        try:
+            if name not in METHODS.ours and config_class(name).search:
+                theirs.append(name)
+        except ValueError as error:
+            console.print(f"{name} is left out: {error}", markup=False, highlight=False, soft_wrap=True)
+    return [*SPACES, *theirs]
+
+
+def _space(method: str) -> Space:
+    space = SPACES.get(method) or config_class(method).search
+    if space is None:
+        raise BadInput(f"method {method!r} does not say what to search; set search of its settings")
+    return space
+
+
+def _place(method: str) -> int:
+    """Return what seeds the draws of a method: of another package, its name, whatever else is installed."""
+    return _ORDER.index(method) if method in _ORDER else int.from_bytes(method.encode(), "big") + len(_ORDER)
+
+
 def settings_of(method: str, trial: int, near: int | None = None) -> dict[str, Any]:
     """Return the nested settings of a trial.
 
@@ -75,8 +103,8 @@ def settings_of(method: str, trial: int, near: int | None = None) -> dict[str, A
         trial: Number of the trial; 0 has the settings that were in force before.
         near: Trial of the first round that is varied; None for a trial of the first round.
     """
-    space = SPACES[method]
-    generator = np.random.default_rng([_ORDER.index(method), trial])
+    space = _space(method)
+    generator = np.random.default_rng([_place(method), trial])
     if near is not None:
         drawn = {
             name: space.draws[name](generator) if generator.random() < _ANEW else value
@@ -96,8 +124,8 @@ def settings_of(method: str, trial: int, near: int | None = None) -> dict[str, A
 
 def _drawn_first(method: str, trial: int) -> dict[str, Any]:
     """Return setting -> value of a trial of the first round."""
-    space = SPACES[method]
-    generator = np.random.default_rng([_ORDER.index(method), trial])
+    space = _space(method)
+    generator = np.random.default_rng([_place(method), trial])
     return {name: draw(generator) for name, draw in space.draws.items()} if trial else dict(space.first)
 
 
@@ -127,7 +155,7 @@ def study(
     if steps is not None:
         size = size.shortened(steps)
     shipped = _shipped() if recorded else {}
-    found: dict[str, list[dict[str, Any]]] = {method: [] for method in SPACES}
+    found: dict[str, list[dict[str, Any]]] = {method: [] for method in searched(console)}
     numbers = iter(range(TRIALS))
     for count, trainer in zip((1, 1) if smoke else ROUNDS, _TRAINERS, strict=True):
         best = {
@@ -137,7 +165,7 @@ def study(
         # Trial by trial, so that an interrupted search has tried as often for one method as for another.
         jobs: dict[tuple[int, str], Job] = {}
         for trial in itertools.islice(numbers, count):
-            for method in SPACES:
+            for method in found:
                 arm = Arm(f"{method}, trial {trial}", method, settings_of(method, trial, best[method]))
                 jobs[trial, method] = make_job(arm, SEED, replace(size, trainer=trainer), out)
         if not report_only:
@@ -265,7 +293,7 @@ def _markdown(summary: Mapping[str, Any]) -> str:
 def _drawn(method: str, trial: Mapping[str, Any]) -> str:
     """Return the settings of a trial that were drawn, as text."""
     told = []
-    for path in (*SPACES[method].draws, *_LENGTHS):
+    for path in (*_space(method).draws, *_LENGTHS):
         value = trial["settings"]
         for name in path.split("."):
             value = value[name]
