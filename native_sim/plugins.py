@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -36,6 +36,15 @@ class Plugins:
         """Return all names, ours first; nothing is imported."""
         return (*self.ours, *(name for name in sorted(self._theirs) if name not in self.ours))
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __len__(self) -> int:
+        return len(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
     def origin(self, name: str) -> str:
         """Return who gives a name, for messages."""
         if name in self.ours:
@@ -58,7 +67,7 @@ class Plugins:
             raise PluginError(f"unknown {self.what} {name!r}; known are {', '.join(self.names())}")
         try:
             return self._theirs[name][0].load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             told = " ".join(str(error).split()) or type(error).__name__
             raise PluginError(
                 f"{self.what} {name!r} of {self.origin(name)} cannot be imported ({type(error).__name__}: {told}); "

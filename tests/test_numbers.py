@@ -22,7 +22,8 @@ from evaluation.cli.app import app
 from evaluation.foreign.limits import Limits
 from evaluation.harness.schema import EvalSpec
 from evaluation.studies.recorded import RECORDED
-from hmarl_soc.config import HmarlConfig, parse, read_toml
+from hmarl_soc.config import parse, read_toml
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.training.runs import make_env
 from native_sim.soc.config import SocConfig
 from native_sim.soc.policies import Tactics

@@ -104,9 +104,9 @@ def methods(output: Output) -> None:
         {
             "method": name,
             "games": [game.key for game in found if _learns(game, name)],
-            "what learns": options.METHODS.get(name, ""),
+            "what learns": options.METHODS.get(name) or METHODS.origin(name),
         }
-        for name in METHODS
+        for name in METHODS.names()
     ]
     _show(output, "methods", rows)
 

@@ -20,7 +20,8 @@ def train(
     method: Annotated[
         str,
         typer.Option(
-            help=f"Learning method: {', '.join(options.METHODS)}.", autocompletion=options.completes(options.METHODS)
+            help=f"Learning method: {', '.join(options.METHODS)}; one of an installed package; or module:object.",
+            autocompletion=options.completes(options.METHODS),
         ),
     ] = "hmarl-soc",
     game: Annotated[

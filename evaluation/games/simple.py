@@ -116,13 +116,15 @@ class SimpleGame(Game):
     def training_settings(self, method: str, given: Mapping[str, Any], base: str | None) -> RunConfig:
         """Start from the defaults of the method, without a teacher."""
         from hmarl_soc.config import parse
-        from hmarl_soc.registry import config_class
+        from hmarl_soc.registry import check_agents, config_class
         from hmarl_soc.tuned import merge
 
         if base is not None:
             raise ValueError(f"--base {base} was given, but {self.name} has no such settings; leave --base out")
-        mine = {"environment": {"engine": self.key, "teacher": "none"}}
-        return parse(merge(merge(mine, given), {"environment": {"engine": self.key}}), config_class(method))
+        check_agents(method, self.agents, self.name)
+        kind = config_class(method)
+        mine = {"environment": {"engine": self.key, "teacher": "none"}, "method": kind.in_game.get(self.key, {})}
+        return parse(merge(merge(mine, given), {"environment": {"engine": self.key}}), kind)
 
     # ----------------------------------------------------------------------------------------------- measuring
     def own_metrics(self, knobs: Mapping[str, Any]) -> tuple[Metric, ...]:

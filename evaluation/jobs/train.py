@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ def train(
     """Train one method with one seed.
 
     Args:
-        method: Name of the method.
+        method: Name of the method, or ``module:object`` of one of the user's own, looked for in the working folder too.
         config: TOML file of settings, or None for those of the base alone.
         base: "tuned", which None means too, or "table2" for the defaults, those of the paper among them; None on CC4,
             which has defaults of its own.
@@ -93,7 +94,14 @@ def _resolve(
         ValueError: If something given is wrong.
     """
     from hmarl_soc.config import read_toml
+    from hmarl_soc.registry import import_method
     from hmarl_soc.tuned import merge
+
+    if ":" in method:
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.append(here)  # last, so that a file there hides nothing that is installed
+        import_method(method)
 
     given = {} if config is None else read_toml(config)
     configured = _section(given, "environment").get("engine")

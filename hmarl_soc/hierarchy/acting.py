@@ -19,7 +19,8 @@ from hmarl_soc.nn.tokens import FLOOR, LARGEST, Tokens, make_tokens
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, Layout, ObservationBatch, Policy
 
 if TYPE_CHECKING:
-    from hmarl_soc.config import HmarlConfig, MethodConfig
+    from hmarl_soc.config import MethodConfig
+    from hmarl_soc.hierarchy.config import HmarlConfig
 
 
 def width(arrays: Mapping[str, Array], name: str) -> int:
@@ -265,7 +266,8 @@ def respond(outputs: Array) -> Array:
 
 def make_policy(config: MethodConfig, interface: Interface, arrays: Mapping[str, Array]) -> HierarchyPolicy:
     """Make the policy whose :meth:`HierarchyPolicy.weights` are given."""
-    from hmarl_soc.config import HmarlConfig  # an exported policy acts without the library that checks settings
+    # Here, because an exported policy acts without the library that checks settings.
+    from hmarl_soc.hierarchy.config import HmarlConfig
 
     if not isinstance(config, HmarlConfig):
         raise ValueError(f"settings are of {type(config).__name__}; the hierarchy needs HmarlConfig")

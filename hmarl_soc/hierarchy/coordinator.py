@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.config import CoordinatorConfig, NetworkConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import CoordinatorConfig
 from hmarl_soc.learner import average
 from hmarl_soc.nn import losses
 from hmarl_soc.nn.networks import clip_and_step, make_adam, to_tensors

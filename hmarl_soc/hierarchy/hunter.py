@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.config import HunterConfig, NetworkConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import HunterConfig
 from hmarl_soc.nn import losses
 from hmarl_soc.nn.networks import Mlp, clip_and_step, make_adam, soft_update
 from hmarl_soc.nn.parts import Tensors, fit_inputs, make_actor, make_critic, normals

@@ -33,8 +33,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hmarl_soc.config import HmarlConfig
 from hmarl_soc.hierarchy.acting import HierarchyPolicy
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.hierarchy.coordinator import Coordinator
 from hmarl_soc.hierarchy.hunter import Hunter
 from hmarl_soc.hierarchy.potential import Potential

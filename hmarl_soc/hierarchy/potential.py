@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmarl_soc.config import NetworkConfig, PotentialConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import PotentialConfig
 from hmarl_soc.nn import losses
 from hmarl_soc.nn.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.nn.parts import Saved, fit_inputs, make_critic, minibatches

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hmarl_soc.config import NetworkConfig, ResponderConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import ResponderConfig
 from hmarl_soc.hierarchy.roles import INTENSITIES, OUTPUTS, TYPES, VOTES
 from hmarl_soc.nn import losses
 from hmarl_soc.nn.networks import Mlp, clip_and_step, make_adam, soft_update

@@ -11,7 +11,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from hmarl_soc.config import NetworkConfig, TriageConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import TriageConfig
 from hmarl_soc.nn import losses
 from hmarl_soc.nn.networks import clip_and_step, make_adam
 from hmarl_soc.nn.parts import Saved, Tensors, fit_inputs, make_actor, make_critic

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from hmarl_soc.config import HunterConfig, ResponderConfig
+from hmarl_soc.hierarchy.config import HunterConfig, ResponderConfig
 from hmarl_soc.nn.networks import Mlp, clip_and_step, soft_update
 from hmarl_soc.nn.parts import Saved, Tensors, distance
 

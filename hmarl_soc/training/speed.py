@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from hmarl_soc.config import HmarlConfig, RunConfig
+from hmarl_soc.config import RunConfig
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.hierarchy.learner import Hierarchy
 from hmarl_soc.nn.networks import use_one_thread
 from hmarl_soc.training.runs import make_trainer
@@ -57,7 +58,7 @@ def measure(seconds: float) -> list[dict[str, Any]]:
         checkpoints are left out.
     """
     use_one_thread()
-    config = complete("hmarl-soc", HmarlConfig, {})
+    config = complete(HmarlConfig, {})
     envs, ratio = config.environment.num_envs, float(config.method.to_dict()["updates_per_step"])
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     trainers = {device: _make_trainer(config, device) for device in devices}

@@ -108,7 +108,7 @@ def small_settings(command):
     if command.words[1] == "finetune":
         return SMALL_FINETUNING
     method = option(command, "--method") or "hmarl-soc"
-    return SMALL_RUN[option(command, "--game") or "soc"] | {"method": dict(SMOKE.settings[method])}
+    return SMALL_RUN[option(command, "--game") or "soc"] | {"method": dict(SMOKE.settings.get(method, {}))}
 
 
 def option(command, name):

@@ -172,6 +172,8 @@ def check_value(command, option, value):
         for name in each:
             look_up = soc_variant if "soc" in words else variants.get_variant
             assert name in made(page) or name == "all" or look_up(name)
+    elif option == "--method" and ":" in value:
+        assert f"{value.partition(':')[0]}.py" in made(page) or value == "module:object", f"{command}: no {value}"
     elif option in KNOWN:
         assert set(each) <= {*KNOWN[option], "all"}, f"{command}: {option} {value}"
 

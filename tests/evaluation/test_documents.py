@@ -20,7 +20,8 @@ from evaluation.studies.training.tables import summarise
 from evaluation.studies.transfer import cross_simulator, zero_shot
 from evaluation.studies.transfer.finetuning_report import NAME as FINE_TUNING
 from evaluation.studies.transfer.finetuning_report import render
-from hmarl_soc.config import HmarlConfig, read_toml
+from hmarl_soc.config import read_toml
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.tuned import complete
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,7 +263,7 @@ def test_the_model_card_has_the_settings_of_the_shipped_defender(tmp_path):
     settings.write_text(re.search(r"```toml\n(.*?)```", card, re.DOTALL)[1], encoding="utf-8")
     manifest = bundle_folder("hmarl-soc") / "policy" / "manifest.json"
     made_with = json.loads(manifest.read_text(encoding="utf-8"))["config"]
-    told = complete("hmarl-soc", HmarlConfig, read_toml(settings)).to_dict()
+    told = complete(HmarlConfig, read_toml(settings)).to_dict()
     assert told["trainer"].pop("averaging") == 0  # settings that are younger than the defender
     assert told["environment"].pop("engine") == "soc"
     assert told == made_with

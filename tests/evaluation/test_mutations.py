@@ -28,6 +28,7 @@ from evaluation.studies.behaviour.roles import _read as read_returns
 from evaluation.studies.files import read_object, read_validations
 from evaluation.studies.training.runs import Job, read_held_out, read_trained
 from hmarl_soc.config import RunConfig
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.training.runs import make_env, make_teacher
 from native_sim.soc.config import SocConfig
 from native_sim.soc.corrected.reward import METRICS
@@ -237,7 +238,7 @@ def test_settings_of_training(sample, tmp_path):
             make_env(settings.environment)
             make_teacher(settings.environment)
 
-    check(path, load, [RunConfig().to_dict()], as_toml, sample, ["empty"])
+    check(path, load, [RunConfig(method=HmarlConfig()).to_dict()], as_toml, sample, ["empty"])
 
 
 def test_settings_of_fine_tuning(tmp_path):

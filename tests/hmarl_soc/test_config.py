@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from hmarl_soc.config import HmarlConfig, RunConfig, Settings, parse, read_toml
+from hmarl_soc.config import RunConfig, Settings, parse, read_toml
+from hmarl_soc.hierarchy.config import HmarlConfig
 
 TABLE_2 = {
     "gamma": 0.99,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hmarl_soc.config import HmarlConfig
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.hierarchy.learner import Hierarchy
 from hmarl_soc.interface import describe
 from hmarl_soc.training.playing import Field

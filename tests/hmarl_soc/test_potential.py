@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hmarl_soc.config import HmarlConfig, NetworkConfig, PotentialConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import HmarlConfig, PotentialConfig
 from hmarl_soc.hierarchy.learner import Hierarchy
 from hmarl_soc.hierarchy.potential import Potential
 from hmarl_soc.interface import describe

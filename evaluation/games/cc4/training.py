@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import cage4
+from cage4.spec import BLUE_AGENTS
 from hmarl_soc.config import EnvironmentConfig, RunConfig, parse
-from hmarl_soc.registry import config_class
+from hmarl_soc.registry import check_agents, config_class
 from hmarl_soc.training.runs import TrainingGame
 from hmarl_soc.tuned import merge
 from native_sim.api import VectorEnv
 
 ENGINE: Final = "cc4"
-METHODS: Final = ("ippo", "mappo", "iql", "qmix", "single-drl")
-"""What learns on any discrete agents."""
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "environment": {"engine": ENGINE, "num_envs": 64, "teacher": "none"},
     "trainer": {
@@ -31,10 +30,8 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     },
     "method": {"reward_scale": 0.01},
 }
-"""Defaults that are others on CC4. An episode is 499 steps long and loses 100 to 7,000 points."""
-PPO_DEFAULTS: Final = {"rollout": 8_192, "minibatch": 1_024, "epochs": 4, "drawn": True}
-"""Settings of PPO on CC4: 128 steps of every environment between two updates. Its policy stays far from certain there,
-and its likeliest choice alone, which every agent repeats for ever, is no better than doing nothing."""
+"""Defaults that are others on CC4; a method may have more in ``in_game`` of its settings. An episode is 499 steps long
+and loses 100 to 7,000 points."""
 KNOBS: Final = ("variant", "steps")
 """What ``environment.knobs`` may hold: arguments of :func:`cage4.vector_env`."""
 
@@ -49,15 +46,10 @@ def settings(given: Mapping[str, Any], method: str) -> RunConfig:
     Raises:
         ValueError: If the method cannot learn there, or a setting means nothing there.
     """
-    if method not in METHODS:
-        raise ValueError(
-            f"method {method!r} does not learn on CAGE Challenge 4; {', '.join(METHODS)} do, and what was trained in "
-            "the SOC simulator is carried there by hmarl-transfer calibrate"
-        )
+    advice = ", and what was trained in the SOC simulator is carried there by hmarl-transfer calibrate"
+    check_agents(method, BLUE_AGENTS, "CAGE Challenge 4", advice)
     kind = config_class(method)
-    defaults: Mapping[str, Any] = DEFAULTS
-    if "rollout" in kind.model_fields:
-        defaults = merge(DEFAULTS, {"method": PPO_DEFAULTS})
+    defaults = merge(DEFAULTS, {"method": kind.in_game.get(ENGINE, {})})
     found = parse(merge(merge(defaults, given), {"environment": {"engine": ENGINE}}), kind)
     check_environment(found.environment)
     return found

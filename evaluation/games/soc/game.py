@@ -104,10 +104,11 @@ class Soc(Game):
 
     def training_settings(self, method: str, given: Mapping[str, Any], base: str | None) -> RunConfig:
         """Start from the settings found by tuning, or from those of the paper."""
-        from hmarl_soc.registry import config_class
+        from hmarl_soc.registry import check_agents, config_class
         from hmarl_soc.tuned import complete
 
-        return complete(method, config_class(method), given, "tuned" if base is None else base)
+        check_agents(method, self.agents, self.name)
+        return complete(config_class(method), given, "tuned" if base is None else base)
 
     def own_metrics(self, knobs: Mapping[str, Any]) -> tuple[Metric, ...]:
         """Return the metrics of the rule set."""

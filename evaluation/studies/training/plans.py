@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hmarl_soc.tuned import TUNED, merge
+from hmarl_soc.registry import config_class
+from hmarl_soc.tuned import merge
 
 SCRIPTED: Final = "scripted"
 REFERENCE: Final = "hmarl-soc"
@@ -165,7 +166,7 @@ def run_settings(arm: Arm, size: Size) -> dict[str, Any]:
             "log_every": max(1, size.validate_every // 4),
             **size.trainer,
         },
-        "method": merge(merge(TUNED[arm.method], size.settings.get(arm.method, {})), arm.settings),
+        "method": merge(merge(config_class(arm.method).tuned, size.settings.get(arm.method, {})), arm.settings),
     }
 
 

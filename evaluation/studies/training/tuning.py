@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -35,6 +34,8 @@ from evaluation.studies.training.runs import (
     read_trained,
     train,
 )
+from hmarl_soc.config import Draw, Space, one_of
+from hmarl_soc.registry import METHODS, config_class
 from hmarl_soc.tuned import merge
 from native_sim.storage.files import MISFITS
 
@@ -54,154 +55,44 @@ _TRAINERS: Final[tuple[Mapping[str, Any], ...]] = ({"averaging": 20_000}, {})
 RECORDED: Final = recorded_results.RECORDED / NAME / "summary.json"
 """The search that the settings in use come from."""
 
-Draw = Callable[[np.random.Generator], Any]
-
-
-def _one_of(*choices: Any) -> Draw:
-    return lambda generator: choices[int(generator.integers(len(choices)))]
-
-
-def _between(low: float, high: float) -> Draw:
-    """Uniform in the logarithm, to two digits."""
-    return lambda generator: float(f"{math.exp(generator.uniform(math.log(low), math.log(high))):.1e}")
-
-
-class Space(NamedTuple):
-    """What is searched for one method."""
-
-    first: Mapping[str, Any]
-    """Settings of the first trial, a value for every setting that is drawn."""
-    draws: Mapping[str, Draw]
-    """Setting -> how a value of it is drawn."""
-    fixed: Mapping[str, Any]
-    """Settings of every trial."""
-
-
-_ADVICE_WEIGHT: Final = "advice.weight"
 _LENGTHS: Final[Mapping[str, Draw]] = {
-    "advice.steps": _one_of(100_000, 150_000, 300_000),
-    "advice.role_steps.triage": _one_of(30_000, 60_000, 100_000, 150_000),
+    "advice.steps": one_of(100_000, 150_000, 300_000),
+    "advice.role_steps.triage": one_of(30_000, 60_000, 100_000, 150_000),
 }
 _FIRST_LENGTHS: Final = dict.fromkeys(_LENGTHS, 150_000)
-_PPO: Final = Space(
-    {
-        _ADVICE_WEIGHT: 1.0,
-        "learning_rate": 3e-4,
-        "entropy": 0.001,
-        "rollout": 8192,
-        "minibatch": 512,
-        "epochs": 5,
-        "clip": 0.2,
-        "gae_lambda": 0.95,
-        "gradient_norm": 0.5,
-        "drawn": False,
-    },
-    {
-        _ADVICE_WEIGHT: _one_of(0.5, 1.0, 2.0, 4.0),
-        "learning_rate": _between(1e-4, 1e-3),
-        "entropy": _one_of(0.0, 1e-4, 1e-3, 1e-2),
-        "rollout": _one_of(2048, 8192, 16_384),
-        "minibatch": _one_of(256, 512, 1024),
-        "epochs": _one_of(3, 5, 8),
-        "clip": _one_of(0.1, 0.2, 0.3),
-        "gae_lambda": _one_of(0.9, 0.95, 0.98),
-        "gradient_norm": _one_of(0.5, 2.0, 10.0),
-        "drawn": _one_of(False, True),
-    },
-    {},
-)
-_Q: Final = Space(
-    {
-        _ADVICE_WEIGHT: 1.0,
-        "learning_rate": 3e-4,
-        "n_steps": 1,
-        "target_every": 200,
-        "epsilon_start": 0.1,
-        "epsilon_end": 0.02,
-        "margin": 0.05,
-        "capacity": 100_000,
-    },
-    {
-        _ADVICE_WEIGHT: _one_of(0.5, 1.0, 2.0, 4.0),
-        "learning_rate": _between(1e-4, 1e-3),
-        "n_steps": _one_of(1, 3, 5, 10),
-        "target_every": _one_of(50, 100, 200, 500),
-        "epsilon_start": _one_of(0.05, 0.1, 0.3),
-        "epsilon_end": _one_of(0.0, 0.02, 0.05),
-        "margin": _one_of(0.02, 0.05, 0.1, 0.2),
-        "capacity": _one_of(50_000, 100_000, 200_000),
-    },
-    {"epsilon_steps": 50_000},
-)
-_WIDTHS: Final = {"mixing_width": _one_of(16, 32, 64)}
-_DIRECTIVES: Final = Space(
-    {
-        _ADVICE_WEIGHT: 1.0,
-        "coordinator.learning_rate": 1e-4,
-        "coordinator.rollout": 1024,
-        "coordinator.epochs": 8,
-        "coordinator.minibatch": 64,
-        "coordinator.initial_log_std": -1.5,
-    },
-    {
-        _ADVICE_WEIGHT: _one_of(0.5, 1.0, 2.0, 4.0),
-        "coordinator.learning_rate": _between(1e-5, 3e-4),
-        "coordinator.rollout": _one_of(512, 1024, 2048),
-        "coordinator.epochs": _one_of(3, 5, 8),
-        "coordinator.minibatch": _one_of(64, 128, 256),
-        "coordinator.initial_log_std": _one_of(-1.5, -1.0, -0.7),
-    },
-    {},
-)
-SPACES: Final[Mapping[str, Space]] = {
-    "single-drl": _PPO,
-    "mappo": _PPO,
-    "iql": _Q,
-    "qmix": Space({**_Q.first, "mixing_width": 32}, {**_Q.draws, **_WIDTHS}, _Q.fixed),
-    "hmarl-soc": Space(
-        {
-            **_DIRECTIVES.first,
-            "n_steps": 3,
-            "hunter.actor_learning_rate": 2e-4,
-            "responder.actor_learning_rate": 1e-4,
-            "triage.margin": 0.05,
-        },
-        {
-            **_DIRECTIVES.draws,
-            "n_steps": _one_of(1, 3, 5),
-            "hunter.actor_learning_rate": _between(5e-5, 5e-4),
-            "responder.actor_learning_rate": _between(5e-5, 5e-4),
-            "triage.margin": _one_of(0.02, 0.05, 0.1, 0.2),
-        },
-        {
-            **_DIRECTIVES.fixed,
-            "replay.beta": 1.0,
-            "hunter.initial_entropy_weight": 0.001,
-            "triage.target_every": 100,
-            "triage.epsilon_start": 0.1,
-            "triage.advice": 1.0,
-        },
-    ),
-    "hmarl-soc-ppo": Space(
-        {
-            **_DIRECTIVES.first,
-            "lower.learning_rate": 1e-4,
-            "lower.rollout": 8192,
-            "lower.epochs": 5,
-            "lower.initial_log_std": -1.5,
-        },
-        {
-            **_DIRECTIVES.draws,
-            "lower.learning_rate": _between(2e-5, 5e-4),
-            "lower.rollout": _one_of(2048, 8192, 16_384),
-            "lower.epochs": _one_of(3, 5, 8),
-            "lower.initial_log_std": _one_of(-1.5, -1.0, -0.7),
-        },
-        {**_DIRECTIVES.fixed, "lower.minibatch": 512, "lower.gradient_norm": 1.0},
-    ),
-}
+_ORDER: Final = ("single-drl", "mappo", "iql", "qmix", "hmarl-soc", "hmarl-soc-ppo")
+"""Our methods that are searched. Their places seed the draws: the order never changes, new ones come last."""
+SPACES: Final[Mapping[str, Space]] = {name: space for name in _ORDER if (space := config_class(name).search)}
 """Method -> space, of ten settings or less beside the lengths of the advice. Network, discount, scale of rewards and
 the gradient steps per environment step of Q-learning are no part of it: they are equal for all."""
+
+
+def searched(console: Console) -> list[str]:
+    """Return the methods that are searched: ours, and those of installed packages that say what to search.
+
+    Args:
+        console: Where it is told why one is left out.
+    """
+    theirs = []
+    for name in METHODS.names():
+        try:
+            if name not in METHODS.ours and config_class(name).search:
+                theirs.append(name)
+        except ValueError as error:
+            console.print(f"{name} is left out: {error}", markup=False, highlight=False, soft_wrap=True)
+    return [*SPACES, *theirs]
+
+
+def _space(method: str) -> Space:
+    space = SPACES.get(method) or config_class(method).search
+    if space is None:
+        raise BadInput(f"method {method!r} does not say what to search; set search of its settings")
+    return space
+
+
+def _place(method: str) -> int:
+    """Return what seeds the draws of a method: of another package, its name, whatever else is installed."""
+    return _ORDER.index(method) if method in _ORDER else int.from_bytes(method.encode(), "big") + len(_ORDER)
 
 
 def settings_of(method: str, trial: int, near: int | None = None) -> dict[str, Any]:
@@ -212,8 +103,8 @@ def settings_of(method: str, trial: int, near: int | None = None) -> dict[str, A
         trial: Number of the trial; 0 has the settings that were in force before.
         near: Trial of the first round that is varied; None for a trial of the first round.
     """
-    space = SPACES[method]
-    generator = np.random.default_rng([list(SPACES).index(method), trial])
+    space = _space(method)
+    generator = np.random.default_rng([_place(method), trial])
     if near is not None:
         drawn = {
             name: space.draws[name](generator) if generator.random() < _ANEW else value
@@ -233,8 +124,8 @@ def settings_of(method: str, trial: int, near: int | None = None) -> dict[str, A
 
 def _drawn_first(method: str, trial: int) -> dict[str, Any]:
     """Return setting -> value of a trial of the first round."""
-    space = SPACES[method]
-    generator = np.random.default_rng([list(SPACES).index(method), trial])
+    space = _space(method)
+    generator = np.random.default_rng([_place(method), trial])
     return {name: draw(generator) for name, draw in space.draws.items()} if trial else dict(space.first)
 
 
@@ -264,7 +155,7 @@ def study(
     if steps is not None:
         size = size.shortened(steps)
     shipped = _shipped() if recorded else {}
-    found: dict[str, list[dict[str, Any]]] = {method: [] for method in SPACES}
+    found: dict[str, list[dict[str, Any]]] = {method: [] for method in searched(console)}
     numbers = iter(range(TRIALS))
     for count, trainer in zip((1, 1) if smoke else ROUNDS, _TRAINERS, strict=True):
         best = {
@@ -274,7 +165,7 @@ def study(
         # Trial by trial, so that an interrupted search has tried as often for one method as for another.
         jobs: dict[tuple[int, str], Job] = {}
         for trial in itertools.islice(numbers, count):
-            for method in SPACES:
+            for method in found:
                 arm = Arm(f"{method}, trial {trial}", method, settings_of(method, trial, best[method]))
                 jobs[trial, method] = make_job(arm, SEED, replace(size, trainer=trainer), out)
         if not report_only:
@@ -402,7 +293,7 @@ def _markdown(summary: Mapping[str, Any]) -> str:
 def _drawn(method: str, trial: Mapping[str, Any]) -> str:
     """Return the settings of a trial that were drawn, as text."""
     told = []
-    for path in (*SPACES[method].draws, *_LENGTHS):
+    for path in (*_space(method).draws, *_LENGTHS):
         value = trial["settings"]
         for name in path.split("."):
             value = value[name]

@@ -99,7 +99,8 @@ def test_the_zip_and_the_extracted_folder_play_from_their_own_files(tmp_path, po
 def trained(tmp_path):
     """A bundle that carries untrained weights of the hierarchy, as training saves them."""
     from hmarl_soc import checkpoint
-    from hmarl_soc.config import HmarlConfig, NetworkConfig, RunConfig
+    from hmarl_soc.config import NetworkConfig, RunConfig
+    from hmarl_soc.hierarchy.config import HmarlConfig
     from hmarl_soc.interface import Agent, Interface
     from hmarl_soc.registry import make_learner
     from native_sim.soc import spec as soc

@@ -35,7 +35,7 @@ def test_train_then_resume_then_play_without_torch(tmp_path, settings):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--method", "guess"], "unknown method 'guess'; known: hmarl-soc"),
+        (["--method", "guess"], "unknown method 'guess'; known are hmarl-soc"),
         (["--seed", "-1"], "--seed must be at least 0; given -1"),
         (["--steps", "0"], "--steps must be at least 1; given 0"),
         (["--config", "nowhere.toml"], "cannot be read"),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hmarl_soc.config import CoordinatorConfig, HunterConfig, NetworkConfig, ResponderConfig, TriageConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import CoordinatorConfig, HunterConfig, ResponderConfig, TriageConfig
 from hmarl_soc.hierarchy.coordinator import Coordinator
 from hmarl_soc.hierarchy.hunter import Hunter
 from hmarl_soc.hierarchy.responder import Responder, emit

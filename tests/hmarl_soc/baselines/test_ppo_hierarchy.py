@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hmarl_soc import checkpoint
-from hmarl_soc.config import CoordinatorConfig, NetworkConfig
+from hmarl_soc.config import NetworkConfig
+from hmarl_soc.hierarchy.config import CoordinatorConfig
 from hmarl_soc.interface import describe
 from hmarl_soc.registry import config_class, load_policy, make_learner
 from hmarl_soc.training.playing import Field

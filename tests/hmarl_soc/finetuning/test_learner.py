@@ -9,9 +9,10 @@ from adapters.cc4 import mapper_linear as scorer
 from adapters.cc4.carrier import Carrier
 from adapters.cc4.mapper_table import attention
 from adapters.cc4.soc_terms import SEGMENT_OF_AGENT
-from hmarl_soc.config import HmarlConfig, NetworkConfig
+from hmarl_soc.config import NetworkConfig
 from hmarl_soc.finetuning.learner import FinetuneConfig, Finetuner
 from hmarl_soc.finetuning.options import HOST_VERBS, WISHES, ZONE_VERBS, Scorer, want
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.interface import Agent, Interface, make_layout
 from hmarl_soc.learner import Seen, Transition
 from hmarl_soc.registry import make_learner

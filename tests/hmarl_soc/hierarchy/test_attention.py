@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 
-from hmarl_soc.config import HmarlConfig, parse
+from hmarl_soc.config import parse
 from hmarl_soc.hierarchy.acting import HierarchyPolicy
 from hmarl_soc.hierarchy.attention import attention_of, explain, faithfulness, tokens_of, views_of
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.hierarchy.learner import Hierarchy
 from hmarl_soc.interface import describe
 from hmarl_soc.training.runs import make_env

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hmarl_soc import checkpoint
-from hmarl_soc.config import HmarlConfig, parse
+from hmarl_soc.config import parse
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.hierarchy.learner import Hierarchy
 from hmarl_soc.hierarchy.roles import LOWER
 from hmarl_soc.interface import describe, from_dict

@@ -1,6 +1,6 @@
 import pytest
 
-from hmarl_soc.config import HmarlConfig
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.hierarchy.roles import check_roles
 from hmarl_soc.interface import Agent, Interface, make_layout
 from hmarl_soc.registry import config_class, make_learner

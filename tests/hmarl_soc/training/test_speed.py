@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hmarl_soc.config import HmarlConfig
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.training.speed import EPISODE_STEPS, measure
 from hmarl_soc.tuned import complete
 
@@ -24,7 +24,7 @@ def test_a_run_is_put_together_from_its_parts(monkeypatch):
     steps, learning = parted(measure(0.01))
     assert [row["unit"] for row in learning] == ["per second", "minutes"] * 2
     assert [row["what"].split(", ")[-1] for row in learning] == ["one thread"] * 2 + ["two threads"] * 2
-    ratio = complete("hmarl-soc", HmarlConfig, {}).method.updates_per_step
+    ratio = complete(HmarlConfig, {}).method.updates_per_step
     count = 10_000 * EPISODE_STEPS / 60
     for updates, run in (learning[:2], learning[2:]):
         for clock in CLOCKS:

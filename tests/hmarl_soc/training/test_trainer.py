@@ -8,7 +8,8 @@ import pytest
 
 from hmarl_soc import checkpoint
 from hmarl_soc.checkpoint import CheckpointError
-from hmarl_soc.config import HmarlConfig, parse
+from hmarl_soc.config import parse
+from hmarl_soc.hierarchy.config import HmarlConfig
 from hmarl_soc.interface import describe
 from hmarl_soc.nn.averaging import Average
 from hmarl_soc.training.playing import TRAINING, VALIDATION, Field, episode_seeds

@@ -16,7 +16,6 @@ from evaluation.inputs.errors import BadInput
 from evaluation.policies import registry
 from evaluation.policies.registry import fingerprint
 from hmarl_soc import checkpoint
-from hmarl_soc.registry import METHODS
 from hmarl_soc.training.playing import TRAINING, VALIDATION, episode_seeds
 from tests.builders.train_command import one_line, train
 
@@ -43,7 +42,7 @@ attention = false
 def test_defaults_of_cc4_hold_unless_others_are_given():
     found = training_cc4.settings({}, "ippo")
     assert (found.environment.engine, found.environment.teacher) == ("cc4", "none")
-    assert found.method.reward_scale == 0.01 and found.method.rollout == training_cc4.PPO_DEFAULTS["rollout"]
+    assert found.method.reward_scale == 0.01 and found.method.rollout == 8_192 and found.method.drawn
     asked = {"environment": {"num_envs": 3}, "trainer": {"steps": 7}, "method": {"rollout": 50, "gamma": 0.9}}
     found = training_cc4.settings(asked, "mappo")
     assert (found.environment.num_envs, found.trainer.steps, found.trainer.validation_episodes) == (3, 7, 32)
@@ -51,7 +50,7 @@ def test_defaults_of_cc4_hold_unless_others_are_given():
     assert training_cc4.settings({}, "qmix").method.reward_scale == 0.01
 
 
-@pytest.mark.parametrize("method", sorted(set(METHODS) - set(training_cc4.METHODS)))
+@pytest.mark.parametrize("method", ["hmarl-soc", "hmarl-soc-ppo"])
 def test_hierarchies_are_carried_not_trained_there(method):
     with pytest.raises(ValueError, match="does not learn on CAGE Challenge 4"):
         training_cc4.settings({}, method)

@@ -11,7 +11,7 @@ from evaluation.studies.training import runs, tuning
 from evaluation.studies.training.plans import FULL, Arm, run_settings
 from hmarl_soc.config import parse
 from hmarl_soc.registry import config_class
-from hmarl_soc.tuned import TUNED, merge
+from hmarl_soc.tuned import merge
 
 QUIET = Console(quiet=True)
 METHODS = list(tuning.SPACES)
@@ -67,8 +67,9 @@ def test_a_trial_does_not_depend_on_the_settings_in_use(method):
     """Trials stay what they were when what they found is taken over."""
     for trial, near in ((0, None), (1, None), (tuning.ROUNDS[0], 1)):
         settings = tuning.settings_of(method, trial, near)
-        assert set(leaves(TUNED[method])) <= set(leaves(settings))
-        assert merge(TUNED[method], settings) == settings
+        tuned = config_class(method).tuned
+        assert set(leaves(tuned)) <= set(leaves(settings))
+        assert merge(tuned, settings) == settings
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -166,5 +167,5 @@ def test_the_settings_in_use_are_the_best_of_the_recorded_search():
     for method, tried in summary["methods"].items():
         assert sorted(trial["trial"] for trial in tried["trials"]) == list(range(tuning.TRIALS)), method
         best = max(tried["trials"], key=lambda trial: trial["best_score"])
-        assert TUNED[method] == best["settings"], method
-    assert TUNED["ippo"] == TUNED["mappo"]
+        assert config_class(method).tuned == best["settings"], method
+    assert config_class("ippo").tuned == config_class("mappo").tuned
