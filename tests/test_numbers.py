@@ -39,7 +39,17 @@ SETTINGS = {
     Variant: Variant(red_choices=FINITE_STATE_CHOICES),
 }
 """Dataclasses that take numbers from users -> one of them."""
-COMPUTED = {"Arm", "Comparison", "Field", "Limits", "Moment", "PolicyComparison", "Reason", "Seconds"}
+COMPUTED = {
+    "Arm",
+    "Comparison",
+    "MetricComparison",
+    "Field",
+    "Limits",
+    "Moment",
+    "PolicyComparison",
+    "Reason",
+    "Seconds",
+}
 """Dataclasses that hold what was computed, or constants and limits of this project; Limits has a test of its own."""
 
 
