@@ -15,6 +15,7 @@ from cage4.policies.sentinel import IMPACT_COST, Sentinel
 from cage4.spec import Verb
 from cage4.variants import get_variant
 from evaluation.games.cc4.policies import make_policy
+from evaluation.games.cc4.tally import CC4Tally
 from evaluation.harness.rollout import Episode, Labels, play
 from evaluation.harness.statistics import bootstrap_interval
 from evaluation.jobs.evaluate import resolve
@@ -83,7 +84,8 @@ def line(name, variant, episodes):
     seeds = resolve("native", variant.name, None, "sentinel", episodes, TUNING_SEED).episode_seeds()
     env = cage4.vector_env("native", num_envs=episodes, variant=variant, rich=True)
     numbered = [Episode(i, seed) for i, seed in enumerate(seeds)]
-    rows = list(play(env, policy, numbered, Labels(name, "native", variant.id, spec.DEFAULT_STEPS)))
+    labels = Labels(name, "native", variant.id, spec.DEFAULT_STEPS)
+    rows = list(play(env, policy, numbered, labels, CC4Tally(env, labels)))
     scores = np.array([row.score for row in rows])
     low, high = bootstrap_interval(scores, np.random.default_rng(0))
     late = f"{policy.too_late / policy.verified:.0%}" if policy.verified and name == "sentinel" else ""
