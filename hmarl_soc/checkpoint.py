@@ -75,6 +75,15 @@ def save(folder: str | Path, checkpoint: Checkpoint) -> None:
             other.unlink()
 
 
+def check_state(state: Mapping[str, Any]) -> None:
+    """Refuse what :func:`save` could not write.
+
+    Raises:
+        TypeError: One sentence that names the first entry that is none of arrays, numbers, strings, None and lists.
+    """
+    _split(state, "", {})
+
+
 def load(folder: str | Path, kind: str | None = None) -> Checkpoint:
     """Read a checkpoint back.
 

@@ -185,6 +185,10 @@ def _check_foreign(name: str, method: Method, config: MethodConfig, interface: I
             f"policy() of the learner of method {name!r} returns a {type(policy).__name__}; it must be a "
             f"native_sim.Policy with weights() and with_weights(), so that it can be saved"
         )
+    try:
+        checkpoint.check_state(learner.state_dict())
+    except TypeError as error:
+        raise ValueError(f"state_dict() of the learner of method {name!r} cannot be saved: {error}") from error
     again = _called(name, method, "policy", config, interface, dict(policy.weights()))
     if not isinstance(again, Policy):
         raise ValueError(f"policy of method {name!r} makes a {type(again).__name__}; it must make a native_sim.Policy")

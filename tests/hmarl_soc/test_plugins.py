@@ -261,6 +261,10 @@ BROKEN = {
         "x = broken:M",
         "M = Method(Settings, Saves, lambda config: None)",
     ),
+    "a checkpoint holds arrays, numbers, strings and None; /kept is set": (
+        "x = broken:M",
+        "class Odd(Saves):\n    def state_dict(self): return {'kept': {1}}\nM = Method(Settings, Odd, make)",
+    ),
     "policy of method 'x' makes a int": ("x = broken:M", "M = Method(Settings, Saves, lambda *given: 3)"),
     "learner of method 'x' cannot be imported from torch_less:Learns (ModuleNotFoundError": (
         "x = broken:M",
