@@ -122,7 +122,7 @@ def test_an_installed_method_is_trained_and_resumed_exactly(trained, installed, 
 def test_its_weights_are_evaluated_where_it_is_installed_and_nowhere_else(trained, installed, tmp_path):
     asked = (
         "evaluate",
-        "--engine",
+        "--game",
         "soc",
         "--episodes",
         2,
@@ -139,9 +139,9 @@ def test_its_weights_are_evaluated_where_it_is_installed_and_nowhere_else(traine
 
 def test_it_learns_in_a_game_of_another_package(installed, tmp_path):
     path = [installed, MATCHING]
-    told = train(tmp_path / "run", 400, "blind", "--engine", "matching", knobs="", path=path)
+    told = train(tmp_path / "run", 400, "blind", "--game", "matching", knobs="", path=path)
     assert told["best_score"] > 0
-    played = ("evaluate", "--engine", "matching", "--episodes", 2, "--policies", f"weights:{tmp_path / 'run'}")
+    played = ("evaluate", "--game", "matching", "--episodes", 2, "--policies", f"weights:{tmp_path / 'run'}")
     assert answer(*played, "--out", tmp_path / "played", path=path)["policies"]
 
 
@@ -156,7 +156,7 @@ def test_a_method_by_its_place_is_trained_resumed_and_played_by_a_policy_of_ones
     train(tmp_path / "runs" / "cut", 200, "blind:METHOD", cwd=tmp_path)
     train(tmp_path / "runs" / "cut", 400, "blind:METHOD", "--resume", cwd=tmp_path)
     same(learned(tmp_path / "runs" / "whole"), learned(tmp_path / "runs" / "cut"))
-    asked = ("evaluate", "--engine", "soc", "--episodes", 2, "--steps", 12, "--policies")
+    asked = ("evaluate", "--game", "soc", "--episodes", 2, "--steps", 12, "--policies")
     told = answer(*asked, "play_blind:make", "--out", tmp_path / "played", cwd=tmp_path)
     assert told["policies"]["play_blind:make"]["n"] == 2
     said = refused(*asked, "weights:runs/cut", "--out", tmp_path / "none", cwd=tmp_path)
@@ -228,7 +228,7 @@ def test_a_program_registers_a_method_for_itself(monkeypatch):
 
 def test_methods_say_where_they_can_learn(installed, tmp_path):
     asked = ("train", "--seed", 0, "--out", tmp_path / "run")
-    said = refused(*asked, "--engine", "matching", "--method", "hmarl-soc", path=[installed, MATCHING])
+    said = refused(*asked, "--game", "matching", "--method", "hmarl-soc", path=[installed, MATCHING])
     assert "'hmarl-soc' does not learn on the matching game; single-drl, iql, qmix, mappo, ippo, blind do" in said
     only = EXAMPLE.replace('actions=("discrete", "box")', 'agents=("left", "right")')
     said = refused(*asked, "--method", "blind", path=[install(tmp_path / "guards", source=only)])
@@ -318,7 +318,7 @@ def test_a_name_that_two_packages_give_is_refused_and_others_go_on(here, tmp_pat
         install(tmp_path, name)
     told = "the name of method 'blind' is taken twice: by blind and twin; remove or rename one"
     assert told in here("--method", "blind")
-    said = here("--method", "hmarl-soc", "--engine", "cc4")
+    said = here("--method", "hmarl-soc", "--game", "cc4")
     assert "single-drl, iql, qmix, mappo, ippo do" in said  # what is broken is not offered
 
 
