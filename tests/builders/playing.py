@@ -14,4 +14,5 @@ def play(env, policy, episodes, labels):
 
 def play_soc(env, policy, seeds):
     """Play an episode of the SOC simulator per seed; return metric -> [number of seeds]."""
-    return measure(env, policy, seeds, env.metric_names)
+    found = measure(env, policy, seeds, env.metric_names)
+    return {name: found[name] for name in env.metric_names}

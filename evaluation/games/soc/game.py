@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 ENGINE: Final = "soc"
 """What specs and rows call the engine, of which there is one."""
 MOST_ENVS: Final = 500
-"""Environments per batch unless told otherwise; fewer where their networks grow large."""
+"""Environments per batch unless told otherwise; fewer where networks or episodes are large."""
 MOST_HOSTS: Final = 5_000_000
 """Hosts of a batch: 140 MB under the reference rules, 15 MB under the corrected ones."""
+MOST_STEPS: Final = 200_000
+"""Steps of a batch: bounds what grows with the length of episodes."""
 
 
 class Soc(Game):
@@ -86,7 +88,7 @@ class Soc(Game):
     def batch_size(self, spec: EvalSpec) -> int:
         """Return many, but not more than there is room for."""
         config = self.variant(spec.variant_knobs)
-        return max(1, min(MOST_ENVS, MOST_HOSTS // config.num_hosts))
+        return max(1, min(MOST_ENVS, MOST_HOSTS // config.num_hosts, MOST_STEPS // config.max_steps))
 
     def play(self, spec: EvalSpec, policy: str, episodes: Sequence[Episode], nested: bool) -> list[Row]:
         """Play a policy."""
