@@ -7,7 +7,6 @@ import pytest
 
 from cage4.cyborg import engine as cyborg_engine
 
-
 SMOKE = {
     "adapters/test_bundle.py",
     "adapters/cc4/test_mapper_table.py",

@@ -322,18 +322,19 @@ def test_weights_and_bundles_count_by_what_is_loaded_of_them(tmp_path):
         f"weights:{tmp_path / 'run'}",
         f"without:hunter/weights:{tmp_path / 'run'}",
     )
-    before = [fingerprint(name, soc) for name in names]
+    registries = (CC4, soc, soc)
+    before = [*map(fingerprint, names, registries)]
     assert before[1] == before[2] != before[0]
     assert fingerprint("bundle:hmarl-soc", CC4) == before[0]
     (tmp_path / "b" / "notes.txt").write_text("")
     (tmp_path / "run" / "log.jsonl").write_text("")
-    assert [fingerprint(name, soc) for name in names] == before
+    assert [*map(fingerprint, names, registries)] == before
     for file in (*(tmp_path / "b").rglob("*.*"), *(tmp_path / "run" / "best").iterdir()):
         content = file.read_bytes()
         if file.suffix == ".txt":
             continue
         file.write_bytes(content + b" ")
-        assert [fingerprint(name, soc) for name in names] != before, file
+        assert [*map(fingerprint, names, registries)] != before, file
         file.write_bytes(content)
     with pytest.raises(BadInput, match="holds no checkpoint"):
         fingerprint(f"weights:{tmp_path}", soc)
