@@ -53,7 +53,12 @@ class FolderLock:
         """
         while True:
             self._made = [place for place in (self.folder, *self.folder.parents) if not place.exists()]
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                if any(place.exists() and not place.is_dir() for place in (self.folder, *self.folder.parents)):
+                    raise  # a file is in the way
+                continue  # another process removed the folder between the attempt and the look at it
             if not _LOCKS:
                 return
             try:

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and folders with one writer: by processes that contend and are killed."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -73,6 +74,27 @@ def test_never_two_holders(tmp_path):
     contenders = [start(CONTEND, tmp_path / "run", 150) for _ in range(6)]
     assert [process.wait(timeout=300) for process in contenders] == [0] * 6
     assert not (tmp_path / "run" / LOCK).exists()
+
+
+def test_a_folder_that_vanishes_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    """``mkdir(exist_ok=True)`` fails if the folder is there for the attempt and gone for the look at it."""
+    real, failed = Path.mkdir, []
+
+    def mkdir(self, *args, **options):
+        if not failed:
+            failed.append(self)
+            raise FileExistsError(errno.EEXIST, "File exists", str(self))
+        real(self, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with FolderLock(tmp_path / "run"):
+        assert failed == [tmp_path / "run"] and (tmp_path / "run" / LOCK).exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(FileExistsError):
+        FolderLock(tmp_path / "run").acquire()
 
 
 def test_a_held_folder_is_refused_and_a_killed_holder_lets_go(tmp_path, holder):
