@@ -10,13 +10,21 @@ from pathlib import Path
 import networkx
 import pytest
 
+from tests.builders.import_graph import (
+    PACKAGES,
+    ROOT,
+    folder_graph,
+    import_graph,
+    only_for_types,
+    real_imports,
+    sources,
+)
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("adapters", "cage4", "evaluation", "hmarl_soc", "hmarl_transfer", "native_sim")
 TOP_LEVEL = {
     *PACKAGES,
     "tests",
@@ -25,6 +33,7 @@ TOP_LEVEL = {
     "pyproject.toml",
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "constraints.txt",
 }
@@ -64,17 +73,13 @@ DOORS = {
 """Heavy dependency -> the only files (or folders) that may import it."""
 
 
-def sources():
-    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-
-
 def imports(path):
     """Yield (module, at import time) of every import statement, `from a import b` giving a and a.b."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     inner = {
         id(node)
         for outer in ast.walk(tree)
-        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) or _only_for_types(outer)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef) or only_for_types(outer)
         for node in ast.walk(outer)
     }
     for node in ast.walk(tree):
@@ -87,10 +92,6 @@ def imports(path):
             for alias in node.names:
                 if (ROOT / node.module.replace(".", "/") / f"{alias.name}.py").exists():
                     yield f"{node.module}.{alias.name}", id(node) not in inner
-
-
-def _only_for_types(node):
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def test_top_level_is_the_house():
@@ -108,38 +109,6 @@ def test_packages_import_downward_only(package):
                 assert ALLOWED[package](module), f"{path.relative_to(ROOT)} imports {module}"
 
 
-def module_of(path):
-    name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
-    return name.removesuffix(".__init__")
-
-
-def import_graph():
-    """Return the modules of our packages and their imports of each other, those inside functions included."""
-    graph = networkx.DiGraph()
-    known = {module_of(path): path for path in sources()}
-    for name, path in known.items():
-        for module in real_imports(path):
-            if module in known and module != name:
-                graph.add_edge(name, module)
-    return graph
-
-
-def real_imports(path):
-    """Yield the modules that a file imports when it runs: not those that only type checkers see."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    only_for_types = {id(node) for outer in ast.walk(tree) if _only_for_types(outer) for node in ast.walk(outer)}
-    for node in ast.walk(tree):
-        if id(node) in only_for_types:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists()
-                yield inner if is_module else node.module
-
-
 def circles(graph):
     return [sorted(found) for found in networkx.strongly_connected_components(graph) if len(found) > 1]
 
@@ -149,12 +118,7 @@ def test_no_module_is_in_an_import_circle():
 
 
 def test_no_folder_of_the_evaluation_is_in_an_import_circle():
-    folders = networkx.DiGraph()
-    for one, other in import_graph().edges:
-        homes = [".".join(name.split(".")[:2]) for name in (one, other)]
-        if homes[0] != homes[1] and all(name.startswith("evaluation.") for name in homes):
-            folders.add_edge(*homes)
-    assert circles(folders) == []
+    assert circles(folder_graph("evaluation")) == []
 
 
 def test_the_harness_knows_no_game():
