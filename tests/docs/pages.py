@@ -10,7 +10,8 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")), "cage4/parity/PARITY.md")
+DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+PAGES = ("README.md", "CONTRIBUTING.md", *DOCS, "cage4/parity/PARITY.md")
 """Every page, by its path from the root: a new one under docs is tested without being named anywhere."""
 SHELLS = ("bash", "sh", "shell", "console")
 FILE_NAME = re.compile(r"#\s*([\w.-]+\.(?:toml|py))\b")
