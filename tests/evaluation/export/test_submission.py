@@ -232,7 +232,7 @@ def test_nonsense_is_refused(tmp_path):
 def test_it_plays_the_rows_of_the_policy_itself(tmp_path, policy):
     import cage4
     from evaluation.games.cc4.submissions import play_submission
-    from evaluation.harness.rollout import play
+    from tests.builders.playing import play
 
     export(policy, tmp_path / "a.zip", LABELS)
     policy = with_own_draws(policy) if policy.startswith("bundle:") else policy

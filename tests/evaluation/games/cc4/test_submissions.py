@@ -60,7 +60,7 @@ def play(path, episodes=EPISODES):
 def test_a_sleeping_submission_is_paired_with_no_defense(tmp_path):
     import cage4
     from cage4.policies.baselines import NoDefense
-    from evaluation.harness.rollout import play as play_policy
+    from tests.builders.playing import play as play_policy
 
     env = cage4.vector_env("cyborg", num_envs=1, steps=STEPS)
     labels = Labels("no-defense", "cyborg", "base-v1", STEPS)
