@@ -149,7 +149,7 @@ def attention(directive: Array, agent: int) -> Array:
 
     The SOC moves people to a segment of high priority. Here every zone keeps its agent, so a low one takes none away.
     """
-    weights = np.exp(_FOCUS * directive[:, : soc.NUM_SEGMENTS])
+    weights = np.exp(_FOCUS * directive[:, soc.per_segment(soc.Directive.PRIORITY)])
     share: Array = soc.NUM_SEGMENTS * weights[:, SEGMENT_OF_AGENT[agent]] / weights.sum(axis=1)
     return np.maximum(share, 1.0)
 
@@ -181,7 +181,7 @@ class TableMapper(Mapper):
         """Choose one action per row; ``draws`` is [N, 4]."""
         share = attention(orders.directive, now.agent)
         belief = np.where(now.known.exists, now.terms[..., _BELIEF], -1.0)
-        confirmed = belief >= belief_at(CONFIRMED_ODDS - orders.directive[:, 6])[:, None]
+        confirmed = belief >= belief_at(CONFIRMED_ODDS - orders.directive[:, soc.Directive.POSTURE])[:, None]
         bids = (
             self._direct_traffic(now, orders, belief, draws[:, 1]),
             self._respond(now, orders, belief, confirmed, share, draws[:, 0]),
@@ -216,7 +216,7 @@ class TableMapper(Mapper):
 
     def _direct_traffic(self, now: Situation, orders: Orders, belief: Array, draw: Array) -> Bid:
         suspicious = (belief >= belief_at(SUSPECT_ODDS)).any(axis=1)
-        barrier = orders.directive[:, 7]
+        barrier = orders.directive[:, soc.Directive.FILTER]
         close = np.maximum(barrier, orders.throttle * suspicious)
         reopen = np.maximum(-barrier, orders.release)
         allow, block = (table.reshape(-1) for table in traffic_indices(now.agent))

@@ -34,6 +34,7 @@ from hmarl_soc.nn.networks import Mlp, clip_and_step, find_device, make_adam, to
 from hmarl_soc.nn.parts import Saved, fit_inputs, make_actor
 from hmarl_soc.training.replay import Rollout
 from native_sim.api import Array
+from native_sim.soc.spec import OPTION_ACTION
 
 OBSERVED: Final = ("heard", "leads", "segment", "facts", "zone_facts", "allowed")
 """Fields of an observation that a decision needs beside those of the roles."""
@@ -181,8 +182,9 @@ class Finetuner(Learner, Saved):
             "option": option,
             "log_prob": log_prob,
         }
+        parts = {"option": option, "triage": triage, "directive": directives}
         return {
-            name: np.column_stack([option[:, i], triage[:, i], directives[:, i]]).astype(np.float32)
+            name: OPTION_ACTION.pack({part: values[:, i] for part, values in parts.items()}, np.float32)
             for i, name in enumerate(self.layouts)
         }
 
