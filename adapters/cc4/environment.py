@@ -57,7 +57,7 @@ def observation_layout(agent: int) -> Layout:
         (SEGMENT, (soc.NUM_SEGMENTS,), 0, 1, "the agent's segment, one-hot"),
         (FACTS, (slots, scorer.HOST_FACTS), -np.inf, np.inf, "what is known of each host"),
         (ZONE_FACTS, (scorer.ZONE_FACTS,), -np.inf, np.inf, "what is known of the zone"),
-        (ALLOWED, (len(scorer.HOST_VERBS) * slots + len(scorer.ZONE_VERBS),), 0, 1, "options that are legal"),
+        (ALLOWED, (len(spec.HOST_VERBS) * slots + len(scorer.ZONE_VERBS),), 0, 1, "options that are legal"),
         (OVERVIEW, (features.ZONE.size + terms.ZONE_TERMS.size,), -np.inf, np.inf, "features and terms of the zone"),
     ]
     return Layout.of(f"carried agent {agent}", entries)

@@ -32,11 +32,10 @@ from adapters.cc4.mapper_table import (
     traffic_indices,
 )
 from adapters.cc4.soc_terms import HOST_TERMS
-from cage4.spec import Verb
+from cage4.spec import HOST_VERBS, TRAFFIC_VERBS, Verb
 from native_sim.api import Array, FloatArray
 
-HOST_VERBS: Final = (Verb.ANALYSE, Verb.REMOVE, Verb.RESTORE, Verb.DEPLOY_DECOY)
-ZONE_VERBS: Final = (Verb.MONITOR, Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)
+ZONE_VERBS: Final = (Verb.MONITOR, *TRAFFIC_VERBS)
 _BELIEF: Final = HOST_TERMS["belief"].start
 _UNWATCHED: Final = HOST["unwatched"].start
 WISHES: Final = soc.WISHES.size

@@ -24,13 +24,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
 
 import cage4.actions as actions
-import cage4.spec as spec
 import native_sim.soc.spec as soc
 from adapters.cc4.features import HOST, Features
 from adapters.cc4.soc_terms import HOST_TERMS, SEGMENT_OF_AGENT
@@ -122,26 +120,14 @@ class Bid(NamedTuple):
     action: Array  # [N] index; -1 without a target
 
 
-@cache
 def host_indices(agent: int) -> Array:
     """Return [8 verbs, H] index of each host command; -1 for verbs that take no host."""
-    table = np.full((spec.NUM_VERBS, len(spec.BLUE_SUBNETS[agent]) * spec.MAX_HOSTS_PER_SUBNET), -1)
-    for index, action in enumerate(actions.catalogue(agent)):
-        if action.slot is not None and action.subnet is not None:
-            place = spec.BLUE_SUBNETS[agent].index(action.subnet)
-            table[action.verb, place * spec.MAX_HOSTS_PER_SUBNET + action.slot] = index
-    return table
+    return actions.HOST_INDEX[agent]
 
 
-@cache
 def traffic_indices(agent: int) -> Array:
     """Return [2, Z, 9] index of Allow and Block per destination and source (sorted order); -1 for the own subnet."""
-    table = np.full((2, len(spec.BLUE_SUBNETS[agent]), spec.NUM_SUBNETS), -1)
-    for index, action in enumerate(actions.catalogue(agent)):
-        if action.source is not None and action.subnet is not None:
-            place = spec.BLUE_SUBNETS[agent].index(action.subnet)
-            table[int(action.verb == Verb.BLOCK_TRAFFIC), place, spec.SORTED_RANK[action.source]] = index
-    return table
+    return actions.TRAFFIC_INDEX[agent]
 
 
 def attention(directive: Array, agent: int) -> Array:
