@@ -226,7 +226,7 @@ def _expected(bundle: Bundle) -> dict[str, tuple[tuple[int, ...], Any]]:
         "hosts.intercept": ((host_terms,), bundle.hosts.intercept),
         "zones.coef": ((features.ZONE.size, zone_terms), bundle.zones.coef),
         "zones.intercept": ((zone_terms,), bundle.zones.intercept),
-        "usual_directive": ((8,), bundle.usual_directive),
+        "usual_directive": ((soc.DIRECTIVE_SIZE,), bundle.usual_directive),
     }
     for name, codec in (("segment_codec", bundle.segment_codec), ("directive_codec", bundle.directive_codec)):
         expected |= {f"{name}.{part}": ((8,), value) for part, value in codec._asdict().items()}

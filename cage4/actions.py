@@ -138,6 +138,34 @@ def _tables() -> dict[str, npt.NDArray[np.int8]]:
 
 
 _TABLES: Final = _tables()
+
+
+def _host_table(agent: int) -> npt.NDArray[np.int64]:
+    subnets = BLUE_SUBNETS[agent]
+    table = np.full((spec.NUM_VERBS, len(subnets) * spec.MAX_HOSTS_PER_SUBNET), -1, np.int64)
+    for index, action in enumerate(catalogue(agent)):
+        if action.slot is not None and action.subnet is not None:
+            place = subnets.index(action.subnet)
+            table[action.verb, place * spec.MAX_HOSTS_PER_SUBNET + action.slot] = index
+    table.flags.writeable = False
+    return table
+
+
+def _traffic_table(agent: int) -> npt.NDArray[np.int64]:
+    subnets = BLUE_SUBNETS[agent]
+    table = np.full((len(TRAFFIC_VERBS), len(subnets), spec.NUM_SUBNETS), -1, np.int64)
+    for index, action in enumerate(catalogue(agent)):
+        if action.source is not None and action.subnet is not None:
+            verb, place = TRAFFIC_VERBS.index(action.verb), subnets.index(action.subnet)
+            table[verb, place, spec.SORTED_RANK[action.source]] = index
+    table.flags.writeable = False
+    return table
+
+
+HOST_INDEX: Final = tuple(_host_table(agent) for agent in range(spec.NUM_BLUE))
+"""Agent -> [verb, host slot H, 16 per subnet] -> index of the host command; -1 where the verb names no host."""
+TRAFFIC_INDEX: Final = tuple(_traffic_table(agent) for agent in range(spec.NUM_BLUE))
+"""Agent -> [Allow or Block, own subnet Z, source in sorted order] -> index; -1 where the source is the destination."""
 VERB: Final = _TABLES["verb"]
 """[agent, index] -> verb; the padding of agents 0-3 (82 to 241) is Sleep, as in CybORG."""
 SUBNET: Final = _TABLES["subnet"]

@@ -11,7 +11,7 @@ Two orders of the nine subnets exist and must never be mixed:
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -244,23 +244,33 @@ class Verb(IntEnum):
     @property
     def cyborg_name(self) -> str:
         """CybORG's class name, such as ``AllowTrafficZone``."""
-        return _VERB_CLASS[self]
+        return COMMANDS[self].cyborg_name
 
 
-_VERB_CLASS: Final = (
-    "Analyse",
-    "Monitor",
-    "Remove",
-    "Restore",
-    "Sleep",
-    "AllowTrafficZone",
-    "BlockTrafficZone",
-    "DeployDecoy",
-)
+class Command(NamedTuple):
+    """What one verb is: its name, what it is aimed at, and how long it takes."""
+
+    cyborg_name: str
+    target: Literal["host", "traffic", "nothing"]
+    duration: int  # ticks
+
+
+COMMANDS: Final[dict[Verb, Command]] = {
+    Verb.ANALYSE: Command("Analyse", "host", 2),
+    Verb.MONITOR: Command("Monitor", "nothing", 1),
+    Verb.REMOVE: Command("Remove", "host", 3),
+    Verb.RESTORE: Command("Restore", "host", 5),
+    Verb.SLEEP: Command("Sleep", "nothing", 1),
+    Verb.ALLOW_TRAFFIC: Command("AllowTrafficZone", "traffic", 1),
+    Verb.BLOCK_TRAFFIC: Command("BlockTrafficZone", "traffic", 1),
+    Verb.DEPLOY_DECOY: Command("DeployDecoy", "host", 2),
+}
+"""The one table of blue's commands, of which every other is made. A host command needs a host slot, and a traffic
+command a destination and a source."""
 NUM_VERBS: Final = len(Verb)
-HOST_VERBS: Final = (Verb.ANALYSE, Verb.REMOVE, Verb.RESTORE, Verb.DEPLOY_DECOY)
-TRAFFIC_VERBS: Final = (Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)
-DURATION: Final[tuple[int, ...]] = (2, 1, 3, 5, 1, 1, 1, 2)
+HOST_VERBS: Final = tuple(verb for verb, command in COMMANDS.items() if command.target == "host")
+TRAFFIC_VERBS: Final = tuple(verb for verb, command in COMMANDS.items() if command.target == "traffic")
+DURATION: Final[tuple[int, ...]] = tuple(COMMANDS[verb].duration for verb in Verb)
 """Verb -> ticks: an action submitted in step t takes effect in step t + ticks - 1."""
 TRAFFIC_SOURCES: Final = NUM_SUBNETS - 1
 """Sources per destination subnet in the traffic commands: every other subnet, in sorted order."""

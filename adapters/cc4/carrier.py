@@ -17,12 +17,13 @@ from adapters.cc4 import features
 from adapters.cc4 import soc_terms as terms
 from adapters.cc4.features import Features, Memory
 from adapters.cc4.mapper_table import FALLBACKS, Mapped, Orders, Situation
-from adapters.cc4.soc_terms import HUNTER_FIELDS, SEGMENT_OF_AGENT, Cases
+from adapters.cc4.soc_terms import HUNTER_FIELDS, SEGMENT_FIELDS, SEGMENT_OF_AGENT, Cases
 from adapters.codec import Codec
 from native_sim.api import ActionBatch, Array, FloatArray, ObservationBatch
 
 AGES, READINGS, MERGED = range(3)
 _DECIMALS: Final = 9
+_TOLD: Final = len(SEGMENT_FIELDS)  # numbers of a zone that its agent tells the others
 _BELIEF: Final = terms.HOST_TERMS["belief"].start
 _CONFIDENCE: Final = terms.HOST_TERMS["confidence"].start
 _SENDERS: Final = tuple(
@@ -118,7 +119,7 @@ class Carrier:
     def without_coordinator(self) -> Carrier:
         """Return this carrier with the neutral directive everywhere; a constant one stays."""
         twin = copy.copy(self)
-        twin.constant = np.zeros(8) if self.constant is None else self.constant
+        twin.constant = np.zeros(soc.DIRECTIVE_SIZE) if self.constant is None else self.constant
         return twin
 
     def initial_memory(self, num_envs: int) -> dict[str, Any]:
@@ -127,7 +128,7 @@ class Carrier:
         return {
             "agents": tuple(tuple(features.initial_memory(agent, num_envs)) for agent in agents),
             "queues": tuple(_empty_queue(num_envs, features.num_slots(agent)) for agent in agents),
-            "directive": np.zeros((num_envs, 8)),
+            "directive": np.zeros((num_envs, soc.DIRECTIVE_SIZE)),
             "fallbacks": np.zeros((num_envs, len(FALLBACKS)), np.int64),
         }
 
@@ -189,13 +190,13 @@ class Carrier:
         triage = outputs.get("triage") if self.assignment.has(agent, "triage") else None
         return Orders(
             directive,
-            intensity=level("hunter", segment),
-            scope=level("hunter", 5 + segment),
-            telemetry=level("hunter", 10 + segment),
-            isolate=level("responder", segment),
-            remediate=level("responder", 5 + segment),
-            throttle=level("responder", 10),
-            release=level("responder", 11),
+            intensity=level("hunter", soc.Hunting.INTENSITY + segment),
+            scope=level("hunter", soc.Hunting.SCOPE + segment),
+            telemetry=level("hunter", soc.Hunting.TELEMETRY + segment),
+            isolate=level("responder", soc.Response.ISOLATE + segment),
+            remediate=level("responder", soc.Response.REMEDIATE + segment),
+            throttle=level("responder", soc.Response.THROTTLE),
+            release=level("responder", soc.Response.RELEASE),
             triage=np.full(count, -1) if triage is None else triage[:, agent].astype(np.int64),
             hunts=self.assignment.has(agent, "hunter"),
         )
@@ -235,7 +236,7 @@ class Carrier:
         rows[:, SEGMENT_OF_AGENT[agent]] = view.zone[:, : len(HUNTER_FIELDS)]
         for place, sender in enumerate(_SENDERS[agent]):
             if sender != COORDINATING_AGENT:
-                rows[:, SEGMENT_OF_AGENT[sender], :8] = self.codecs[0].decode(view.told.messages[:, place])
+                rows[:, SEGMENT_OF_AGENT[sender], :_TOLD] = self.codecs[0].decode(view.told.messages[:, place])
         return rows
 
     def _show(
@@ -256,7 +257,7 @@ class Carrier:
         return {role: np.stack([one[role] for one in shown], axis=1) for role in soc.AGENTS}, heads
 
     def _messages(self, views: Sequence[View], directive: Array) -> Array:
-        rows = [self.codecs[0].encode(view.zone[:, :8]) for view in views]
+        rows = [self.codecs[0].encode(view.zone[:, :_TOLD]) for view in views]
         rows[COORDINATING_AGENT] = self.codecs[1].encode(directive)
         return np.stack(rows, axis=1)
 

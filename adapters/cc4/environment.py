@@ -29,9 +29,8 @@ from native_sim.api import ActionBatch, Array, Layout, StepBatch, VectorEnv
 from native_sim.memory import put, take
 from native_sim.rows import check_rows
 
-OPTION, TRIAGE, DIRECTIVE = 0, 1, slice(2, 10)
-"""Where an action's numbers are: of an option, of soc.Triage, and the directive that the agent would give."""
-ACTION_SIZE: Final = 10
+ACTION_SIZE: Final = soc.OPTION_ACTION.size
+"""Numbers of an action: see :data:`native_sim.soc.spec.OPTION_ACTION`."""
 HEARD: Final = "heard"
 FREE: Final = "free"
 LEADS: Final = "leads"
@@ -52,13 +51,13 @@ def observation_layout(agent: int) -> Layout:
     ]
     entries = [
         *roles,
-        (HEARD, (8,), -1, 1, "the directive in force, as the agent knows it"),
+        (HEARD, (soc.DIRECTIVE_SIZE,), -1, 1, "the directive in force, as the agent knows it"),
         (FREE, (), 0, 1, "no action is in progress: the option counts"),
         (LEADS, (), 0, 1, "the agent's own directive is the one in force"),
         (SEGMENT, (soc.NUM_SEGMENTS,), 0, 1, "the agent's segment, one-hot"),
         (FACTS, (slots, scorer.HOST_FACTS), -np.inf, np.inf, "what is known of each host"),
         (ZONE_FACTS, (scorer.ZONE_FACTS,), -np.inf, np.inf, "what is known of the zone"),
-        (ALLOWED, (len(scorer.HOST_VERBS) * slots + len(scorer.ZONE_VERBS),), 0, 1, "options that are legal"),
+        (ALLOWED, (len(spec.HOST_VERBS) * slots + len(scorer.ZONE_VERBS),), 0, 1, "options that are legal"),
         (OVERVIEW, (features.ZONE.size + terms.ZONE_TERMS.size,), -np.inf, np.inf, "features and terms of the zone"),
     ]
     return Layout.of(f"carried agent {agent}", entries)
@@ -128,8 +127,8 @@ class CarriedEnv(VectorEnv):
         sight: Sight = take(self._sight, chosen)
         memory = take(self._memory, chosen)
         played = [self._play(agent, sight, np.asarray(actions[name])) for agent, name in enumerate(self.agents)]
-        leader = np.asarray(actions[self.agents[COORDINATING_AGENT]])
-        directive = np.clip(leader[:, DIRECTIVE].astype(np.float64), -1.0, 1.0)
+        leader = soc.OPTION_ACTION.unpack(np.asarray(actions[self.agents[COORDINATING_AGENT]]))
+        directive = np.clip(leader["directive"].astype(np.float64), -1.0, 1.0)
         memory, said = self.carrier.remember(sight, memory, directive, played)
         commands = {name: one.action for name, one in zip(self.agents, played, strict=True)}
         batch = self.env.step(commands, said, rows=None if rows is None else chosen.tolist())
@@ -146,7 +145,8 @@ class CarriedEnv(VectorEnv):
             raise ValueError(f"an action of {self.agents[agent]} is {ACTION_SIZE} finite numbers; given {action.shape}")
         now = sight.situation(agent)
         indices, allowed = scorer.options(now)
-        option, triage = (action[:, part].astype(np.int64) for part in (OPTION, TRIAGE))
+        parts = soc.OPTION_ACTION.unpack(action)
+        option, triage = (parts[name].astype(np.int64) for name in ("option", "triage"))
         lines = np.arange(len(action))
         if (option < 0).any() or (option >= indices.shape[1]).any() or not allowed[lines, option][now.free].all():
             raise ValueError(f"{self.agents[agent]} takes an option that is not legal: see the field {ALLOWED!r}")

@@ -32,40 +32,37 @@ from adapters.cc4.mapper_table import (
     traffic_indices,
 )
 from adapters.cc4.soc_terms import HOST_TERMS
-from cage4.spec import Verb
+from cage4.spec import HOST_VERBS, TRAFFIC_VERBS, Verb
 from native_sim.api import Array, FloatArray
 
-HOST_VERBS: Final = (Verb.ANALYSE, Verb.REMOVE, Verb.RESTORE, Verb.DEPLOY_DECOY)
-ZONE_VERBS: Final = (Verb.MONITOR, Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)
+ZONE_VERBS: Final = (Verb.MONITOR, *TRAFFIC_VERBS)
 _BELIEF: Final = HOST_TERMS["belief"].start
 _UNWATCHED: Final = HOST["unwatched"].start
-WISHES: Final = 13
+WISHES: Final = soc.WISHES.size
 HOST_FACTS: Final = HOST.size + 7
 ZONE_FACTS: Final = 6
 SIZE: Final = (len(HOST_VERBS) * HOST_FACTS + len(ZONE_VERBS) * ZONE_FACTS) * WISHES
 
 
 def wishes(orders: Orders, agent: int) -> Array:
-    """Return [N, 13] what the roles want, as numbers; the first is always 1."""
-    share, barrier = attention(orders.directive, agent), orders.directive[:, 7]
-    return np.stack(
-        [
-            np.ones(len(share)),
-            orders.intensity * share,
-            orders.intensity * orders.scope * share,
-            orders.telemetry,
-            orders.isolate * share,
-            orders.remediate * share,
-            orders.throttle,
-            orders.release,
-            np.maximum(barrier, 0.0),
-            np.maximum(-barrier, 0.0),
-            (orders.triage == soc.Triage.ESCALATE).astype(np.float64),
-            (orders.triage == soc.Triage.ENRICH).astype(np.float64),
-            orders.directive[:, 6],
-        ],
-        axis=1,
-    )
+    """Return [N, 13] what the roles want, as numbers: see :data:`native_sim.soc.spec.WISHES`."""
+    share, barrier = attention(orders.directive, agent), orders.directive[:, soc.Directive.FILTER]
+    values = {
+        "always": np.ones(len(share)),
+        "intensity": orders.intensity * share,
+        "scope": orders.intensity * orders.scope * share,
+        "telemetry": orders.telemetry,
+        "isolate": orders.isolate * share,
+        "remediate": orders.remediate * share,
+        "throttle": orders.throttle,
+        "release": orders.release,
+        "close": np.maximum(barrier, 0.0),
+        "reopen": np.maximum(-barrier, 0.0),
+        "escalate": orders.triage == soc.Triage.ESCALATE,
+        "enrich": orders.triage == soc.Triage.ENRICH,
+        "posture": orders.directive[:, soc.Directive.POSTURE],
+    }
+    return soc.WISHES.pack(values, np.float64)
 
 
 def host_facts(now: Situation, config: MapperConfig) -> Array:

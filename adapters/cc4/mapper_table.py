@@ -24,13 +24,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
 
 import cage4.actions as actions
-import cage4.spec as spec
 import native_sim.soc.spec as soc
 from adapters.cc4.features import HOST, Features
 from adapters.cc4.soc_terms import HOST_TERMS, SEGMENT_OF_AGENT
@@ -122,26 +120,14 @@ class Bid(NamedTuple):
     action: Array  # [N] index; -1 without a target
 
 
-@cache
 def host_indices(agent: int) -> Array:
     """Return [8 verbs, H] index of each host command; -1 for verbs that take no host."""
-    table = np.full((spec.NUM_VERBS, len(spec.BLUE_SUBNETS[agent]) * spec.MAX_HOSTS_PER_SUBNET), -1)
-    for index, action in enumerate(actions.catalogue(agent)):
-        if action.slot is not None and action.subnet is not None:
-            place = spec.BLUE_SUBNETS[agent].index(action.subnet)
-            table[action.verb, place * spec.MAX_HOSTS_PER_SUBNET + action.slot] = index
-    return table
+    return actions.HOST_INDEX[agent]
 
 
-@cache
 def traffic_indices(agent: int) -> Array:
     """Return [2, Z, 9] index of Allow and Block per destination and source (sorted order); -1 for the own subnet."""
-    table = np.full((2, len(spec.BLUE_SUBNETS[agent]), spec.NUM_SUBNETS), -1)
-    for index, action in enumerate(actions.catalogue(agent)):
-        if action.source is not None and action.subnet is not None:
-            place = spec.BLUE_SUBNETS[agent].index(action.subnet)
-            table[int(action.verb == Verb.BLOCK_TRAFFIC), place, spec.SORTED_RANK[action.source]] = index
-    return table
+    return actions.TRAFFIC_INDEX[agent]
 
 
 def attention(directive: Array, agent: int) -> Array:
@@ -149,7 +135,7 @@ def attention(directive: Array, agent: int) -> Array:
 
     The SOC moves people to a segment of high priority. Here every zone keeps its agent, so a low one takes none away.
     """
-    weights = np.exp(_FOCUS * directive[:, : soc.NUM_SEGMENTS])
+    weights = np.exp(_FOCUS * directive[:, soc.per_segment(soc.Directive.PRIORITY)])
     share: Array = soc.NUM_SEGMENTS * weights[:, SEGMENT_OF_AGENT[agent]] / weights.sum(axis=1)
     return np.maximum(share, 1.0)
 
@@ -181,7 +167,7 @@ class TableMapper(Mapper):
         """Choose one action per row; ``draws`` is [N, 4]."""
         share = attention(orders.directive, now.agent)
         belief = np.where(now.known.exists, now.terms[..., _BELIEF], -1.0)
-        confirmed = belief >= belief_at(CONFIRMED_ODDS - orders.directive[:, 6])[:, None]
+        confirmed = belief >= belief_at(CONFIRMED_ODDS - orders.directive[:, soc.Directive.POSTURE])[:, None]
         bids = (
             self._direct_traffic(now, orders, belief, draws[:, 1]),
             self._respond(now, orders, belief, confirmed, share, draws[:, 0]),
@@ -216,7 +202,7 @@ class TableMapper(Mapper):
 
     def _direct_traffic(self, now: Situation, orders: Orders, belief: Array, draw: Array) -> Bid:
         suspicious = (belief >= belief_at(SUSPECT_ODDS)).any(axis=1)
-        barrier = orders.directive[:, 7]
+        barrier = orders.directive[:, soc.Directive.FILTER]
         close = np.maximum(barrier, orders.throttle * suspicious)
         reopen = np.maximum(-barrier, orders.release)
         allow, block = (table.reshape(-1) for table in traffic_indices(now.agent))

@@ -87,7 +87,7 @@ def _coordinates(carried: Policy) -> bool:
     """Return whether a SOC policy has a coordinator: asked once, since a role that does nothing is left out always."""
     nothing = {role: np.zeros((1, size)) for role, size in zip(soc.AGENTS, soc.OBSERVATION_SIZES, strict=True)}
     draws = np.zeros((1, soc.NUM_AGENTS, carried.draws_per_agent))
-    not_given = np.full((1, soc.ACTION_SIZES[soc.COORDINATOR]), np.nan)
+    not_given = np.full((1, soc.DIRECTIVE_SIZE), np.nan)
     decision = carried.follow(not_given, nothing, _everything(1), carried.initial_memory(1), draws)
     return decision.actions.get("coordinator") is not None
 

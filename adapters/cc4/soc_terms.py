@@ -207,7 +207,7 @@ def compose(
             "analyst_busy": analyst_busy,
             "hour": now.hour,
             "office": now.office,
-            "routing": directive[:, 5],
+            "routing": directive[:, soc.Directive.ROUTING],
             "campaign": campaign,
             "alert_rate": squash(_counts(segments[:, :, _Z["alerts"]]).sum(axis=1)),
             "confirmed": confirmed,

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
-from cage4 import actions, spec
+from cage4 import actions
 from cage4.actions import BlueAction
-from cage4.policies.host_view import NUM_SLOTS, Bools, Ints, Sight
+from cage4.policies.host_view import Bools, Ints, Sight
 from cage4.spec import Subnet, Verb
 from native_sim.api import Array
-
-
-def _host_table(agent: int) -> Ints:
-    table = np.full((spec.NUM_VERBS, NUM_SLOTS[agent]), -1, np.int64)
-    for index, action in enumerate(actions.catalogue(agent)):
-        if action.subnet is not None and action.slot is not None:
-            number = spec.BLUE_SUBNETS[agent].index(action.subnet)
-            table[action.verb, number * spec.MAX_HOSTS_PER_SUBNET + action.slot] = index
-    table.flags.writeable = False
-    return table
-
-
-HOST_INDEX: Final[tuple[Ints, ...]] = tuple(_host_table(agent) for agent in range(spec.NUM_BLUE))
-"""Agent -> [verb, host slot H] -> action index; -1 where the verb names no host."""
 
 
 class Orders:
@@ -59,7 +43,7 @@ class Orders:
         score = np.where(eligible, 0.0 if rank is None else rank, -np.inf)
         best = score.argmax(axis=1)
         rows: Bools = np.logical_or.reduce(eligible, axis=1)
-        self._index = np.where(rows, HOST_INDEX[self._sight.agent][verb, best], self._index)
+        self._index = np.where(rows, actions.HOST_INDEX[self._sight.agent][verb, best], self._index)
         self._open = self._open & ~rows
         ordered: Bools = rows[:, None] & (np.arange(eligible.shape[1]) == best[:, None])
         return ordered

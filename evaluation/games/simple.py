@@ -16,7 +16,7 @@ from gymnasium.spaces import Box, Discrete
 from evaluation.harness.game import Game, Setting
 from evaluation.harness.metrics import Metric, metric_summaries
 from evaluation.harness.rollout import Episode, Labels, Tally, play
-from evaluation.harness.schema import EvalSpec, MeasuredRow, Row, RunSummary, ScoreSummary
+from evaluation.harness.schema import EvalSpec, MeasuredRow, Row, RunSummary, ScoreSummary, VersusBaseline
 from evaluation.inputs import ranges
 from evaluation.inputs.errors import InvalidAnswer
 from evaluation.policies import weights
@@ -137,7 +137,7 @@ class SimpleGame(Game):
         spec: EvalSpec,
         rows: Mapping[str, Sequence[Row]],
         scores: Mapping[str, dict[str, Any]],
-        versus: Mapping[str, dict[str, Any]],
+        versus: Mapping[str, VersusBaseline],
         common: dict[str, Any],
     ) -> RunSummary:
         """Add every metric."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from evaluation.harness.rollout import Episode
-    from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary
+    from evaluation.harness.schema import EvalSpec, Row, RunSummary, ScoreSummary, VersusBaseline
     from evaluation.policies.registry import Registry
     from evaluation.reporting.parts import Section
     from hmarl_soc.config import RunConfig
@@ -185,7 +185,7 @@ class Game(ABC):
         spec: EvalSpec,
         rows: Mapping[str, Sequence[Row]],
         scores: Mapping[str, dict[str, Any]],
-        versus: Mapping[str, dict[str, Any]],
+        versus: Mapping[str, VersusBaseline],
         common: dict[str, Any],
     ) -> RunSummary:
         """Make the summary of a run.

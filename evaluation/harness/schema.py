@@ -144,6 +144,56 @@ class MetricSummary(Strict):
         return (self.mean, self.ci95) if self.pooled is None else (self.pooled, self.pooled_ci95)
 
 
+class _Compared(Strict):
+    """Two policies beside each other; fields can be read by name in brackets too, as in the JSON."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the field of this name.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        if name not in type(self).model_fields:
+            raise KeyError(f"a comparison has no {name!r}; it has {', '.join(type(self).model_fields)}")
+        return getattr(self, name)
+
+
+class VersusBaseline(_Compared):
+    """One policy against the baseline, on the seeds that both have played."""
+
+    baseline: str = Field(description="name of the policy that it is measured against")
+    n: int = Field(ge=1, description="seeds that both have played")
+    difference: float = Field(description="mean of policy minus baseline")
+    difference_ci95: tuple[float, float] | None = Field(description="95 % interval; None for a single pair")
+    improvement_percent: float | None = Field(description="difference in % of the size of the baseline's mean")
+    normalised_score: float | None = Field(
+        description="0 is the baseline and 1 a published score; None where none is published"
+    )
+    normalised_score_ci95: tuple[float, float] | None
+    probability_of_improvement: float = Field(
+        ge=0, le=1, description="chance that an episode scores above one of the baseline, ties counted half"
+    )
+    probability_of_improvement_ci95: tuple[float, float] | None
+    welch_p: float | None = Field(description="of Welch's t test; None where it is not defined")
+    brunner_munzel_p: float | None = Field(description="of the Brunner-Munzel test; None where it is not defined")
+    welch_p_holm: float | None = Field(description="the same, corrected by Holm over the policies")
+    brunner_munzel_p_holm: float | None
+
+
+class PairComparison(_Compared):
+    """One policy against another: a minus b."""
+
+    a: str
+    b: str
+    n: tuple[int, int] = Field(description="episodes of each that were compared")
+    test: str = Field(description="test of p, and whether it is paired on seeds")
+    difference: float = Field(description="mean of a minus mean of b")
+    difference_ci95: tuple[float, float] | None
+    p: float | None = Field(description="of the test; None where it is not defined")
+    p_holm: float | None = Field(description="corrected by Holm over all pairs: risk of any false finding")
+    p_fdr: float | None = Field(description="corrected by Benjamini and Hochberg: share of false findings")
+
+
 class ScoreSummary(Strict):
     """The score of one policy over its episodes."""
 
@@ -157,7 +207,7 @@ class ScoreSummary(Strict):
     minimum: float
     maximum: float
     metrics: dict[str, MetricSummary] = Field(default_factory=dict)
-    versus_baseline: dict[str, Any] | None = Field(
+    versus_baseline: VersusBaseline | None = Field(
         default=None, description="comparison with no-defense on the same seeds"
     )
 
@@ -179,4 +229,4 @@ class RunSummary(_OfAGame):
         default=(), description="policies asked for; one without an episode is not in policies"
     )
     policies: Mapping[str, ScoreSummary]
-    comparisons: list[dict[str, Any]] = Field(default_factory=list, description="all pairs, with corrected p-values")
+    comparisons: list[PairComparison] = Field(default_factory=list, description="all pairs, with corrected p-values")

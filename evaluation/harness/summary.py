@@ -12,7 +12,7 @@ import numpy as np
 from evaluation.harness import statistics
 from evaluation.harness.game import find_game
 from evaluation.harness.rows import digests
-from evaluation.harness.schema import EvalSpec, Row, RunSummary
+from evaluation.harness.schema import EvalSpec, PairComparison, Row, RunSummary, VersusBaseline
 
 BASELINE: Final = "no-defense"
 """The policy that the others are measured against, when it was played."""
@@ -101,7 +101,7 @@ def _common(first: _Rows, second: _Rows) -> tuple[statistics.FloatArray, statist
 
 
 # --------------------------------------------------------------------------------------- against the baseline
-def _versus_baseline(spec: EvalSpec, rows: Mapping[str, _Rows]) -> dict[str, dict[str, Any]]:
+def _versus_baseline(spec: EvalSpec, rows: Mapping[str, _Rows]) -> dict[str, VersusBaseline]:
     """Compare each policy with the baseline on the seeds that both have played, if any."""
     if BASELINE not in rows:
         return {}
@@ -114,7 +114,7 @@ def _versus_baseline(spec: EvalSpec, rows: Mapping[str, _Rows]) -> dict[str, dic
         corrected = statistics.holm([entry[name] for entry in found.values()])
         for entry, p in zip(found.values(), corrected, strict=True):
             entry[f"{name}_holm"] = p
-    return found
+    return {policy: VersusBaseline(**entry) for policy, entry in found.items()}
 
 
 def _against(
@@ -134,30 +134,26 @@ def _against(
         "baseline": BASELINE,
         "n": len(scores),
         "difference": difference.value,
-        "difference_ci95": _list(difference.interval),
+        "difference_ci95": difference.interval,
         "improvement_percent": statistics.improvement_percent(float(scores.mean()), float(baseline.mean())),
         "normalised_score": None if normalised is None else normalised.value,
-        "normalised_score_ci95": None if normalised is None else _list(normalised.interval),
+        "normalised_score_ci95": None if normalised is None else normalised.interval,
         "probability_of_improvement": statistics.probability_of_improvement(scores, baseline),
-        "probability_of_improvement_ci95": _list(improvement_ci),
+        "probability_of_improvement_ci95": improvement_ci,
         "welch_p": None if welch is None else welch.p,
         "brunner_munzel_p": None if munzel is None else munzel.p,
     }
 
 
-def _list(interval: statistics.Interval | None) -> list[float] | None:
-    """Return an interval as JSON keeps it, so that a summary read back equals the one written."""
-    return None if interval is None else list(interval)
-
-
 # -------------------------------------------------------------------------------------------------- all pairs
-def _comparisons(spec: EvalSpec, rows: Mapping[str, _Rows]) -> list[dict[str, Any]]:
+def _comparisons(spec: EvalSpec, rows: Mapping[str, _Rows]) -> list[PairComparison]:
     found = [_compare(spec, (a, rows[a]), (b, rows[b])) for a, b in combinations(rows, 2)]
     p_values = [entry["p"] for entry in found]
     corrections = zip(statistics.holm(p_values), statistics.benjamini_hochberg(p_values), strict=True)
-    for entry, (family, rate) in zip(found, corrections, strict=True):
-        entry.update({"p_holm": family, "p_fdr": rate})
-    return found
+    return [
+        PairComparison(**entry, p_holm=family, p_fdr=rate)
+        for entry, (family, rate) in zip(found, corrections, strict=True)
+    ]
 
 
 def _compare(spec: EvalSpec, first: tuple[str, _Rows], second: tuple[str, _Rows]) -> dict[str, Any]:
@@ -177,9 +173,9 @@ def _compare(spec: EvalSpec, first: tuple[str, _Rows], second: tuple[str, _Rows]
     return {
         "a": a,
         "b": b,
-        "n": [len(x), len(y)],
+        "n": (len(x), len(y)),
         "test": test,
         "difference": difference,
-        "difference_ci95": _list(interval),
+        "difference_ci95": interval,
         "p": p,
     }

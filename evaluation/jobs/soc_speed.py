@@ -49,11 +49,12 @@ def measure(
     config = make_config(rules=rules, hosts_per_segment=hosts // spec.NUM_SEGMENTS)
     env = SocVectorEnv(config, num_envs, threads)
     rng = np.random.default_rng(0)
+    sizes = {role: layout.size for role, layout in spec.ACTIONS.items()}
     actions = {
-        "coordinator": rng.uniform(-1, 1, (num_envs, 8)),
-        "hunter": rng.uniform(-1, 0.2, (num_envs, 16)),
+        "coordinator": rng.uniform(-1, 1, (num_envs, sizes["coordinator"])),
+        "hunter": rng.uniform(-1, 0.2, (num_envs, sizes["hunter"])),
         "triage": rng.integers(0, 4, num_envs),
-        "responder": rng.uniform(-1, 1, (num_envs, 12)),
+        "responder": rng.uniform(-1, 1, (num_envs, sizes["responder"])),
     }
     env.reset(seed=0)
     _advance(env, actions, 60)  # compiles, and spreads the episodes over their phases

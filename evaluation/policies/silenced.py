@@ -12,7 +12,7 @@ import numpy as np
 
 from native_sim.api import ActionBatch, Array, Decision, FloatArray, ObservationBatch, Policy
 from native_sim.soc.policies import RandomActions
-from native_sim.soc.spec import ACTION_SIZES, AGENTS, COORDINATOR, OBSERVATIONS
+from native_sim.soc.spec import AGENTS, COORDINATOR, DIRECTIVE_SIZE, OBSERVATIONS
 
 _LEADER = AGENTS[COORDINATOR]
 
@@ -146,7 +146,7 @@ class Grafted(Policy):
 
 def nothing_given(count: int) -> FloatArray:
     """Return [N, K] directives for rows that a policy's own coordinator leads."""
-    return np.full((count, ACTION_SIZES[COORDINATOR]), np.nan)
+    return np.full((count, DIRECTIVE_SIZE), np.nan)
 
 
 def _fill(directive: Array, own: Array) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.harness.metrics import Metric
-from evaluation.harness.schema import MetricSummary, RunSummary
+from evaluation.harness.schema import MetricSummary, RunSummary, VersusBaseline
 from evaluation.harness.summary import BASELINE
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _interrupted(provenance: Mapping[str, Any]) -> bool:
 
 
 def versus_table(
-    found: Mapping[str, Mapping[str, Any] | None], *, normalised: bool = False, digits: int = 1
+    found: Mapping[str, VersusBaseline | None], *, normalised: bool = False, digits: int = 1
 ) -> Table | None:
     """Return policy -> comparison with the baseline as a table; None if there is none.
 
@@ -70,19 +70,19 @@ def versus_table(
         digits: Decimals of scores.
     """
 
-    def row(name: str, versus: Mapping[str, Any]) -> list[str]:
-        percent = versus["improvement_percent"]
-        scaled = [interval(versus["normalised_score"], versus["normalised_score_ci95"], digits=2)] if normalised else []
-        better = versus["probability_of_improvement"], versus["probability_of_improvement_ci95"]
+    def row(name: str, versus: VersusBaseline) -> list[str]:
+        percent = versus.improvement_percent
+        scaled = [interval(versus.normalised_score, versus.normalised_score_ci95, digits=2)] if normalised else []
+        better = versus.probability_of_improvement, versus.probability_of_improvement_ci95
         return [
             name,
-            str(versus["n"]),
-            interval(versus["difference"], versus["difference_ci95"], digits, sign=True),
+            str(versus.n),
+            interval(versus.difference, versus.difference_ci95, digits, sign=True),
             NONE if percent is None else f"{percent:+.1f} %",
             *scaled,
             interval(*better, digits=2),
-            p_text(versus["welch_p_holm"]),
-            p_text(versus["brunner_munzel_p_holm"]),
+            p_text(versus.welch_p_holm),
+            p_text(versus.brunner_munzel_p_holm),
         ]
 
     columns = ["policy", "pairs", "difference", "improvement", *(["normalised"] if normalised else [])]
@@ -148,12 +148,12 @@ def pair_table(summary: RunSummary, digits: int = 1) -> Table | None:
     """Return every pair of policies as a table; None if there is none."""
     rows = [
         [
-            f"{pair['a']} vs {pair['b']}",
-            " / ".join(dict.fromkeys(str(n) for n in pair["n"])),
-            interval(pair["difference"], pair["difference_ci95"], digits, sign=True),
-            p_text(pair["p"]),
-            p_text(pair["p_holm"]),
-            p_text(pair["p_fdr"]),
+            f"{pair.a} vs {pair.b}",
+            " / ".join(dict.fromkeys(str(n) for n in pair.n)),
+            interval(pair.difference, pair.difference_ci95, digits, sign=True),
+            p_text(pair.p),
+            p_text(pair.p_holm),
+            p_text(pair.p_fdr),
         ]
         for pair in summary.comparisons
     ]
@@ -163,7 +163,7 @@ def pair_table(summary: RunSummary, digits: int = 1) -> Table | None:
 
 def pairs_note(summary: RunSummary) -> str:
     """Say how the pairs were tested."""
-    tests = sorted({pair["test"] for pair in summary.comparisons}, reverse=True)
+    tests = sorted({pair.test for pair in summary.comparisons}, reverse=True)
     which = " where two seeds or more are shared, else ".join(tests)
     return (
         f"First minus second. Test: {which}. p-values are corrected over all pairs: Holm for the risk of any "

@@ -19,6 +19,7 @@ from hmarl_soc.learner import Seen, State
 from hmarl_soc.nn.branches import BranchNet
 from hmarl_soc.nn.networks import find_device
 from hmarl_soc.nn.normalise import Moments
+from hmarl_soc.nn.parts import copied, load_optimiser, optimiser_state
 from native_sim.api import Array
 
 _FORBIDDEN = -1e9
@@ -97,8 +98,8 @@ class BranchLearner(AdvisedLearner):
             "generator": self.generator.bit_generator.state,
             "observed": self.observed.state_dict(),
             "judged": self.judged.state_dict(),
-            "modules": {name: _copied(module.state_dict()) for name, module in self.modules.items()},
-            "optimisers": {name: _optimiser_state(optimiser) for name, optimiser in self.optimisers.items()},
+            "modules": {name: copied(module.state_dict()) for name, module in self.modules.items()},
+            "optimisers": {name: optimiser_state(optimiser) for name, optimiser in self.optimisers.items()},
             "experience": self._experience_state(),
         }
 
@@ -114,7 +115,7 @@ class BranchLearner(AdvisedLearner):
         for name, module in self.modules.items():
             module.load_state_dict({key: torch.as_tensor(value) for key, value in state["modules"][name].items()})
         for name, optimiser in self.optimisers.items():
-            _load_optimiser(optimiser, state["optimisers"][name])
+            load_optimiser(optimiser, state["optimisers"][name])
 
     # ----------------------------------------------------------------------------------------------- for subclasses
     @abstractmethod
@@ -188,21 +189,3 @@ class BranchLearner(AdvisedLearner):
 def only_allowed(numbers: Tensor, allowed: Tensor) -> Tensor:
     """Return numbers [N, B, C] with those of choices that are not allowed hugely negative."""
     return numbers.masked_fill(~allowed, _FORBIDDEN)
-
-
-def _optimiser_state(optimiser: torch.optim.Optimizer) -> State:
-    """Return an optimiser's moments by parameter; the learning rate belongs to the configuration."""
-    return {str(index): _copied(entry) for index, entry in optimiser.state_dict()["state"].items()}
-
-
-def _load_optimiser(optimiser: torch.optim.Optimizer, state: State) -> None:
-    whole = optimiser.state_dict()
-    whole["state"] = {
-        int(index): {name: torch.as_tensor(value).clone() for name, value in entry.items()}
-        for index, entry in state.items()
-    }
-    optimiser.load_state_dict(whole)
-
-
-def _copied(state: Any) -> dict[str, Any]:
-    return {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in state.items()}

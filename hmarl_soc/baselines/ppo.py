@@ -16,8 +16,9 @@ from hmarl_soc.baselines.encoding import IntArray
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Seen, State, Transition, average
 from hmarl_soc.nn.branches import AgentNets
-from hmarl_soc.nn.losses import advantages_of_steps, ppo_loss
+from hmarl_soc.nn.losses import advantages_of_steps
 from hmarl_soc.nn.networks import clip_and_step, make_adam
+from hmarl_soc.nn.ppo import improve, standardised
 from hmarl_soc.training.replay import Rollout
 from native_sim.api import Array
 
@@ -148,7 +149,7 @@ class PpoLearner(BranchLearner):
         advantages = np.stack(
             [self._advantages(grid, filled, *pair) for pair in zip(values.T, after.T, strict=True)], 1
         )
-        gains = (advantages - advantages.mean(axis=0)) / (advantages.std(axis=0) + 1e-8)
+        gains = standardised(advantages)
         data = {
             "observations": self.to_tensor(self.observed.scale(grid["observations"][filled])),
             "allowed": self.to_tensor(self.actions.unpack(grid["masks"][filled])),
@@ -183,22 +184,21 @@ class PpoLearner(BranchLearner):
 
     def _learn(self, batch: dict[str, Tensor]) -> dict[str, float]:
         now, entropy, log_probs = self._judge(batch)
-        policy_loss = ppo_loss(now, batch["log_probs"], batch["advantages"], self.config.clip)
         value_loss = nn.functional.mse_loss(self._values(batch["critic"]), batch["targets"])
-        actor_loss = policy_loss - self.config.entropy * entropy.mean()
+        extra: Tensor | None = None
         off_advice = {}
         if self.pull is not None:
-            actor_loss = actor_loss + self.pulled(-log_probs.gather(2, batch["advice"].unsqueeze(2)).squeeze(2))
+            extra = self.pulled(-log_probs.gather(2, batch["advice"].unsqueeze(2)).squeeze(2))
             off_advice = {"off_advice": float((log_probs.argmax(2) != batch["advice"]).float().mean())}
-        clip_and_step(self.optimisers["net"], actor_loss, self.config.gradient_norm)
+        old, gains = batch["log_probs"], batch["advantages"]
+        found = improve(self.optimisers["net"], now, old, gains, entropy.mean(), self.config, extra)
         clip_and_step(self.optimisers["value"], value_loss, self.config.value_gradient_norm)
         self.updates += 1
-        moved = ((now.detach() - batch["log_probs"]).exp() - 1.0).abs() > self.config.clip
         return off_advice | {
-            "policy_loss": float(policy_loss.detach()),
+            "policy_loss": found.policy_loss,
             "value_loss": float(value_loss.detach()),
-            "entropy": float(entropy.detach().mean()),
-            "clipped": float(moved.float().mean()),
+            "entropy": found.entropy,
+            "clipped": found.clipped,
         }
 
     def _experience_state(self) -> State:

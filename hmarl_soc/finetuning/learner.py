@@ -29,11 +29,13 @@ from hmarl_soc.hierarchy.acting import HierarchyPolicy
 from hmarl_soc.hierarchy.roles import LOWER
 from hmarl_soc.interface import Interface
 from hmarl_soc.learner import Learner, Seen, Transition, average
-from hmarl_soc.nn.losses import generalized_advantages, ppo_loss
+from hmarl_soc.nn.losses import generalized_advantages
 from hmarl_soc.nn.networks import Mlp, clip_and_step, find_device, make_adam, to_tensors
 from hmarl_soc.nn.parts import Saved, fit_inputs, make_actor
+from hmarl_soc.nn.ppo import improve, standardised
 from hmarl_soc.training.replay import Rollout
 from native_sim.api import Array
+from native_sim.soc.spec import OPTION_ACTION
 
 OBSERVED: Final = ("heard", "leads", "segment", "facts", "zone_facts", "allowed")
 """Fields of an observation that a decision needs beside those of the roles."""
@@ -181,8 +183,9 @@ class Finetuner(Learner, Saved):
             "option": option,
             "log_prob": log_prob,
         }
+        parts = {"option": option, "triage": triage, "directive": directives}
         return {
-            name: np.column_stack([option[:, i], triage[:, i], directives[:, i]]).astype(np.float32)
+            name: OPTION_ACTION.pack({part: values[:, i] for part, values in parts.items()}, np.float32)
             for i, name in enumerate(self.layouts)
         }
 
@@ -275,8 +278,7 @@ class Finetuner(Learner, Saved):
         gains = gains.reshape(-1, agents)
         targets, others = gains + values, self.config.others
         credited = (1.0 - others) * gains + others * gains.sum(axis=1, keepdims=True)
-        scaled = (credited - credited.mean(axis=0)) / (credited.std(axis=0) + 1e-8)
-        return {"critic": critic, "targets": self._tensor(targets), "gains": self._tensor(scaled)}
+        return {"critic": critic, "targets": self._tensor(targets), "gains": self._tensor(standardised(credited))}
 
     def _decisions(self, grid: Mapping[str, Array], gains: Tensor) -> list[dict[str, Tensor]]:
         """Return the decisions of free agents, [D, ...] per name, one batch for each number of host slots."""
@@ -322,17 +324,10 @@ class Finetuner(Learner, Saved):
             old.append(batch["log_prob"])
             gains.append(batch["gains"])
         now, before = torch.cat(log_probs), torch.cat(old)
-        loss = ppo_loss(now, before, torch.cat(gains), self.config.clip)
-        spread = torch.cat(entropy).mean()
-        clip_and_step(self.policy_adam, loss - self.config.entropy * spread, self.config.gradient_norm)
+        found = improve(self.policy_adam, now, before, torch.cat(gains), torch.cat(entropy).mean(), self.config)
         with torch.no_grad():
-            moved = (now - before).exp() - 1.0
-            return {
-                "policy_loss": float(loss),
-                "entropy": float(spread),
-                "clipped": float((moved.abs() > self.config.clip).float().mean()),
-                "divergence": float((moved - (now - before)).mean()),
-            }
+            divergence = (now - before).exp() - 1.0 - (now - before)
+        return {**found._asdict(), "divergence": float(divergence.mean())}
 
     # ------------------------------------------------------------------------------------------------------- saving
     def policy(self) -> TunedPolicy:

@@ -12,13 +12,13 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+import native_sim.soc.spec as soc
 from hmarl_soc.hierarchy.responder import emit
 from hmarl_soc.hierarchy.roles import OUTPUTS, TYPES
 from hmarl_soc.hierarchy.views import View
-from native_sim.api import Array
-from native_sim.soc.spec import Triage
+from native_sim.api import Array, Layout
 
-WISHES: Final = 13
+WISHES: Final = soc.WISHES.size
 HOST_VERBS, ZONE_VERBS = 4, 3
 _FOCUS: Final = math.log(4.0)
 
@@ -91,29 +91,46 @@ def want(
     each = roles["responder"](_view(views["responder"], seen["responder"], force))[0].unflatten(1, (-1, OUTPUTS))
     response = emit(each.transpose(0, 1), each[..., : len(TYPES)].softmax(dim=2).transpose(0, 1))
     segment, count = seen["segment"], seen["segment"].shape[1]
-    focus = (_FOCUS * force[:, :count]).exp()
+    focus, barrier = (_FOCUS * force[:, :count]).exp(), force[:, soc.Directive.FILTER]
     share = (count * (focus * segment).sum(dim=1) / focus.sum(dim=1)).clamp_min(1.0)
     intensity, scope, telemetry = (
-        _level((hunter[:, i * count : (i + 1) * count] * segment).sum(dim=1)) for i in range(3)
+        _level((hunter[:, first : first + count] * segment).sum(dim=1))
+        for first in (soc.Hunting.INTENSITY, soc.Hunting.SCOPE, soc.Hunting.TELEMETRY)
+    )
+    isolate, remediate = (
+        _level((response[:, first : first + count] * segment).sum(dim=1))
+        for first in (soc.Response.ISOLATE, soc.Response.REMEDIATE)
     )
     chances, choice = logits.softmax(dim=1), logits.argmax(dim=1) if triage is None else triage
     taken = nn.functional.one_hot(choice, logits.shape[1]) + chances - chances.detach()
-    wishes = [
-        torch.ones_like(share),
-        intensity * share,
-        intensity * scope * share,
-        telemetry,
-        _level((response[:, :count] * segment).sum(dim=1)) * share,
-        _level((response[:, count : 2 * count] * segment).sum(dim=1)) * share,
-        _level(response[:, 2 * count]),
-        _level(response[:, 2 * count + 1]),
-        force[:, 7].clamp_min(0.0),
-        (-force[:, 7]).clamp_min(0.0),
-        taken[:, Triage.ESCALATE],
-        taken[:, Triage.ENRICH],
-        force[:, 6],
-    ]
-    return torch.stack(wishes, dim=1), choice
+    wishes = {
+        "always": torch.ones_like(share),
+        "intensity": intensity * share,
+        "scope": intensity * scope * share,
+        "telemetry": telemetry,
+        "isolate": isolate * share,
+        "remediate": remediate * share,
+        "throttle": _level(response[:, soc.Response.THROTTLE]),
+        "release": _level(response[:, soc.Response.RELEASE]),
+        "close": barrier.clamp_min(0.0),
+        "reopen": (-barrier).clamp_min(0.0),
+        "escalate": taken[:, soc.Triage.ESCALATE],
+        "enrich": taken[:, soc.Triage.ENRICH],
+        "posture": force[:, soc.Directive.POSTURE],
+    }
+    return columns(soc.WISHES, wishes), choice
+
+
+def columns(layout: Layout, values: Mapping[str, Tensor]) -> Tensor:
+    """Return numbers [D] of every field of a layout as one tensor [D, layout.size], in the order of the layout.
+
+    Raises:
+        ValueError: If the fields given are others.
+    """
+    names = [field.name for field in layout]
+    if set(values) != set(names):
+        raise ValueError(f"{layout.name} has the fields {', '.join(names)}; given {', '.join(values)}")
+    return torch.stack([values[field.name] for field in layout], dim=1)
 
 
 def _level(number: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from hmarl_soc.learner import average
 from hmarl_soc.nn import losses
 from hmarl_soc.nn.networks import clip_and_step, make_adam, to_tensors
 from hmarl_soc.nn.parts import INNER, Saved, fit_inputs, make_actor, make_critic, minibatches, normals
+from hmarl_soc.nn.ppo import improve, standardised
 from hmarl_soc.training.replay import Rollout
 from native_sim.api import Array, FloatArray, Layout
 
@@ -148,8 +149,7 @@ class Coordinator(Saved):
         flat = [grid[name][filled] for name in names]
         gains = advantages[filled]
         returns = gains + grid["value"][filled]
-        gains = (gains - gains.mean()) / (gains.std() + 1e-8)
-        tensors = to_tensors([*flat, gains, returns], self.device)
+        tensors = to_tensors([*flat, standardised(gains), returns], self.device)
         size, epochs = self.config.minibatch, self.config.epochs
         parts = minibatches(len(gains), size, epochs, self.generator, self.device)
         learned = average([self._learn([tensor[part] for tensor in tensors], pull) for part in parts])
@@ -171,23 +171,20 @@ class Coordinator(Saved):
         observations, states, raw, advice, old_log_probs, advantages, returns = batch
         outputs = self.actor(observations)[0]
         log_probs, entropy = self._judge(outputs, raw)
-        policy_loss = losses.ppo_loss(log_probs, old_log_probs, advantages, self.config.clip)
-        actor_loss = policy_loss - self.config.entropy * entropy
+        extra: Tensor | None = None
         off_advice = {}
         if pull is not None:
             away = self._distance(outputs, advice)
-            actor_loss = actor_loss + pull * away
-            off_advice = {"off_advice": float(away.detach())}
-        clip_and_step(self.actor_adam, actor_loss, self.config.gradient_norm)
+            extra, off_advice = pull * away, {"off_advice": float(away.detach())}
+        found = improve(self.actor_adam, log_probs, old_log_probs, advantages, entropy, self.config, extra)
         values = self.critic(torch.cat([observations, states], dim=1))[0].squeeze(-1)
         value_loss = (values - returns).square().mean()
         clip_and_step(self.critic_adam, value_loss, self.config.value_gradient_norm)
-        ratios = (log_probs.detach() - old_log_probs).exp()
         return off_advice | {
-            "policy_loss": float(policy_loss.detach()),
+            "policy_loss": found.policy_loss,
             "value_loss": float(value_loss.detach()),
-            "entropy": float(entropy.detach()),
-            "clipped": float(((ratios - 1.0).abs() > self.config.clip).float().mean()),
+            "entropy": found.entropy,
+            "clipped": found.clipped,
         }
 
     def _judge(self, outputs: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:

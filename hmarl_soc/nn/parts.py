@@ -112,11 +112,30 @@ class Saved:
             setattr(self, name, _restored(getattr(self, name), state[name]))
 
 
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return a copy of an optimiser's moments by parameter; the learning rate belongs to the configuration."""
+    return {str(index): copied(entry) for index, entry in optimiser.state_dict()["state"].items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Go on from a copy of :func:`optimiser_state`, at the learning rate that the optimiser has."""
+    slots = {
+        int(index): {name: torch.as_tensor(part).clone() for name, part in slot.items()}
+        for index, slot in state.items()
+    }
+    optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with copies of its tensors."""
+    return {name: part.detach().clone() if isinstance(part, Tensor) else part for name, part in state.items()}
+
+
 def _state(value: Any) -> Any:
     if isinstance(value, nn.Module):
         return dict(value.state_dict())
     if isinstance(value, torch.optim.Optimizer):
-        return {str(index): dict(entry) for index, entry in value.state_dict()["state"].items()}
+        return optimiser_state(value)
     return value.detach() if isinstance(value, Tensor) else value
 
 
@@ -126,10 +145,7 @@ def _restored(value: Any, state: Any) -> Any:
         value.load_state_dict({key: torch.as_tensor(part) for key, part in state.items()})
         return value
     if isinstance(value, torch.optim.Optimizer):
-        slots = {
-            int(index): {key: torch.as_tensor(part) for key, part in slot.items()} for index, slot in state.items()
-        }
-        value.load_state_dict({"state": slots, "param_groups": value.state_dict()["param_groups"]})
+        load_optimiser(value, state)
         return value
     if isinstance(value, Tensor):
         with torch.no_grad():

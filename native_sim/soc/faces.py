@@ -77,7 +77,7 @@ class SocEnv(gymnasium.Env[dict[str, Array], dict[str, Any]]):
             draws = np.zeros((1, spec.NUM_AGENTS, 0))
             directive = given.get(spec.AGENTS[spec.COORDINATOR])
             if directive is None:
-                directive = np.full((1, spec.ACTION_SIZES[spec.COORDINATOR]), np.nan)
+                directive = np.full((1, spec.DIRECTIVE_SIZE), np.nan)
             decision = self._others.follow(directive, self._seen, self._masks, None, draws)
             given = {**{role: a for role, a in decision.actions.items() if role not in self.roles}, **given}
         batch = self._env.step(given)

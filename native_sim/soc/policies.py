@@ -48,7 +48,13 @@ BEST_CONSTANT: Final[dict[str, dict[str, Any]]] = {
     },
 }
 """Rules -> role -> action: the best constant actions known, which every learned defender has to beat."""
-_NUMBERS: Final = {"coordinator": 8, "hunter": 16, "responder": 12}
+_NUMBERS: Final = {role: layout.size for role, layout in spec.ACTIONS.items()}
+_PRIORITY: Final = spec.per_segment(spec.Directive.PRIORITY)
+_INTENSITY: Final = spec.per_segment(spec.Hunting.INTENSITY)
+_SCOPE: Final = spec.per_segment(spec.Hunting.SCOPE)
+_TELEMETRY: Final = spec.per_segment(spec.Hunting.TELEMETRY)
+_ISOLATE: Final = spec.per_segment(spec.Response.ISOLATE)
+_REMEDIATE: Final = spec.per_segment(spec.Response.REMEDIATE)
 
 
 class _Stateless(Policy):
@@ -77,15 +83,15 @@ class NoDefense(_Stateless):
 class RandomActions(_Stateless):
     """Every number is uniform in its range, every triage choice equally likely."""
 
-    draws_per_agent = 16
+    draws_per_agent = max(_NUMBERS.values())
 
     def choose(self, obs: ObservationBatch, draws: FloatArray) -> dict[str, Array]:
         """Use the draws."""
         return {
-            "coordinator": 2.0 * draws[:, spec.COORDINATOR, :8] - 1.0,
-            "hunter": 2.0 * draws[:, spec.HUNTER, :16] - 1.0,
+            "coordinator": 2.0 * draws[:, spec.COORDINATOR, : _NUMBERS["coordinator"]] - 1.0,
+            "hunter": 2.0 * draws[:, spec.HUNTER, : _NUMBERS["hunter"]] - 1.0,
             "triage": np.floor(4.0 * draws[:, spec.TRIAGE, 0]).astype(np.int64),
-            "responder": 2.0 * draws[:, spec.RESPONDER, :12] - 1.0,
+            "responder": 2.0 * draws[:, spec.RESPONDER, : _NUMBERS["responder"]] - 1.0,
         }
 
 
@@ -152,17 +158,22 @@ class ReferenceRuleSoar(_Stateless):
     def choose(self, obs: ObservationBatch, draws: FloatArray) -> dict[str, Array]:
         """Scan with a boost, always escalate, respond while something is compromised."""
         count = len(draws)
-        directive = np.zeros((count, 8))
-        directive[:, 0] = 1.0
+        directive = _filled("coordinator", count, 0.0)
+        directive[:, spec.ReferenceDirective.SCAN_BOOST] = 1.0
         taken = _field(spec.REFERENCE_OBSERVATIONS, obs, "coordinator", "compromised") > 0
-        response = np.zeros((count, 12))
-        response[taken, :10] = 0.5
+        response = _filled("responder", count, 0.0)
+        response[taken, _ISOLATE] = response[taken, _REMEDIATE] = 0.5
         return {
             "coordinator": directive,
-            "hunter": np.zeros((count, 16)),
+            "hunter": _filled("hunter", count, 0.0),
             "triage": np.zeros(count, np.int64),
             "responder": response,
         }
+
+
+def _filled(role: str, count: int, number: float) -> FloatArray:
+    """Return actions [N, U] of a role, all numbers alike."""
+    return np.full((count, _NUMBERS[role]), number)
 
 
 def _field(layouts: Mapping[str, Any], obs: ObservationBatch, role: str, name: str) -> Array:
@@ -186,10 +197,10 @@ class RuleSoar(_Stateless):
         alert = _see(obs, "triage", "alerts")[:, 0]
         confidence, readings = alert[:, 2], alert[:, 6]
         doubtful = np.where((readings == 0) & (confidence > 0.4), int(spec.Triage.ENRICH), int(spec.Triage.SUPPRESS))
-        hunting = np.full((count, 16), -1.0)
-        hunting[:, :5], hunting[:, 15] = 1.0, 1.0
-        response = np.full((count, 12), 1.0)
-        response[:, 10] = -1.0
+        hunting = _filled("hunter", count, -1.0)
+        hunting[:, _INTENSITY], hunting[:, spec.Hunting.SEARCH] = 1.0, 1.0
+        response = _filled("responder", count, 1.0)
+        response[:, spec.Response.THROTTLE] = -1.0
         return {
             "hunter": hunting,
             "triage": np.where(confidence > 0.5, int(spec.Triage.ESCALATE), doubtful),
@@ -245,8 +256,8 @@ class Adaptive(_Stateless):
 
     def choose(self, obs: ObservationBatch, draws: FloatArray) -> dict[str, Array]:
         """Decide per role."""
-        response = np.full((len(draws), 12), 1.0)
-        response[:, 10] = self.tactics.throttle
+        response = _filled("responder", len(draws), 1.0)
+        response[:, spec.Response.THROTTLE] = self.tactics.throttle
         actions = {
             "coordinator": self._direct(obs),
             "hunter": self._hunt(obs),
@@ -260,13 +271,13 @@ class Adaptive(_Stateless):
         segments = _see(obs, "coordinator", "segments")
         suspicion = segments[:, :, 2] + 0.3 * segments[:, :, 1] + 0.5 * segments[:, :, 3]
         most = suspicion.max(axis=1, keepdims=True)
-        directive = np.zeros((len(suspicion), 8))
+        directive = _filled("coordinator", len(suspicion), 0.0)
         wanted = np.clip(tactics.focus * suspicion / np.maximum(most, 1e-6) - tactics.focus / 2, -1, 1)
-        directive[:, :5] = np.where(most > 0.05, wanted, 0.0)
+        directive[:, _PRIORITY] = np.where(most > 0.05, wanted, 0.0)
         active = _see(obs, "coordinator", "confirmed") > 0.0
-        directive[:, 5] = tactics.routing
-        directive[:, 6] = np.where(active, tactics.posture, 0.0)
-        directive[:, 7] = np.where(active, tactics.filter, tactics.quiet_filter)
+        directive[:, spec.Directive.ROUTING] = tactics.routing
+        directive[:, spec.Directive.POSTURE] = np.where(active, tactics.posture, 0.0)
+        directive[:, spec.Directive.FILTER] = np.where(active, tactics.filter, tactics.quiet_filter)
         return directive
 
     def _hunt(self, obs: ObservationBatch) -> Array:
@@ -275,12 +286,12 @@ class Adaptive(_Stateless):
         best = _see(obs, "hunter", "cases")[:, 0, 0]
         suspected, confirmed = segments[:, :, 2] > 0.0, segments[:, :, 3] > 0.0
         active = confirmed.any(axis=1, keepdims=True)
-        hunting = np.full((len(segments), 16), -1.0)
-        hunting[:, :5] = np.where(suspected, 1.0, -1.0)
-        hunting[:, 5:10] = np.where(active & suspected, tactics.scope, -1.0)
+        hunting = _filled("hunter", len(segments), -1.0)
+        hunting[:, _INTENSITY] = np.where(suspected, 1.0, -1.0)
+        hunting[:, _SCOPE] = np.where(active & suspected, tactics.scope, -1.0)
         quiet = np.where(suspected, tactics.suspect_telemetry, -1.0)
-        hunting[:, 10:15] = np.where(confirmed, tactics.telemetry, quiet)
-        hunting[:, 15] = np.where(best > tactics.search_from, 1.0, -1.0)
+        hunting[:, _TELEMETRY] = np.where(confirmed, tactics.telemetry, quiet)
+        hunting[:, spec.Hunting.SEARCH] = np.where(best > tactics.search_from, 1.0, -1.0)
         return hunting
 
     def _triage(self, obs: ObservationBatch) -> Array:
@@ -304,24 +315,24 @@ class Oracle(_Stateless):
         live = truth["segments"][:, :, :4].sum(axis=2)
         unknown = truth["segments"][:, :, 5] > 0
         count = len(live)
-        directive = np.zeros((count, 8))
+        directive = _filled("coordinator", count, 0.0)
         there = live > 0
         active = there.any(axis=1)
-        directive[:, :5] = np.where(active[:, None], np.where(there, 0.5, -0.5), 0.0)
-        directive[:, 5] = np.where(active, -1.0, 0.0)
-        directive[:, 6] = -0.5
-        directive[:, 7] = np.where(active, 1.0, -1.0)
-        hunting = np.full((count, 16), -1.0)
-        hunting[:, :5] = np.where(there, 1.0, -1.0)
-        hunting[:, 5:10] = np.where(unknown, -0.85, -1.0)
-        hunting[:, 10:15] = np.where(unknown, 1.0, -1.0)
-        hunting[:, 15] = np.where(active, 1.0, -1.0)
+        directive[:, _PRIORITY] = np.where(active[:, None], np.where(there, 0.5, -0.5), 0.0)
+        directive[:, spec.Directive.ROUTING] = np.where(active, -1.0, 0.0)
+        directive[:, spec.Directive.POSTURE] = -0.5
+        directive[:, spec.Directive.FILTER] = np.where(active, 1.0, -1.0)
+        hunting = _filled("hunter", count, -1.0)
+        hunting[:, _INTENSITY] = np.where(there, 1.0, -1.0)
+        hunting[:, _SCOPE] = np.where(unknown, -0.85, -1.0)
+        hunting[:, _TELEMETRY] = np.where(unknown, 1.0, -1.0)
+        hunting[:, spec.Hunting.SEARCH] = np.where(active, 1.0, -1.0)
         held = truth["alerts"][:, 0] > 0
         return {
             "coordinator": directive,
             "hunter": hunting,
             "triage": np.where(held, int(spec.Triage.ESCALATE), int(spec.Triage.SUPPRESS)),
-            "responder": np.full((count, 12), 1.0),
+            "responder": _filled("responder", count, 1.0),
         }
 
 

@@ -20,6 +20,7 @@ NUM_AGENTS: Final = 4
 OBSERVATION_SIZES: Final = (64, 128, 64, 96)
 ACTION_SIZES: Final = (8, 16, 4, 12)
 """Numbers in [-1, 1] per role; for triage, the number of choices."""
+DIRECTIVE_SIZE: Final = ACTION_SIZES[COORDINATOR]
 EPISODE_STEPS: Final = 200
 TIME_LIMIT_END: Final = "truncated"
 """The attack would go on after the last step, so the limit interrupts; see :data:`native_sim.api.TimeLimitEnd`."""
@@ -259,7 +260,7 @@ _CLOCK: Final[tuple[Entry, ...]] = (
     ("hour", (2,), -1, 1, "sine and cosine of the time of day"),
     ("office", (), 0, 1, "1 from 8 to 18 o'clock"),
 )
-_DIRECTIVE: Final[Entry] = ("directive", (8,), -1, 1, "the directive in force")
+_DIRECTIVE: Final[Entry] = ("directive", (DIRECTIVE_SIZE,), -1, 1, "the directive in force")
 _SEGMENT_MEANING: Final = (
     "per segment, counts n as 1 - exp(-n / 4): recent alerts, 4 x recent confidence above 1/2, sum of beliefs of its "
     "cases, confirmed, isolated, remediating, throttled; and the egress meter"
@@ -373,6 +374,79 @@ ACTIONS: Final[dict[str, Layout]] = {
         ),
     ),
 }
+
+
+class Directive(IntEnum):
+    """Columns of a directive [..., 8]: where each field of its layout starts."""
+
+    PRIORITY = ACTIONS["coordinator"]["priority"].start  # the first of five, one per segment
+    ROUTING = ACTIONS["coordinator"]["routing"].start
+    POSTURE = ACTIONS["coordinator"]["posture"].start
+    FILTER = ACTIONS["coordinator"]["filter"].start
+
+
+class Hunting(IntEnum):
+    """Columns of a hunter's action [..., 16]: where each field of its layout starts."""
+
+    INTENSITY = ACTIONS["hunter"]["intensity"].start  # the first of five, one per segment
+    SCOPE = ACTIONS["hunter"]["scope"].start  # the first of five
+    TELEMETRY = ACTIONS["hunter"]["telemetry"].start  # the first of five
+    SEARCH = ACTIONS["hunter"]["search"].start
+
+
+class Response(IntEnum):
+    """Columns of a responder's action [..., 12]: where each field of its layout starts."""
+
+    ISOLATE = ACTIONS["responder"]["isolate"].start  # the first of five, one per segment
+    REMEDIATE = ACTIONS["responder"]["remediate"].start  # the first of five
+    THROTTLE = ACTIONS["responder"]["throttle"].start
+    RELEASE = ACTIONS["responder"]["release"].start
+
+
+class ReferenceDirective(IntEnum):
+    """Columns of a directive [..., 8] that have an effect under the reference rules."""
+
+    SCAN_BOOST = REFERENCE_ACTIONS["coordinator"]["scan_boost"].start
+    SCOPE_BOOST = REFERENCE_ACTIONS["coordinator"]["scope_boost"].start
+    URGENCY_BOOST = REFERENCE_ACTIONS["coordinator"]["urgency_boost"].start
+
+
+def per_segment(first: int) -> slice:
+    """Return the columns of a field that has one number per segment, given its first column."""
+    return slice(first, first + NUM_SEGMENTS)
+
+
+WISHES: Final = Layout.of(
+    "wishes",
+    (
+        ("always", (), 1, 1, "1"),
+        ("intensity", (), 0, NUM_SEGMENTS, "the hunter's intensity in the segment x attention"),
+        ("scope", (), 0, NUM_SEGMENTS, "the hunter's intensity x its scope x attention"),
+        ("telemetry", (), 0, 1, "the hunter's telemetry in the segment"),
+        ("isolate", (), 0, NUM_SEGMENTS, "the responder's isolation in the segment x attention"),
+        ("remediate", (), 0, NUM_SEGMENTS, "the responder's remediation in the segment x attention"),
+        ("throttle", (), 0, 1, "the responder's throttle"),
+        ("release", (), 0, 1, "the responder's release"),
+        ("close", (), 0, 1, "the directive's filter where it is above 0"),
+        ("reopen", (), 0, 1, "the size of the directive's filter where it is below 0"),
+        ("escalate", (), 0, 1, "1 if triage escalates"),
+        ("enrich", (), 0, 1, "1 if triage enriches"),
+        ("posture", (), -1, 1, "the directive's posture"),
+    ),
+)
+"""What the roles want of one agent elsewhere, as numbers: levels are (a + 1) / 2, attention is 1 when neutral.
+
+The weights of a learned mapper are kept in this order: whoever reads them, to play or to learn, takes it from here.
+"""
+OPTION_ACTION: Final = Layout.of(
+    "option",
+    (
+        ("option", (), 0, _ANY, "number of the option taken"),
+        ("triage", (), -1, len(Triage) - 1, "what triage does with the alert at the head of the queue; -1 for nothing"),
+        ("directive", (DIRECTIVE_SIZE,), -1, 1, "the directive that the agent would give"),
+    ),
+)
+"""An action of an agent that takes scored options, as carried defenders do when they learn."""
 STATE: Final = _layout(
     "state",
     48,

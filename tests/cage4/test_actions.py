@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from cage4 import actions, spec
@@ -79,6 +80,51 @@ def test_foreign_and_malformed_actions_are_refused():
     ):
         with pytest.raises(ValueError, match="takes"):
             bad()
+
+
+def test_one_table_says_what_every_command_is_aimed_at_and_how_long_it_takes():
+    assert list(spec.COMMANDS) == list(Verb)
+    told = {verb.cyborg_name: (spec.COMMANDS[verb].target, spec.DURATION[verb]) for verb in Verb}
+    assert told == {
+        "Analyse": ("host", 2),
+        "Monitor": ("nothing", 1),
+        "Remove": ("host", 3),
+        "Restore": ("host", 5),
+        "Sleep": ("nothing", 1),
+        "AllowTrafficZone": ("traffic", 1),
+        "BlockTrafficZone": ("traffic", 1),
+        "DeployDecoy": ("host", 2),
+    }
+
+
+@pytest.mark.parametrize("agent", range(5))
+def test_tables_by_target_hold_every_index_once(agent):
+    hosts, traffic = actions.HOST_INDEX[agent], actions.TRAFFIC_INDEX[agent]
+    found = sorted([*hosts[hosts >= 0].tolist(), *traffic[traffic >= 0].tolist()])
+    rest = {actions.MONITOR[agent], actions.SLEEP[agent]}
+    assert found == [index for index in range(spec.NUM_ACTIONS[agent]) if index not in rest]
+    for (verb, place), index in np.ndenumerate(hosts):
+        if index >= 0:
+            subnet = spec.BLUE_SUBNETS[agent][place // 16]
+            assert actions.decode(agent, int(index)) == BlueAction(Verb(verb), subnet, place % 16)
+    for (verb, place, source), index in np.ndenumerate(traffic):
+        if index >= 0:
+            command = BlueAction(
+                (Verb.ALLOW_TRAFFIC, Verb.BLOCK_TRAFFIC)[verb],
+                spec.BLUE_SUBNETS[agent][place],
+                source=spec.SORTED_SUBNETS[source],
+            )
+            assert actions.decode(agent, int(index)) == command
+
+
+def test_the_engine_plays_what_the_catalogue_says():
+    from cage4.native.agents.blue import CATALOGUE
+
+    for agent in range(spec.NUM_BLUE):
+        assert (CATALOGUE[agent, :, 0] == actions.VERB[agent]).all()
+        moves = np.isin(actions.VERB[agent], spec.TRAFFIC_VERBS)
+        assert (CATALOGUE[agent, moves, 1] == actions.SUBNET[agent, moves]).all()
+        assert (CATALOGUE[agent, moves, 2] == actions.SOURCE[agent, moves]).all()
 
 
 @pytest.mark.cyborg

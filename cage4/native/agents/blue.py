@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cage4 import spec
+from cage4 import actions, spec
 from cage4.native.jit import allocating, inner
 from cage4.native.observations import rich
 from cage4.native.rng import below
@@ -35,17 +35,11 @@ def _host_of_slot(zone: int, slot: int) -> int:
 def _catalogue() -> npt.NDArray[np.int16]:
     table = np.zeros((codes.NUM_BLUE, spec.MAX_ACTIONS, 3), np.int16)
     table[:, :, 0] = codes.SLEEP
-    for blue, zones in enumerate(spec.BLUE_SUBNETS):
-        rows: list[tuple[int, int, int]] = []
-        for verb in spec.Verb:
-            if verb in spec.HOST_VERBS:
-                slots = range(spec.MAX_HOSTS_PER_SUBNET)
-                rows += [(verb, _host_of_slot(zone, slot), 0) for zone in zones for slot in slots]
-            elif verb in spec.TRAFFIC_VERBS:
-                rows += [(verb, zone, other) for zone in zones for other in spec.SORTED_SUBNETS if other != zone]
-            else:
-                rows.append((verb, 0, 0))
-        table[blue, : len(rows)] = rows
+    for blue in range(codes.NUM_BLUE):
+        for index, action in enumerate(actions.catalogue(blue)):
+            zone = action.subnet or 0
+            target = zone if action.slot is None else _host_of_slot(zone, action.slot)
+            table[blue, index] = action.verb, target, action.source or 0
     table.flags.writeable = False
     return table
 

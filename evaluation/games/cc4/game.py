@@ -25,7 +25,7 @@ from evaluation.games.cc4.tally import CC4Tally
 from evaluation.harness.game import Column, Game, Setting
 from evaluation.harness.metrics import metric_summaries
 from evaluation.harness.rollout import Episode, Labels, play
-from evaluation.harness.schema import EvalSpec, Row, RunSummary
+from evaluation.harness.schema import EvalSpec, Row, RunSummary, VersusBaseline
 from evaluation.inputs import ranges
 from evaluation.policies.registry import Registry, program_of
 
@@ -146,7 +146,7 @@ class CC4(Game):
         spec: EvalSpec,
         rows: Mapping[str, Sequence[Row]],
         scores: Mapping[str, dict[str, Any]],
-        versus: Mapping[str, dict[str, Any]],
+        versus: Mapping[str, VersusBaseline],
         common: dict[str, Any],
     ) -> Summary:
         """Add means by phase, subnet, cause and verb."""
@@ -191,7 +191,7 @@ def _episodes(rows: Sequence[Row]) -> list[EpisodeRecord]:
 
 
 def _policy_summary(
-    rows: Sequence[EpisodeRecord], scores: dict[str, Any], versus: dict[str, Any] | None
+    rows: Sequence[EpisodeRecord], scores: dict[str, Any], versus: VersusBaseline | None
 ) -> PolicySummary:
     verbs = sorted({verb for row in rows for verb in row.actions})
     reasons = sorted({name for row in rows for name in row.fallbacks})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from evaluation.games.cc4.schema import PUBLISHED_GAME, PolicySummary, Summary
 from evaluation.harness.metrics import Metric
+from evaluation.harness.schema import VersusBaseline
 from evaluation.harness.statistics import UC_SCORE
 from evaluation.harness.summary import BASELINE
 from evaluation.reporting.parts import (
@@ -78,7 +79,7 @@ def lead(summary: Summary) -> str:
     text = f"{start} is {interval(found.mean, found.ci95)}, of {best} over {episodes}."
     versus = found.versus_baseline
     if versus:
-        gain = interval(versus["difference"], versus["difference_ci95"], sign=True)
+        gain = interval(versus.difference, versus.difference_ci95, sign=True)
         text += f" On the same seeds that is {gain} against {BASELINE}."
     return f"{text} Scores are losses: 0 is the best possible. Brackets are 95 % intervals."
 
@@ -122,7 +123,7 @@ _PUBLISHED_NOTE: Final = (
 )
 
 
-def _versus(summary: Summary) -> dict[str, dict[str, Any] | None]:
+def _versus(summary: Summary) -> dict[str, VersusBaseline | None]:
     return {name: found.versus_baseline for name, found in summary.policies.items()}
 
 
@@ -207,7 +208,7 @@ def terminal_table(summary: Summary) -> RichTable:
             number(found.mean),
             span(found.ci95),
             number(found.std),
-            number(found.versus_baseline["difference"], sign=True) if found.versus_baseline else NONE,
+            number(found.versus_baseline.difference, sign=True) if found.versus_baseline else NONE,
             number(found.mean_sum_over_agents),
         )
         for name, found in summary.policies.items()

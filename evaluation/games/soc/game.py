@@ -16,7 +16,7 @@ from evaluation.games.soc.tally import SocTally
 from evaluation.harness.game import Game, Setting
 from evaluation.harness.metrics import Metric, metric_summaries
 from evaluation.harness.rollout import Episode, Labels, play
-from evaluation.harness.schema import EvalSpec, Row, RunSummary
+from evaluation.harness.schema import EvalSpec, Row, RunSummary, VersusBaseline
 from evaluation.policies.registry import Registry, make_policy
 from native_sim.soc.config import SocConfig
 from native_sim.soc.spec import AGENTS
@@ -125,7 +125,7 @@ class Soc(Game):
         spec: EvalSpec,
         rows: Mapping[str, Sequence[Row]],
         scores: Mapping[str, dict[str, Any]],
-        versus: Mapping[str, dict[str, Any]],
+        versus: Mapping[str, VersusBaseline],
         common: dict[str, Any],
     ) -> SocSummary:
         """Add every metric."""

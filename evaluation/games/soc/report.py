@@ -82,7 +82,7 @@ def lead(summary: SocSummary) -> str:
     text = f"{start} is {interval(found.mean, found.ci95, 2)}, of {best} over {episodes}."
     versus = found.versus_baseline
     if versus:
-        gain = interval(versus["difference"], versus["difference_ci95"], 2, sign=True)
+        gain = interval(versus.difference, versus.difference_ci95, 2, sign=True)
         text += f" On the same seeds that is {gain} against {BASELINE}."
     contained, stolen = (_percent(found.metrics[name].mean) for name in ("csr", "exfiltrated"))
     return f"{text} It contains {contained} of the campaigns; {stolen} steal the data. Brackets are 95 % intervals."
@@ -203,7 +203,7 @@ def terminal_table(summary: SocSummary) -> RichTable:
             str(found.n),
             number(found.mean),
             span(found.ci95),
-            number(found.versus_baseline["difference"], sign=True) if found.versus_baseline else NONE,
+            number(found.versus_baseline.difference, sign=True) if found.versus_baseline else NONE,
             number(found.metrics["csr"].mean, 2),
             number(found.metrics["exfiltrated"].mean, 2),
             number(found.metrics["fpr"].shown[0], 3),

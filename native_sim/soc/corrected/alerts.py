@@ -44,6 +44,7 @@ _HOURS_PER_STEP = 24.0 / spec.EPISODE_STEPS
 _MISS = 0.1
 """Charge for dropping an alert about an attack."""
 _LENGTH = spec.QUEUE_LENGTH
+_PRIORITY, _ROUTING = int(spec.Directive.PRIORITY), int(spec.Directive.ROUTING)
 _WEIGHTS = np.cumsum(np.array([0.25, 0.35, 0.2, 0.1, 0.1]))
 """Distribution of background alerts over the segments, cumulative."""
 _ROUTED_LOW, _ROUTED_HIGH = 0.3, 0.25
@@ -157,7 +158,7 @@ def read_meters(s, k):  # type: ignore[no-untyped-def]
 def deliver(s, k):  # type: ignore[no-untyped-def]
     """Move the alerts that are ready into the queue, past the directive's routing rule."""
     v, t = s.evidence, s.truth
-    routing = v.directive[5]
+    routing = v.directive[_ROUTING]
     kept = 0
     for j in range(v.num_pending):
         if v.pending[j, READY] > v.step:
@@ -213,10 +214,16 @@ def remove_alert(s, index):  # type: ignore[no-untyped-def]
 
 
 @inner
+def priority_of(v, index):  # type: ignore[no-untyped-def]
+    """Return the priority that the directive gives the segment of an alert of the queue."""
+    return v.directive[_PRIORITY + int(v.queue[index, SEGMENT])]
+
+
+@inner
 def head_of_queue(v):  # type: ignore[no-untyped-def]
     """Return the index of the alert that triage handles next: highest priority of its segment, then oldest."""
     best = 0
     for j in range(1, v.queued):
-        if v.directive[int(v.queue[j, SEGMENT])] > v.directive[int(v.queue[best, SEGMENT])]:
+        if priority_of(v, j) > priority_of(v, best):
             best = j
     return best

@@ -32,6 +32,7 @@ _THROTTLE = 0.3
 _FILTER_TIGHT, _FILTER_LOOSE = 0.6, 0.3
 """Change of lateral movement under a full boundary filter, and under a fully relaxed one."""
 _ALARM_SPEED = 0.25
+_FILTER_AT = int(spec.Directive.FILTER)
 _BEACON = 0.03
 """Traces per step of a live foothold that does nothing."""
 
@@ -185,7 +186,7 @@ def _leverage(s, host):  # type: ignore[no-untyped-def]
 def _move(s, k, attempts):  # type: ignore[no-untyped-def]
     """From every segment with a working foothold, attack random hosts of a segment it reaches."""
     t = s.truth
-    barrier = s.evidence.directive[7]
+    barrier = s.evidence.directive[_FILTER_AT]
     passage = 1.0 - (_FILTER_TIGHT if barrier > 0.0 else _FILTER_LOOSE) * barrier
     origin = np.full(spec.NUM_SEGMENTS, -1)  # the foothold that each segment is left from
     for index in range(t.count):

@@ -29,6 +29,9 @@ _FALSE_FLAG = 0.5
 _FOCUS = math.log(4.0)
 """A full priority gives a segment four times the people of a neutral one."""
 _SEGMENTS = spec.NUM_SEGMENTS
+_PRIORITY = int(spec.Directive.PRIORITY)
+_INTENSITY, _SCOPE = int(spec.Hunting.INTENSITY), int(spec.Hunting.SCOPE)
+_TELEMETRY, _SEARCH = int(spec.Hunting.TELEMETRY), int(spec.Hunting.SEARCH)
 
 
 @inner
@@ -36,7 +39,7 @@ def capacity(v):  # type: ignore[no-untyped-def]
     """Return the share of the analysts that the directive gives each segment [5], times 5; all 1 when neutral."""
     shares = np.empty(_SEGMENTS)
     for segment in range(_SEGMENTS):
-        shares[segment] = math.exp(_FOCUS * v.directive[segment])
+        shares[segment] = math.exp(_FOCUS * v.directive[_PRIORITY + segment])
     return shares * (_SEGMENTS / shares.sum())
 
 
@@ -46,15 +49,15 @@ def hunt(s, k, action):  # type: ignore[no-untyped-def]
     v = s.evidence
     share = capacity(v)
     for segment in range(_SEGMENTS):
-        intensity = (action[segment] + 1.0) / 2.0
-        scope = (action[5 + segment] + 1.0) / 2.0
-        v.verbose[segment] = (action[10 + segment] + 1.0) / 2.0
+        intensity = (action[_INTENSITY + segment] + 1.0) / 2.0
+        scope = (action[_SCOPE + segment] + 1.0) / 2.0
+        v.verbose[segment] = (action[_TELEMETRY + segment] + 1.0) / 2.0
         v.power[segment] = intensity * share[segment]
         s.ledger.parts[2] += _SWEEP_COST * intensity * (0.2 + scope) + _TELEMETRY_COST * v.verbose[segment]
         if intensity * scope > 0.0:
             _sweep(s, k, segment, scope)
     _examine(s, k)
-    search = (action[15] + 1.0) / 2.0
+    search = (action[_SEARCH] + 1.0) / 2.0
     if search > 0.0:
         _search(s, k, search)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from native_sim.kernels.jit import inner
 from native_sim.soc import spec
-from native_sim.soc.corrected.alerts import hour_of, is_office
+from native_sim.soc.corrected.alerts import hour_of, is_office, priority_of
 from native_sim.soc.corrected.cases import CONFIRMED, belief
 from native_sim.soc.corrected.state import (
     CONFIDENCE,
@@ -28,6 +28,7 @@ from native_sim.soc.corrected.state import (
 )
 
 _SEGMENTS = spec.NUM_SEGMENTS
+_ROUTING = int(spec.Directive.ROUTING)
 _PER_SEGMENT = 8
 _PER_CASE = 7
 _HUNTER_CASES, _RESPONDER_CASES = 8, 6
@@ -156,7 +157,7 @@ def _write_triage(s, k, clock, confirmed, out):  # type: ignore[no-untyped-def]
     out[0] = v.queued / spec.QUEUE_LENGTH
     out[1] = v.busy_until > v.step
     out[2:5] = clock[1:4]
-    out[5] = v.directive[5]
+    out[5] = v.directive[_ROUTING]
     out[6] = v.campaign
     out[7] = _squash(v.alerts.sum())
     out[8] = _squash(confirmed)
@@ -173,7 +174,7 @@ def _first_alerts(v):  # type: ignore[no-untyped-def]
     urgency = np.empty(_SHOWN_ALERTS)
     count = 0
     for index in range(v.queued):
-        priority = v.directive[int(v.queue[index, SEGMENT])]
+        priority = priority_of(v, index)
         if count == _SHOWN_ALERTS and priority <= urgency[count - 1]:
             continue
         count = min(count + 1, _SHOWN_ALERTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from native_sim.kernels.jit import inner
 from native_sim.kernels.rng import uniform
+from native_sim.soc import spec
 from native_sim.soc.corrected.alerts import is_office
 from native_sim.soc.corrected.cases import CONFIRMED, SUSPECT, note_detection
 from native_sim.soc.corrected.hunting import capacity
@@ -34,6 +35,9 @@ _FALSE_ISOLATION = 0.5
 FASTEST_ISOLATION = 0.5
 """Credit for isolating a foothold in the step after its confirmation; it falls with the steps since then."""
 _ALARM_STEPS = 25
+_POSTURE_AT, _FILTER_AT = int(spec.Directive.POSTURE), int(spec.Directive.FILTER)
+_ISOLATE, _REMEDIATE = int(spec.Response.ISOLATE), int(spec.Response.REMEDIATE)
+_THROTTLE, _RELEASE = int(spec.Response.THROTTLE), int(spec.Response.RELEASE)
 
 
 @inner
@@ -41,21 +45,21 @@ def respond(s, k, action):  # type: ignore[no-untyped-def]
     """Respond: 5 isolation and 5 remediation intensities, throttle, release; -1 is off."""
     v = s.evidence
     pace = capacity(v)
-    threshold = CONFIRMED - _POSTURE * v.directive[6]
-    throttle = (action[10] + 1.0) / 2.0
-    release = (action[11] + 1.0) / 2.0
+    threshold = CONFIRMED - _POSTURE * v.directive[_POSTURE_AT]
+    throttle = (action[_THROTTLE] + 1.0) / 2.0
+    release = (action[_RELEASE] + 1.0) / 2.0
     for index in range(v.count - 1, -1, -1):  # backwards, because closing a case moves the last one
         segment = v.host[index] // k.hosts_per_segment
         speed = min(1.0, _PACE * pace[segment])
         v.throttled[index] = False
         if v.status[index] == OPEN:
-            isolation = speed * (action[segment] + 1.0) / 2.0
+            isolation = speed * (action[_ISOLATE + segment] + 1.0) / 2.0
             if v.score[index] >= threshold and uniform(s.rng, RESPONDER) < isolation:
                 _isolate(s, k, index)
             elif v.score[index] >= SUSPECT and uniform(s.rng, RESPONDER) < throttle:
                 v.throttled[index] = True
         if v.status[index] == ISOLATED:
-            remedy = speed * (action[5 + segment] + 1.0) / 2.0
+            remedy = speed * (action[_REMEDIATE + segment] + 1.0) / 2.0
             if v.score[index] < SUSPECT and uniform(s.rng, RESPONDER) < release:
                 close_case(s, index)
             elif uniform(s.rng, RESPONDER) < remedy:
@@ -114,5 +118,5 @@ def charge_disruption(s, k):  # type: ignore[no-untyped-def]
             s.ledger.parts[2] += busy * _DISRUPTION * value
         elif v.throttled[index]:
             s.ledger.parts[2] += busy * _THROTTLE_DISRUPTION * value
-    barrier = v.directive[7]
+    barrier = v.directive[_FILTER_AT]
     s.ledger.parts[2] += busy * barrier * (_FILTER_COST if barrier > 0.0 else _FILTER_RELIEF)

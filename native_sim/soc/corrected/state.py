@@ -77,7 +77,7 @@ EVIDENCE = np.dtype(
     [
         ("step", np.int16),
         ("start_hour", np.float64),  # time of day at step 0, hours
-        ("directive", np.float64, (8,)),  # in force
+        ("directive", np.float64, (spec.DIRECTIVE_SIZE,)),  # in force
         # Alerts, oldest first
         ("queue", np.float32, (spec.QUEUE_LENGTH, ALERT_COLUMNS)),
         ("queued", np.int16),

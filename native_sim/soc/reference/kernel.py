@@ -59,6 +59,10 @@ for _i, _segment in enumerate(spec.SEGMENTS):
 _SEGMENTS = spec.NUM_SEGMENTS
 _LENGTH = spec.QUEUE_LENGTH
 _SCALE = spec.STAGE_SCALE
+_SCAN_BOOST, _SCOPE_BOOST = int(spec.ReferenceDirective.SCAN_BOOST), int(spec.ReferenceDirective.SCOPE_BOOST)
+_URGENCY_BOOST = int(spec.ReferenceDirective.URGENCY_BOOST)
+_INTENSITY, _SCOPE = int(spec.Hunting.INTENSITY), int(spec.Hunting.SCOPE)
+_ISOLATE, _REMEDIATE = int(spec.Response.ISOLATE), int(spec.Response.REMEDIATE)
 
 
 @inner
@@ -70,13 +74,13 @@ def step_one(s, limit, commands, i, out):  # type: ignore[no-untyped-def]
     before = s.row.phase
     act_attacker(s)
     raise_alerts(s, before)
-    if commands.supplied[0] and not np.isnan(commands.coordinator[i, 0]):
+    if commands.supplied[spec.COORDINATOR] and not np.isnan(commands.coordinator[i, 0]):
         s.row.directive[:] = commands.coordinator[i]
-    if commands.supplied[1]:
+    if commands.supplied[spec.HUNTER]:
         hunt(s, commands.hunter[i])
-    if commands.supplied[2]:
+    if commands.supplied[spec.TRIAGE]:
         triage(s, commands.triage[i])
-    contained = commands.supplied[3] and respond(s, commands.responder[i])
+    contained = commands.supplied[spec.RESPONDER] and respond(s, commands.responder[i])
     settle(s, contained, limit, out, i)
     write_observations(s, limit, out, i)
 
@@ -208,11 +212,11 @@ def _append(s, severity, confidence, segment, label, noise):  # type: ignore[no-
 def hunt(s, action):  # type: ignore[no-untyped-def]
     """Scan the segments: 5 intensities, then 5 scopes."""
     hosts = hosts_per_segment(s)
-    intensity_boost = 0.15 * (s.row.directive[0] + 1.0)
-    scope_boost = 0.10 * (s.row.directive[1] + 1.0)
+    intensity_boost = 0.15 * (s.row.directive[_SCAN_BOOST] + 1.0)
+    scope_boost = 0.10 * (s.row.directive[_SCOPE_BOOST] + 1.0)
     for segment in range(_SEGMENTS):
-        intensity = min(1.0, (action[segment] + 1.0) / 2.0 + intensity_boost)
-        scope = min(1.0, (action[5 + segment] + 1.0) / 2.0 + scope_boost)
+        intensity = min(1.0, (action[_INTENSITY + segment] + 1.0) / 2.0 + intensity_boost)
+        scope = min(1.0, (action[_SCOPE + segment] + 1.0) / 2.0 + scope_boost)
         if intensity <= 0.3:
             continue
         s.row.scans += hosts
@@ -283,14 +287,14 @@ def _correlate(s):  # type: ignore[no-untyped-def]
 def respond(s, action):  # type: ignore[no-untyped-def]
     """Isolate and clean, segment by segment; return whether the attack is contained."""
     hosts = hosts_per_segment(s)
-    boost = 0.10 * (s.row.directive[4] + 1.0)
+    boost = 0.10 * (s.row.directive[_URGENCY_BOOST] + 1.0)
     for segment in range(_SEGMENTS):
-        urgency = min(1.0, (action[segment] + 1.0) / 2.0 + boost)
+        urgency = min(1.0, (action[_ISOLATE + segment] + 1.0) / 2.0 + boost)
         if urgency > 0.5:
             _isolate_detected(s, segment, urgency)
         if urgency > 0.9:
             _isolate_clean(s, segment)
-        remedy = (action[5 + segment] + 1.0) / 2.0
+        remedy = (action[_REMEDIATE + segment] + 1.0) / 2.0
         if remedy > 0.5:
             _clean_isolated(s, segment, remedy)
     held, loose = 0, 0

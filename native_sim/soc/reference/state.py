@@ -66,7 +66,7 @@ ROW = np.dtype(
         ("head", np.int16),  # oldest alert in the ring
         ("queued", np.int16),  # alerts in the ring
         # Defender
-        ("directive", np.float64, (8,)),  # in force
+        ("directive", np.float64, (spec.DIRECTIVE_SIZE,)),  # in force
         # Episode
         ("step", np.int16),
         ("first_detection", np.int16),  # 0 before

@@ -8,6 +8,7 @@ from adapters.cc4 import soc_terms as terms
 from adapters.cc4.mapper_linear import SIZE, Lessons, LinearMapper, fit_scorer
 from adapters.cc4.mapper_table import MapperConfig, Orders, Situation, TableMapper
 from cage4 import actions, spec
+from native_sim.soc import spec as soc
 
 BELIEF = terms.HOST_TERMS["belief"].start
 
@@ -32,8 +33,48 @@ def situation(generator, count=200, agent=0):
 
 
 def orders(count, **levels):
-    off = Orders(np.zeros((count, 8)), *np.zeros((7, count)), triage=np.full(count, -1))
+    off = Orders(np.zeros((count, soc.DIRECTIVE_SIZE)), *np.zeros((7, count)), triage=np.full(count, -1))
     return off._replace(**{name: np.full(count, level) for name, level in levels.items()})
+
+
+BY_ORDER = {
+    "intensity": {"intensity": 0.5},  # nothing without scope
+    "telemetry": {"telemetry": 0.5},
+    "isolate": {"isolate": 0.5},
+    "remediate": {"remediate": 0.5},
+    "throttle": {"throttle": 0.5},
+    "release": {"release": 0.5},
+}
+
+
+@pytest.mark.parametrize("order", BY_ORDER)
+def test_an_order_is_in_the_columns_that_the_table_names(order):
+    found = soc.WISHES.unpack(scorer.wishes(orders(3, **{order: 0.5}), 0))
+    assert {name: column[0] for name, column in found.items() if column.any()} == {"always": 1.0, **BY_ORDER[order]}
+
+
+@pytest.mark.parametrize(
+    ("column", "number", "expected"),
+    [
+        (soc.Directive.FILTER, 0.25, {"close": 0.25}),
+        (soc.Directive.FILTER, -0.25, {"reopen": 0.25}),
+        (soc.Directive.POSTURE, -0.25, {"posture": -0.25}),
+        (soc.Directive.ROUTING, 0.25, {}),
+    ],
+)
+def test_a_directive_is_in_the_columns_that_the_table_names(column, number, expected):
+    given = orders(3)
+    given.directive[:, column] = number
+    found = soc.WISHES.unpack(scorer.wishes(given, 0))
+    assert {name: column[0] for name, column in found.items() if column.any()} == {"always": 1.0, **expected}
+
+
+def test_scope_counts_with_intensity_and_triage_has_a_column_per_choice():
+    found = soc.WISHES.unpack(scorer.wishes(orders(1, intensity=0.5, scope=0.5), 0))
+    assert (found["intensity"], found["scope"]) == (0.5, 0.25)
+    for choice in soc.Triage:
+        found = soc.WISHES.unpack(scorer.wishes(orders(1)._replace(triage=np.array([choice])), 0))
+        assert found["escalate"] == (choice == soc.Triage.ESCALATE) and found["enrich"] == (choice == soc.Triage.ENRICH)
 
 
 @pytest.mark.parametrize("agent", [0, 4])

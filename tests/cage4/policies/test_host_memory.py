@@ -5,7 +5,7 @@ import pytest
 
 from cage4 import actions, spec
 from cage4.observations import rich
-from cage4.policies.host_commands import HOST_INDEX, Orders
+from cage4.policies.host_commands import Orders
 from cage4.policies.host_memory import HostMemory
 from cage4.policies.host_view import IS_USER, NUM_SLOTS, SLOT_SUBNET, look
 from cage4.spec import Subnet, Verb
@@ -38,7 +38,7 @@ def test_slots_are_those_of_the_catalogue():
     for agent in range(spec.NUM_BLUE):
         for verb in spec.HOST_VERBS:
             for slot in range(NUM_SLOTS[agent]):
-                action = actions.decode(agent, HOST_INDEX[agent][verb, slot])
+                action = actions.decode(agent, actions.HOST_INDEX[agent][verb, slot])
                 assert (action.verb, action.subnet, action.slot) == (verb, SLOT_SUBNET[agent][slot], slot % 16)
                 assert IS_USER[agent][slot] == ("user" in str(action))
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from evaluation.games.cc4.schema import Summary
 from evaluation.harness import statistics
+from evaluation.harness.schema import PairComparison, VersusBaseline
 from evaluation.harness.summary import summarise, summary_json
 from tests.builders.factories import make_record, make_records, make_spec, with_scores
 
@@ -24,7 +26,7 @@ def scores(policy: str) -> np.ndarray:
     return np.array([row.score for row in RECORDS if row.policy == policy])
 
 
-def versus(summary: Summary, policy: str) -> dict[str, Any]:
+def versus(summary: Summary, policy: str) -> VersusBaseline:
     found = summary.policies[policy].versus_baseline
     assert found is not None
     return found
@@ -116,7 +118,7 @@ def test_only_common_seeds_are_paired() -> None:
     assert versus(summary, "full")["difference"] == pytest.approx(
         (scores("full") - scores("no-defense"))[common].mean()
     )
-    assert summary.comparisons[-1]["n"] == [8, 8]
+    assert summary.comparisons[-1]["n"] == (8, 8)
 
 
 def test_policies_without_a_common_seed_are_compared_by_welch() -> None:
@@ -175,3 +177,22 @@ def test_rows_that_do_not_belong_are_refused(changes: dict[str, Any], word: str)
     stranger = make_record(SPEC, "full", 0).model_copy(update=changes)
     with pytest.raises(ValueError, match=word):
         summarise(SPEC, [*RECORDS, stranger])
+
+
+def test_comparisons_are_typed_and_read_as_their_json_does() -> None:
+    told = json.loads(summary_json(SUMMARY))
+    kinds = (versus(SUMMARY, "full"), VersusBaseline), (SUMMARY.comparisons[0], PairComparison)
+    for (found, kind), fields in zip(
+        kinds, (told["policies"]["full"]["versus_baseline"], told["comparisons"][0]), strict=True
+    ):
+        assert isinstance(found, kind) and list(kind.model_fields) == list(fields)
+        for name, value in fields.items():
+            assert getattr(found, name) == found[name] == (tuple(value) if isinstance(value, list) else value)
+    with pytest.raises(KeyError, match="a comparison has no 'p_value'; it has a, b, n, test"):
+        SUMMARY.comparisons[0]["p_value"]
+
+
+@pytest.mark.parametrize("change", [{"more": 1}, {"p": "small"}, {"n": [1]}, {"a": None}])
+def test_a_comparison_that_is_none_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        PairComparison.model_validate({**SUMMARY.comparisons[0].model_dump(), **change})

@@ -10,6 +10,7 @@ from adapters.cc4.carrier import Carrier
 from adapters.cc4.mapper_table import attention
 from adapters.cc4.soc_terms import SEGMENT_OF_AGENT
 from hmarl_soc.config import NetworkConfig
+from hmarl_soc.finetuning import options
 from hmarl_soc.finetuning.learner import FinetuneConfig, Finetuner
 from hmarl_soc.finetuning.options import HOST_VERBS, WISHES, ZONE_VERBS, Scorer, want
 from hmarl_soc.hierarchy.config import HmarlConfig
@@ -42,7 +43,7 @@ def carried():
 
 def layout(slots):
     shapes = {name: (size,) for name, size in ROLES.items()}
-    shapes |= {"heard": (8,), "free": (), "leads": (), "segment": (5,), "facts": (slots, FACTS)}
+    shapes |= {"heard": (soc.DIRECTIVE_SIZE,), "free": (), "leads": (), "segment": (5,), "facts": (slots, FACTS)}
     shapes |= {"zone_facts": (ZONE_FACTS,), "allowed": (HOST_VERBS * slots + ZONE_VERBS,), "overview": (3,)}
     return make_layout(f"{slots} slots", shapes)
 
@@ -124,7 +125,7 @@ def run(learner, world, steps):
 def test_wishes_are_those_of_the_mapper_that_plays(carried, leads):
     generator, count = np.random.default_rng(1), 50
     carrier = Carrier(None, None, get_assignment("natural"), None, None)  # orders need neither projections nor codecs
-    shares = []
+    shares, spreads = [], []
     for agent, segment in enumerate(SEGMENT_OF_AGENT):
         shown = {name: generator.random((count, size)).astype(np.float32) for name, size in ROLES.items()}
         heard = generator.uniform(-1, 1, (count, 8)).astype(np.float32)
@@ -139,10 +140,25 @@ def test_wishes_are_those_of_the_mapper_that_plays(carried, leads):
             "segment": torch.eye(5)[torch.full((count,), int(segment))],
         }
         wishes, choice = want(make(carried).roles, carried.views, seen, torch.from_numpy(directive))
-        assert np.allclose(wishes.detach().numpy(), scorer.wishes(orders, agent), atol=1e-5)
+        ours, theirs = (soc.WISHES.unpack(found) for found in (wishes.detach().numpy(), scorer.wishes(orders, agent)))
+        for name in ours:
+            assert np.allclose(ours[name], theirs[name], atol=1e-5), name
         assert np.array_equal(choice.numpy(), decision.actions["triage"]) and len(set(choice.tolist())) > 1
         shares.append(attention(orders.directive, agent))
+        spreads.append({name: np.ptp(column) for name, column in ours.items()})
+    if not leads:  # columns that never vary could not be told apart
+        for name in set(spreads[0]) - {"always", "escalate", "enrich"}:
+            assert max(spread[name] for spread in spreads) > 0, name
     assert np.ptp(shares) > 0.1  # so that priorities were compared too
+
+
+def test_columns_follow_the_table_and_not_the_order_of_the_code():
+    values = {field.name: torch.full((2,), float(i)) for i, field in enumerate(soc.WISHES)}
+    turned = dict(reversed(values.items()))
+    assert options.columns(soc.WISHES, turned).tolist() == [[float(i) for i in range(WISHES)]] * 2
+    del turned["scope"]
+    with pytest.raises(ValueError, match="wishes has the fields always, intensity, scope"):
+        options.columns(soc.WISHES, turned)
 
 
 def test_scores_are_those_of_the_mapper_that_plays():
