@@ -169,7 +169,7 @@ def test_what_any_policy_plays_on_cc4_is_possible():
 def test_what_any_policy_plays_in_the_soc_is_possible(variant):
     rules = variant.partition(":")[0]
     for steps in (1, 200):
-        fine(*played("soc", variant, list(soc_registry(rules).named), steps, 40))
+        fine(*played("soc", variant, list(soc_registry(rules).named), steps, 15))
 
 
 def test_a_sweep_that_flags_more_hosts_than_it_counts_is_possible():
