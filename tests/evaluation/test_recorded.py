@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import evaluation
-from evaluation.games.cc4.policies import POLICIES, make_policy
+from evaluation.games.cc4.policies import CC4, make_policy
 from evaluation.harness.rollout import Episode, Labels
 from evaluation.harness.run_folder import SPEC, RunFolder
 from evaluation.harness.summary import summarise, summary_json
@@ -55,5 +55,7 @@ def repeat(path, every):
             assert row.model_copy(update={"wall_s": expected.wall_s}) == expected
 
 
-def test_every_registered_policy_is_recorded_on_cyborg():
-    assert {name for path in CYBORG for name in RunFolder.open(path).spec.policies} == set(POLICIES)
+def test_every_default_policy_is_recorded_on_cyborg():
+    """Others may be registered without being recorded."""
+    recorded = {name for path in CYBORG for name in RunFolder.open(path).spec.policies}
+    assert set(CC4.defaults) <= recorded <= set(CC4.named)
