@@ -22,6 +22,23 @@ hidden = 16
 capacity = 400
 batch_size = 16
 """
+"""Settings of a training run that takes a second."""
+TINY = """
+[environment]
+num_envs = 4
+knobs = {steps = 30}
+[trainer]
+validation_episodes = 3
+validate_every = 100
+save_every = 120
+log_every = 100
+[method]
+rollout = 60
+minibatch = 30
+value_first = 0
+network = {hidden = 8}
+"""
+"""Settings of a fine-tuning run that takes a second."""
 
 
 def train(*arguments):

@@ -24,6 +24,7 @@ from evaluation.studies.training.plans import SMOKE, Arm
 from hmarl_soc import checkpoint
 from hmarl_soc.registry import load_policy
 from native_sim.storage.writing import LOCK, FolderLock, is_left_over
+from tests.builders.train_command import TINY
 from tests.builders.training_runs import call, content, run_of, same
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,21 +48,6 @@ def fsync(handle):
 
 os.fsync = fsync
 app(sys.argv[2:])
-"""
-TINY = """
-[environment]
-num_envs = 4
-knobs = {steps = 30}
-[trainer]
-validation_episodes = 3
-validate_every = 100
-save_every = 120
-log_every = 100
-[method]
-rollout = 60
-minibatch = 30
-value_first = 0
-network = {hidden = 8}
 """
 
 

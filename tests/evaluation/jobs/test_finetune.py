@@ -14,22 +14,7 @@ from evaluation.inputs.errors import BadInput
 from evaluation.jobs import finetune
 from hmarl_soc import checkpoint
 from hmarl_soc.training.validation import Validator
-
-TINY = """
-[environment]
-num_envs = 4
-knobs = {steps = 30}
-[trainer]
-validation_episodes = 3
-validate_every = 100
-save_every = 120
-log_every = 100
-[method]
-rollout = 60
-minibatch = 30
-value_first = 0
-network = {hidden = 8}
-"""
+from tests.builders.train_command import TINY
 
 
 @pytest.fixture
