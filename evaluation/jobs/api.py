@@ -216,7 +216,7 @@ def evaluate(
         asked = ",".join(names)
         folder = prepare(engine, variant, steps, asked, episodes, seed, workers, envs, place, limits, game)
         try:
-            failures = play_missing(folder, workers, envs, _console(progress), limits)
+            failures = play_missing(folder, folder.read(), workers, envs, _console(progress), limits)
             rows = folder.read()
         finally:
             folder.close()

@@ -158,7 +158,7 @@ def evaluate(
         console.print(notice, style="yellow", markup=False)
     if done:
         console.print(f"{len(done)} of {total} episodes are there already.")
-    failures = play_missing(folder, workers, envs, console, limits)
+    failures = play_missing(folder, done, workers, envs, console, limits)
     if failures and not folder.read():  # nothing to publish, but the reasons are to be told
         return Result(summarise(spec, []), folder.path, failures)
     result = publish(folder, console)
@@ -167,13 +167,18 @@ def evaluate(
 
 
 def play_missing(
-    folder: RunFolder, workers: int, envs: int | None, console: Console, limits: Limits | None = None
+    folder: RunFolder,
+    done: Sequence[Row],
+    workers: int,
+    envs: int | None,
+    console: Console,
+    limits: Limits | None = None,
 ) -> list[PolicyFailure]:
-    """Play what a run folder is missing, with a progress bar, and return the policies that failed."""
+    """Play what a run folder is missing beside the rows that are done, and return the policies that failed."""
     from evaluation.harness.progress import episodes_bar
     from evaluation.harness.runner import run
 
-    with episodes_bar(console, folder.spec, folder.read()) as advance:
+    with episodes_bar(console, folder.spec, done) as advance:
         return run(folder, workers, envs, advance, Surroundings.here(limits)).failures
 
 
