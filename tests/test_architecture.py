@@ -55,9 +55,7 @@ ALLOWED = {
     "adapters": lambda name: name in CONTRACTS | TABLES,
     "hmarl_soc": lambda name: name.split(".")[0] == "native_sim",
     "evaluation": lambda name: name != "hmarl_transfer",
-    "hmarl_transfer": lambda name: (
-        name in ("evaluation", "evaluation.inputs", "evaluation.inputs.names", "evaluation.cli", "evaluation.cli.app")
-    ),
+    "hmarl_transfer": lambda name: name in ENTRANCE,
 }
 """Package -> which modules of our other packages it may import."""
 DOORS = {

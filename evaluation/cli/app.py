@@ -58,7 +58,3 @@ def main() -> None:
     """Start the command; ``python -m hmarl_transfer`` ends here too."""
     settle()
     run_app(app)
-
-
-if __name__ == "__main__":
-    main()

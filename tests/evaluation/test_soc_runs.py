@@ -155,7 +155,7 @@ def run(here, out, *options, policy="mine:Mine", **environment):
     command = [
         sys.executable,
         "-m",
-        "evaluation.cli.app",
+        "evaluation.cli",
         "evaluate",
         "--game",
         "soc",

@@ -14,11 +14,11 @@ from evaluation.games.cc4 import policies, report
 from evaluation.games.cc4.row_checks import contradictions
 from evaluation.games.cc4.schema import (
     EPISODE_COLUMNS,
-    PUBLISHED_GAME,
     EpisodeRecord,
     PolicySummary,
     Summary,
     episode_cells,
+    has_published_scores,
 )
 from evaluation.games.cc4.submissions import play_submission
 from evaluation.games.cc4.tally import CC4Tally
@@ -139,7 +139,7 @@ class CC4(Game):
 
     def has_published_scores(self, variant: str, steps: int) -> bool:
         """Return whether this is the official game."""
-        return (variant, steps) == PUBLISHED_GAME
+        return has_published_scores(variant, steps)
 
     def summarise(
         self,

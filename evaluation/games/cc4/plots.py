@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cage4 import spec as cc4
-from evaluation.games.cc4.schema import PUBLISHED_GAME, EpisodeRecord, Summary
+from evaluation.games.cc4.schema import EpisodeRecord, Summary, has_published_scores
 from evaluation.harness import statistics
 from evaluation.reporting.canvas import (
     MAX_POINTS,
@@ -87,7 +87,7 @@ def _decades(low: float, small: float) -> tuple[float, list[float]]:
 
 def _reference(axes: Axes, summary: Summary) -> None:
     """Mark the best published score where it was played on the same game."""
-    if (summary.variant, summary.steps) != PUBLISHED_GAME:
+    if not has_published_scores(summary.variant, summary.steps):
         return
     axes.axvline(statistics.UC_SCORE, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     place = axes.transAxes.inverted().transform(axes.transData.transform((statistics.UC_SCORE, 0)))[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from evaluation.games.cc4.schema import PUBLISHED_GAME, PolicySummary, Summary
+from evaluation.games.cc4.schema import PolicySummary, Summary, has_published_scores
 from evaluation.harness.metrics import Metric
 from evaluation.harness.schema import VersusBaseline
 from evaluation.harness.statistics import UC_SCORE
@@ -172,7 +172,7 @@ def _fallback_table(summary: Summary) -> Table | None:
 
 
 def _published_table(summary: Summary) -> Table | None:
-    if (summary.variant, summary.steps) != PUBLISHED_GAME or not summary.policies:
+    if not has_published_scores(summary.variant, summary.steps) or not summary.policies:
         return None
     ours = []
     for name, found in summary.policies.items():

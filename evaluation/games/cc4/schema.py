@@ -12,12 +12,17 @@ from cage4.spec import NUM_PHASES, RewardPart, Verb
 from evaluation.harness.game import Column
 from evaluation.harness.schema import Count, Row, RunSummary, ScoreSummary
 
-PUBLISHED_GAME: Final = ("base-v1", 500)
+_PUBLISHED_GAME: Final = ("base-v1", 500)
 """Variant and steps of the published scores; the normalised score has no meaning elsewhere."""
 CAUSES: Final = tuple(part.short for part in RewardPart)
 """What rewards are lost to, in CybORG's letters."""
 UNNAMED = "unnamed"
 """Reason of the fallbacks in recordings that kept their number only."""
+
+
+def has_published_scores(variant: str, steps: int) -> bool:
+    """Tell whether the literature has scores of this game."""
+    return (variant, steps) == _PUBLISHED_GAME
 
 
 class EpisodeRecord(Row):

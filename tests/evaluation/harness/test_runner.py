@@ -53,7 +53,7 @@ def evaluate(here, out, *options, **environment):
     command = [
         sys.executable,
         "-m",
-        "evaluation.cli.app",
+        "evaluation.cli",
         "evaluate",
         "--engine",
         "native",

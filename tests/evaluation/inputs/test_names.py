@@ -58,7 +58,7 @@ def test_there_is_one_list_of_our_names():
 @pytest.mark.parametrize(
     ("name", "where", "module"),
     [
-        ("adapters", "here", "evaluation.cli.app"),
+        ("adapters", "here", "evaluation.cli"),
         ("evaluation", "path", "hmarl_transfer"),
         pytest.param("adapters", "path", "hmarl_transfer", marks=pytest.mark.slow),
         pytest.param("evaluation", "here", "hmarl_transfer", marks=pytest.mark.slow),
@@ -71,7 +71,7 @@ def test_a_policy_with_a_module_of_our_name_plays(tmp_path, name, where, module)
     (other / f"{name}.py").write_text("MINE = 3\n")
     (tmp_path / "evaluation_free.py").write_text("PRICE = 3\n")
     (tmp_path / "policy.py").write_text(textwrap.dedent(POLICY).format(name=name))
-    workers = ("--workers", "2", "--envs", "1") if module == "evaluation.cli.app" else ()
+    workers = ("--workers", "2", "--envs", "1") if module == "evaluation.cli" else ()
     path = () if where == "here" else (other,)
     done = evaluate(tmp_path, "--policies", "no-defense,policy:Mine", *workers, module=module, path=path)
     assert done.returncode == 0, done.stderr
